@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every setting of a search, as frozen records; defaults from the paper carry their section.
+
+Also the catalogue of data sets: what exists and what shape it has, without loading any of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from enum import Enum
+
+from nas.architecture import BlockType
+
+
+class Preset(Enum):
+    """A named set of rules and defaults."""
+
+    PAPER = "paper"
+
+
+class Precision(Enum):
+    """Number format of the forward pass; AUTO is bf16 where the hardware has it, else fp32."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    BF16 = "bf16"
+
+
+class Device(Enum):
+    """Where children train; AUTO takes CUDA, then MPS, then the CPU."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+    MPS = "mps"
+
+
+class SelectionMetric(Enum):
+    """What BEST is best at."""
+
+    ACCURACY = "accuracy"
+    BALANCED_ACCURACY = "balanced_accuracy"
+
+
+class ConfigError(ValueError):
+    """A setting out of its range; ``field`` names it."""
+
+    def __init__(self, field_name: str, reason: str) -> None:
+        super().__init__(f"{field_name} {reason}")
+        self.field = field_name
+        self.reason = reason
+
+
+def _require_range(record: object, name: str, *, low: float, high: float) -> None:
+    value = getattr(record, name)
+    if not low <= value <= high:  # false for NaN, too
+        raise ConfigError(name, f"must lie between {low} and {high}, not {value}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingConfig:
+    """How one child is trained (paper section III.B and IV.D.2)."""
+
+    learning_rate: float = 0.001
+    """Adam's alpha, section IV.D.2."""
+    beta1: float = 0.9
+    """Section IV.D.2."""
+    beta2: float = 0.999
+    """Section IV.D.2."""
+    epsilon: float = 1e-7
+    """Section IV.D.2; not PyTorch's default."""
+    weight_decay: float = 0.02
+    """Section III.B; decoupled (AdamW), see docs/paper-map.md."""
+    batch_size: int = 64
+    """Section IV.D.2."""
+    max_epochs: int = 10
+    """Section IV.D.2."""
+    patience: int = 2
+    """Epochs in a row without a lower validation loss that end a training, section IV.D.2."""
+    device: Device = Device.AUTO
+    precision: Precision = Precision.AUTO
+
+    def __post_init__(self) -> None:
+        _require_range(self, "learning_rate", low=1e-9, high=10.0)
+        _require_range(self, "weight_decay", low=0.0, high=10.0)
+        _require_range(self, "batch_size", low=1, high=65536)
+        _require_range(self, "max_epochs", low=1, high=10_000)
+        _require_range(self, "patience", low=1, high=10_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchConfig:
+    """What a user asks for when starting a search; the same config always means the same search."""
+
+    dataset: str
+    block: BlockType
+    preset: Preset = Preset.PAPER
+    seed: int = 0
+    initial: str = ""
+    """Notation of the initial model; empty means the paper's."""
+    input_size: int = 0
+    """Side of the square input in pixels; 0 means the data set's own."""
+    train_limit: int = 0
+    """Images in the pool from which training and validation are split; 0 means all."""
+    max_iterations: int = 30
+    time_budget_seconds: int = 43_200
+    """Running time without pauses and downtime; 12 h as in section IV. 0 means no budget."""
+    max_attempts: int = 3
+    """Attempts of one child that may fail before the child has failed."""
+    max_failed_children: int = 16
+    max_parameters: int = 50_000_000
+    selection_metric: SelectionMetric | None = None
+    """None means the preset's choice."""
+    threads: int = 0
+    """CPU threads of one worker; 0 means the server's choice, fixed when the search starts."""
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        if not self.dataset:
+            raise ConfigError("dataset", "is missing")
+        _require_range(self, "seed", low=0, high=2**63 - 1)
+        _require_range(self, "input_size", low=0, high=4096)
+        _require_range(self, "train_limit", low=0, high=2**31 - 1)
+        _require_range(self, "max_iterations", low=1, high=10_000)
+        _require_range(self, "time_budget_seconds", low=0, high=10 * 365 * 86_400)
+        _require_range(self, "max_attempts", low=1, high=100)
+        _require_range(self, "max_failed_children", low=1, high=10_000)
+        _require_range(self, "max_parameters", low=1, high=10**12)
+        _require_range(self, "threads", low=0, high=1024)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputShape:
+    """Shape of one image: channels, height, width."""
+
+    channels: int
+    height: int
+    width: int
+
+    def __post_init__(self) -> None:
+        for name in (f.name for f in fields(self)):
+            _require_range(self, name, low=1, high=65536)
+
+    def __str__(self) -> str:
+        return f"{self.channels}x{self.height}x{self.width}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetInfo:
+    """One data set of the catalogue."""
+
+    name: str
+    summary: str
+    shape: InputShape
+    classes: int
+    has_test_part: bool
+    """Whether the publisher fixed a test part; else the set is divided 80/10/10."""
+    files: tuple[tuple[str, ...], ...]
+    """What must lie under ``<data root>/<name>``: one tuple of accepted names a file; empty if the package ships it."""
+
+
+def _idx(name: str) -> tuple[str, ...]:
+    return (name, f"{name}.gz")
+
+
+_MNIST_FILES = (
+    _idx("train-images-idx3-ubyte"),
+    _idx("train-labels-idx1-ubyte"),
+    _idx("t10k-images-idx3-ubyte"),
+    _idx("t10k-labels-idx1-ubyte"),
+)
+_GREY_28 = InputShape(channels=1, height=28, width=28)
+
+CATALOGUE: dict[str, DatasetInfo] = {
+    info.name: info
+    for info in (
+        DatasetInfo(
+            name="digits",
+            summary="1,797 handwritten digits, 8x8 grey, scaled to 28x28; ships with scikit-learn",
+            shape=_GREY_28,
+            classes=10,
+            has_test_part=False,
+            files=(),
+        ),
+        DatasetInfo(
+            name="mnist",
+            summary="70,000 handwritten digits, 28x28 grey (LeCun et al. 1998)",
+            shape=_GREY_28,
+            classes=10,
+            has_test_part=True,
+            files=_MNIST_FILES,
+        ),
+        DatasetInfo(
+            name="fashion-mnist",
+            summary="70,000 articles of clothing, 28x28 grey (Xiao et al. 2017)",
+            shape=_GREY_28,
+            classes=10,
+            has_test_part=True,
+            files=_MNIST_FILES,
+        ),
+    )
+}
+"""Data sets by name."""
