@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that can be asked of a search or reported to it: imperative, may be refused or ignored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nas.child import ChildId, EpochResult, Evaluation
+from nas.config import SearchConfig
+from nas.search.facts import DatasetSummary, FailureReason, LostReason, Resources, Runtime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartSearch:
+    """Begin; the server has prepared the data and fixed the resources."""
+
+    config: SearchConfig
+    request_id: str
+    dataset: DatasetSummary
+    resources: Resources
+    warnings: tuple[str, ...] = ()
+    principal: str = ""
+    software: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelSearch:
+    """End the search; asking twice is the same as asking once."""
+
+    principal: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchAttempt:
+    """A worker is free for this child (for its test evaluation, once the search has stopped)."""
+
+    child_id: ChildId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReachTimeBudget:
+    """The running time is used up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportStarted:
+    """The worker of an attempt is ready."""
+
+    child_id: ChildId
+    attempt: int
+    runtime: Runtime
+    resumed_after_epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportEpoch:
+    """The worker finished an epoch, or repeats one from its checkpoint that may not have arrived."""
+
+    child_id: ChildId
+    attempt: int
+    result: EpochResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportTrained:
+    """The worker finished the training."""
+
+    child_id: ChildId
+    attempt: int
+    epochs: int
+    best_epoch: int
+    is_stopped_early: bool
+    evaluation: Evaluation
+    weights_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportEvaluated:
+    """The worker finished the test evaluation."""
+
+    child_id: ChildId
+    attempt: int
+    evaluation: Evaluation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportFailed:
+    """The worker came to a result that no further attempt would change."""
+
+    child_id: ChildId
+    attempt: int
+    reason: FailureReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportLost:
+    """The worker is gone without an outcome."""
+
+    child_id: ChildId
+    attempt: int
+    reason: LostReason
+    detail: str
+
+
+Report = ReportStarted | ReportEpoch | ReportTrained | ReportEvaluated | ReportFailed | ReportLost
+Command = StartSearch | CancelSearch | LaunchAttempt | ReachTimeBudget | Report

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a search is at one moment: a value folded from its events, never written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+
+from nas.architecture import Architecture
+from nas.child import ChildId, EpochResult, Evaluation
+from nas.config import SearchConfig, SelectionMetric
+from nas.search.events import ChildrenSelected, SearchStarted
+from nas.search.facts import FailureReason, Runtime, SearchFailure, StopReason
+from nas.selection import Contender
+from nas.transformations import Transformation
+
+
+class SearchState(Enum):
+    """Life cycle of a search."""
+
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing more will happen."""
+        return self in (SearchState.SUCCEEDED, SearchState.FAILED, SearchState.CANCELLED)
+
+
+class ChildState(Enum):
+    """Life cycle of a child; the initial model stays PROPOSED."""
+
+    PROPOSED = "proposed"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Child:
+    """One architecture of one iteration and what became of it.
+
+    Attributes:
+        attempts: attempts launched so far; the running one has this number.
+        lost_attempts: those that count against ``max_attempts``.
+        out_of_memory: how many of them ended for want of memory.
+        epochs: one result an epoch, the last report of each, in order.
+        evaluation, best_epoch, weights_sha256: set once SUCCEEDED.
+        failure, failure_detail: set once FAILED.
+    """
+
+    child_id: ChildId
+    parent_id: ChildId | None
+    transformation: Transformation | None
+    architecture: Architecture
+    graph_hash: str
+    param_count: int
+    flops: int
+    state: ChildState = ChildState.PROPOSED
+    attempts: int = 0
+    lost_attempts: int = 0
+    out_of_memory: int = 0
+    runtime: Runtime | None = None
+    epochs: tuple[EpochResult, ...] = ()
+    is_stopped_early: bool = False
+    evaluation: Evaluation | None = None
+    best_epoch: int = 0
+    weights_sha256: str = ""
+    failure: FailureReason | None = None
+    failure_detail: str = ""
+
+    @property
+    def contender(self) -> Contender | None:
+        """How the child enters a selection, if it was trained."""
+        if self.state is not ChildState.SUCCEEDED or self.evaluation is None:
+            return None
+        return Contender(child_id=self.child_id, param_count=self.param_count, evaluation=self.evaluation)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WinnerEvaluation:
+    """The winner's evaluation on the test part, recoverable like a child.
+
+    Attributes:
+        is_running: whether an attempt is out.
+        result: None until it is done.
+    """
+
+    child_id: ChildId
+    is_running: bool = False
+    lost_attempts: int = 0
+    result: Evaluation | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """The whole state of one search.
+
+    Attributes:
+        started: what the search was started with.
+        children: by id, in the order of their proposal.
+        parents: of the current iteration.
+        selections: one an iteration that was selected.
+        stop: why no further iteration starts, once known.
+        is_out_of_time: the time budget was reached; running children are being cancelled.
+        evaluation: the test evaluation, once it is due.
+    """
+
+    started: SearchStarted
+    state: SearchState = SearchState.RUNNING
+    iteration: int = 0
+    parents: tuple[ChildId, ...] = ()
+    children: Mapping[ChildId, Child] = field(default_factory=lambda: MappingProxyType({}))
+    skipped: frozenset[ChildId] = frozenset()
+    selections: tuple[ChildrenSelected, ...] = ()
+    incumbent: ChildId | None = None
+    is_out_of_time: bool = False
+    stop: StopReason | None = None
+    evaluation: WinnerEvaluation | None = None
+    failure: SearchFailure | None = None
+    failure_detail: str = ""
+
+    @property
+    def config(self) -> SearchConfig:
+        """The settings as requested."""
+        return self.started.config
+
+    @property
+    def metric(self) -> SelectionMetric:
+        """What BEST is best at; the paper's preset selects by accuracy."""
+        return self.config.selection_metric or SelectionMetric.ACCURACY
+
+    def of_iteration(self, iteration: int) -> tuple[Child, ...]:
+        """The children of one iteration, in order."""
+        return tuple(child for child in self.children.values() if child.child_id.iteration == iteration)
