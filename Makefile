@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+# The front door. `make` lists the targets; a fresh machine needs Python 3.11, git and make, nothing else.
+
+VENV := .venv
+BIN := $(VENV)/bin
+# constraints/cpu.txt names the smaller pair of torch and torchvision.
+CONSTRAINTS ?= constraints/default.txt
+# A path or name of the interpreter that .venv is made from; empty looks for python3.11, then any python3 from 3.11 on.
+PYTHON ?=
+# Test processes side by side; each one keeps torch to a single thread.
+WORKERS ?= 2
+PYTEST_ARGS ?=
+# One stamp a constraints file, so that switching files installs again.
+STAMP := $(VENV)/.installed-$(notdir $(CONSTRAINTS))
+TYPED := scripts tests
+PROSE := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md CITATION.cff Makefile docs proto nas server client scripts tests
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test check format proto schema-image docs clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do \
+		printf '%-22s %s\n' "$$target" "$$text"; done
+
+setup: $(STAMP) ## create .venv with everything in it; the second time it is instant
+
+$(STAMP): pyproject.toml $(CONSTRAINTS)
+	@found=; \
+	if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+		for candidate in $(or $(PYTHON),python3.11 python3); do \
+			if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$candidate; break; fi; \
+		done; \
+		if [ -z "$$found" ]; then \
+			echo 'make setup: no Python 3.11 or newer found; install one, or name it: make setup PYTHON=/path/to/python3.11' >&2; exit 1; \
+		fi; \
+		echo "creating $(VENV) with $$("$$found" --version)"; \
+		"$$found" -m venv --clear $(VENV) || { \
+			echo 'make setup: this Python cannot create a virtual environment; on Debian install python3-venv' >&2; exit 1; }; \
+	fi
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) -e '.[server]' --group dev
+	@rm -f $(VENV)/.installed-*
+	@touch $@
+
+demo: setup ## search a small CNN for handwritten digits through a real server
+	@$(BIN)/python scripts/demo.py
+
+test: setup ## run the whole test suite; PYTEST_ARGS='-k journal' narrows it down
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --durations 10 $(PYTEST_ARGS)
+
+check: setup ## run every gate but the tests: format, lint, types, layers, schema, generated files, spelling
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/mypy $(TYPED)
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code
+	$(BIN)/buf breaking --against proto/image.binpb
+	$(BIN)/python scripts/generate_proto.py --check
+	$(BIN)/codespell --skip './nas/api/v1/*,*.binpb' $(PROSE)
+
+format: setup ## rewrite Python and proto files in the project's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/buf format --write
+
+proto: setup ## regenerate nas/api/v1 from proto/
+	$(BIN)/python scripts/generate_proto.py
+
+schema-image: setup ## record the schema that `buf breaking` compares with; part of a release, see CONTRIBUTING.md
+	$(BIN)/buf build --output proto/image.binpb
+
+clean: ## remove what the other targets made, except .venv
+	rm -rf .demo build dist .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	find nas server client scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +
