@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The paper's text form of an architecture (section IV.C): parse it and print it, such that parse(format(a)) == a.
+
+``C(64,3) P(1,1) IB(32,64,128,16,32,32) P(1,1) F() FC(10)`` is the canonical form; when read, layers may also be
+separated by ``;`` and blanks may stand around names, brackets and numbers, as in the paper.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import astuple
+
+from nas.architecture import (
+    Architecture,
+    ArchitectureError,
+    Concat,
+    Conv,
+    Flatten,
+    Inception,
+    Layer,
+    Linear,
+    Pool,
+    SEInception,
+)
+
+MAX_CHARACTERS = 65_536
+MAX_LAYERS = 1_000
+MAX_NUMBER = 2**31 - 1
+
+_KINDS: dict[str, tuple[type[Layer], tuple[str, ...]]] = {
+    "C": (Conv, ("filters", "kernel")),
+    "P": (Pool, ("step", "size")),
+    "IB": (Inception, ("ch1x1", "ch3x3red", "ch3x3", "ch5x5red", "ch5x5", "pool_proj")),
+    "SEIB": (SEInception, ("ch1x1", "ch3x3red", "ch3x3", "ch5x5red", "ch5x5", "pool_proj")),
+    "Concat": (Concat, ()),
+    "F": (Flatten, ()),
+    "FC": (Linear, ("outputs",)),
+}
+_NAMES = {kind: name for name, (kind, _) in _KINDS.items()}
+
+_BLANKS = re.compile(r"[ \t\r\n]*")
+_SEPARATORS = re.compile(r"[ \t\r\n;]*")
+_WORD = re.compile(r"[A-Za-z0-9_]+")
+
+
+class NotationError(ValueError):
+    """A text that is no architecture; ``position`` is the character where it goes wrong, counted from 1."""
+
+    def __init__(self, position: int, reason: str) -> None:
+        super().__init__(f"character {position}: {reason}")
+        self.position = position
+        self.reason = reason
+
+
+def format_notation(architecture: Architecture) -> str:
+    """Print the canonical form: one space between layers, none inside."""
+    return " ".join(format_layer(layer) for layer in architecture.layers)
+
+
+def format_layer(layer: Layer) -> str:
+    """Print one layer, for example ``C(64,3)``."""
+    return f"{_NAMES[type(layer)]}({','.join(str(number) for number in astuple(layer))})"
+
+
+def parse_notation(text: str) -> Architecture:
+    """Read an architecture; names are exact in case.
+
+    Raises:
+        NotationError: the text is no architecture, or longer than ``MAX_CHARACTERS`` or ``MAX_LAYERS``.
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise NotationError(MAX_CHARACTERS + 1, f"a notation has at most {MAX_CHARACTERS} characters, not {len(text)}")
+    scanner = _Scanner(text)
+    layers: list[Layer] = []
+    starts: list[int] = []
+    scanner.skip(_SEPARATORS)
+    while not scanner.at_end:
+        starts.append(scanner.position)
+        if len(starts) > MAX_LAYERS:
+            raise NotationError(scanner.position, f"a net has at most {MAX_LAYERS} layers")
+        layers.append(_parse_layer(scanner))
+        if not scanner.skip(_SEPARATORS) and not scanner.at_end:
+            raise NotationError(scanner.position, f"expected a blank or ';' between layers, not {scanner.ahead}")
+    try:
+        return Architecture(tuple(layers))
+    except ArchitectureError as error:
+        position = starts[error.position - 1] if starts else 1
+        raise NotationError(position, error.reason) from error
+
+
+class _Scanner:
+    """Walks over a text; ``position`` is that of the next character, counted from 1."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._offset = 0
+
+    @property
+    def position(self) -> int:
+        return self._offset + 1
+
+    @property
+    def at_end(self) -> bool:
+        return self._offset == len(self._text)
+
+    @property
+    def ahead(self) -> str:
+        """What stands at the position, for a message."""
+        if self.at_end:
+            return "the end"
+        word = _WORD.match(self._text, self._offset)
+        return ascii(_shorten(word[0] if word else self._text[self._offset]))
+
+    def skip(self, pattern: re.Pattern[str]) -> str:
+        """Pass over a match of ``pattern`` and return it; an empty string if there is none."""
+        match = pattern.match(self._text, self._offset)
+        if match is None:
+            return ""
+        self._offset = match.end()
+        return match[0]
+
+    def accept(self, character: str) -> bool:
+        """Pass over blanks and then, if it comes next, over ``character``."""
+        self.skip(_BLANKS)
+        if not self._text.startswith(character, self._offset):
+            return False
+        self._offset += 1
+        return True
+
+
+def _parse_layer(scanner: _Scanner) -> Layer:
+    start, ahead = scanner.position, scanner.ahead
+    name = scanner.skip(_WORD)
+    if name not in _KINDS:
+        raise NotationError(start, f"expected a layer, one of {', '.join(_KINDS)}, not {ahead}")
+    kind, fields = _KINDS[name]
+    if not scanner.accept("("):
+        raise NotationError(scanner.position, f"expected '(' after {name}, not {scanner.ahead}")
+    numbers: dict[str, int] = {}
+    for index, field in enumerate(fields):
+        if index and not scanner.accept(","):
+            raise NotationError(scanner.position, f"expected ',' and the {field} of {name}, not {scanner.ahead}")
+        scanner.skip(_BLANKS)
+        numbers[field] = _parse_number(scanner, f"the {field} of {name}")
+    if not scanner.accept(")"):
+        raise NotationError(scanner.position, f"expected ')' to close {name}, not {scanner.ahead}")
+    build: Callable[..., Layer] = kind
+    return build(**numbers)
+
+
+def _parse_number(scanner: _Scanner, what: str) -> int:
+    start, ahead = scanner.position, scanner.ahead
+    word = scanner.skip(_WORD)
+    if not re.fullmatch("[0-9]+", word):
+        raise NotationError(start, f"expected a whole number for {what}, not {ahead}")
+    digits = word.lstrip("0")
+    # The length is compared first: turning thousands of digits into a number is slow.
+    if not digits or len(digits) > len(str(MAX_NUMBER)) or int(digits) > MAX_NUMBER:
+        raise NotationError(start, f"{what} must lie between 1 and {MAX_NUMBER}, not {_shorten(word)}")
+    return int(digits)
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= 20 else text[:17] + "..."
