@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Architectures as torch modules."""
+
+from __future__ import annotations
+
+from nas.models.blocks import Concatenation, ConvReLU, InceptionBlock, SEInceptionBlock
+from nas.models.build import Network, build
+
+__all__ = ["Concatenation", "ConvReLU", "InceptionBlock", "Network", "SEInceptionBlock", "build"]
