@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From pixels to an ``Evaluation``: the one place that says how a net reads images and how its answers are counted.
+
+Legend: N = images, C = channels, H = height, W = width, K = classes.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nas.child import Evaluation
+from nas.config import Precision
+
+
+def compute_logits(model: nn.Module, images_NCHW: Tensor, precision: Precision) -> Tensor:
+    """Run one batch: uint8 pixels, divided by 255 and not standardised, to float32 logits (N, K).
+
+    Args:
+        model: on the device of the images.
+        images_NCHW: uint8.
+        precision: FP32 or BF16; in BF16 the convolutions and products run in bfloat16, all else in float32.
+    """
+    x_NCHW = images_NCHW.to(torch.float32, memory_format=torch.channels_last).div_(255.0)
+    with torch.autocast(x_NCHW.device.type, dtype=torch.bfloat16, enabled=precision is Precision.BF16):
+        logits_NK: Tensor = model(x_NCHW)
+    return logits_NK.float()
+
+
+def evaluate(
+    model: nn.Module,
+    images_NCHW: Tensor,
+    labels_N: Tensor,
+    *,
+    classes: int,
+    batch_size: int,
+    precision: Precision,
+) -> Evaluation:
+    """Measure a net on one part of a data set; the model is left in evaluation mode.
+
+    Args:
+        model: on the device of the images.
+        images_NCHW: uint8.
+        labels_N: int64 in ``range(classes)``, on the device of the images.
+        classes: K, counts are given for each.
+        batch_size: images a forward pass; it bounds the memory.
+        precision: FP32 or BF16.
+
+    Returns:
+        The mean cross-entropy, summed in float64, and the counts; a non-finite loss is handed on as it is.
+    """
+    model.eval()
+    losses, hits = [], []
+    with torch.inference_mode():
+        for batch_NCHW, batch_labels_N in zip(
+            torch.split(images_NCHW, batch_size), torch.split(labels_N, batch_size), strict=True
+        ):
+            logits_NK = compute_logits(model, batch_NCHW, precision)
+            losses.append(functional.cross_entropy(logits_NK, batch_labels_N, reduction="none"))
+            hits.append(logits_NK.argmax(dim=1) == batch_labels_N)
+        # On the CPU from here on: MPS has no float64, and an accelerator has then been waited for only once.
+        losses_N, hits_N, truth_N = torch.cat(losses).cpu(), torch.cat(hits).cpu(), labels_N.cpu()
+    return Evaluation(
+        loss=losses_N.double().mean().item(),
+        correct=tuple(torch.bincount(truth_N[hits_N], minlength=classes).tolist()),
+        total=tuple(torch.bincount(truth_N, minlength=classes).tolist()),
+    )
