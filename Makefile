@@ -3,14 +3,14 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-# constraints/cpu.txt names the smaller pair of torch and torchvision.
-CONSTRAINTS ?= constraints/default.txt
+# constraints/cpu.txt names the smaller pair of torch and torchvision. What was installed once stays chosen.
+CONSTRAINTS ?= $(or $(shell cat $(VENV)/.installed-* 2>/dev/null),constraints/default.txt)
 # A path or name of the interpreter that .venv is made from; empty looks for python3.11, then any python3 from 3.11 on.
 PYTHON ?=
 # Test processes side by side; each one keeps torch to a single thread.
 WORKERS ?= 2
 PYTEST_ARGS ?=
-# One stamp a constraints file, so that switching files installs again.
+# One stamp a constraints file, so that switching files installs again; it holds the file's name.
 STAMP := $(VENV)/.installed-$(notdir $(CONSTRAINTS))
 TYPED := scripts tests
 PROSE := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md CITATION.cff Makefile docs proto nas server client scripts tests
@@ -41,7 +41,7 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) -e '.[server]' --group dev
 	@rm -f $(VENV)/.installed-*
-	@touch $@
+	@echo $(CONSTRAINTS) > $@
 
 demo: setup ## search a small CNN for handwritten digits through a real server
 	@$(BIN)/python scripts/demo.py
@@ -59,6 +59,7 @@ check: setup ## run every gate but the tests: format, lint, types, layers, schem
 	$(BIN)/buf format --diff --exit-code
 	$(BIN)/buf breaking --against proto/image.binpb
 	$(BIN)/python scripts/generate_proto.py --check
+	$(BIN)/python scripts/generate_docs.py --check
 	$(BIN)/codespell --skip './nas/api/v1/*,*.binpb' $(PROSE)
 
 format: setup ## rewrite Python and proto files in the project's format
@@ -71,6 +72,9 @@ proto: setup ## regenerate nas/api/v1 from proto/
 
 schema-image: setup ## record the schema that `buf breaking` compares with; part of a release, see CONTRIBUTING.md
 	$(BIN)/buf build --output proto/image.binpb
+
+docs: setup ## redraw docs/state-machine.md from the transition tables
+	$(BIN)/python scripts/generate_docs.py
 
 clean: ## remove what the other targets made, except .venv
 	rm -rf .demo build dist .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache *.egg-info
