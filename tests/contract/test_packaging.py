@@ -46,11 +46,11 @@ def metadata(wheel: dict[str, str]) -> Message:
     return Parser().parsestr(dist_info(wheel, "METADATA"))
 
 
-def test_wheel_has_exactly_the_three_packages(wheel: dict[str, str]) -> None:
+def test_wheel_has_exactly_the_three_packages(wheel: dict[str, str], metadata: Message) -> None:
     """Nothing else of the repository lands in site-packages."""
     top_level = {name.split("/")[0] for name in wheel}
 
-    assert PACKAGES | {"seib_nas-0.1.0.dist-info"} == top_level
+    assert PACKAGES | {f"seib_nas-{metadata['Version']}.dist-info"} == top_level
 
 
 def test_wheel_has_every_module_of_the_tree(wheel: dict[str, str]) -> None:
@@ -94,6 +94,17 @@ def test_base_install_is_the_client(metadata: Message) -> None:
 
     assert {"click", "googleapis-common-protos", "grpcio", "grpcio-status", "protobuf"} == base
     assert {"torch", "torchvision", "apsw"} <= extra
+
+
+def test_version_is_the_same_everywhere(metadata: Message) -> None:
+    """The citation and the change log speak of the version that is built."""
+    expected = metadata["Version"]
+
+    cited = re.search(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+
+    assert cited is not None
+    assert expected == cited[1]
+    assert expected in (ROOT / "CHANGELOG.md").read_text()
 
 
 def test_runtime_floors_are_those_of_the_generated_code(metadata: Message) -> None:
