@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a state folder may look like when a journal is opened: unfinished, lagging, forged, incomplete, too new."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import apsw
+import pytest
+
+from server.journal.base import FutureVersionError, JournalDamagedError
+from server.journal.recovery import open_store
+from server.journal.sqlite import SqliteJournal
+
+
+@contextlib.asynccontextmanager
+async def _opened(folder: Path) -> AsyncIterator[SqliteJournal]:
+    journal = await SqliteJournal.open(folder)
+    yield journal
+    await journal.close()
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+async def test_a_newer_schema_is_left_alone(tmp_path: Path) -> None:
+    """What a newer server wrote is neither read nor changed, and both versions are named."""
+    async with _opened(tmp_path) as journal:
+        await journal.append("a", 0, [b"x"])
+    with contextlib.closing(apsw.Connection(str(tmp_path / "journal.db"))) as connection:
+        connection.pragma("user_version", 2)
+    before = _files(tmp_path)
+
+    with pytest.raises(FutureVersionError) as caught:
+        await SqliteJournal.open(tmp_path)
+
+    assert (2, 1) == (caught.value.found, caught.value.supported)
+    assert before["journal.db"] == _files(tmp_path)["journal.db"]
+
+
+@pytest.mark.parametrize("left", [("journal.db",), ("journal.head",), ("journal.db", "journal.head"), ()])
+async def test_a_creation_that_was_cut_short_is_finished(tmp_path: Path, left: tuple[str, ...]) -> None:
+    """As long as there was no record, any of the files may be missing or empty."""
+    for name in left:
+        (tmp_path / name).touch()
+
+    async with _opened(tmp_path) as journal:
+        assert 1 == len(await journal.append("a", 0, [b"x"]))
+
+
+async def test_unacknowledged_records_are_kept(tmp_path: Path) -> None:
+    """A high-water file that lags behind the database, or has one bad slot, is brought up to date."""
+    async with _opened(tmp_path) as journal:
+        await journal.append("a", 0, [b"x"])
+        early = (tmp_path / "journal.head").read_bytes()
+        expected = await journal.append("a", 1, [b"y", b"z"])
+    late = (tmp_path / "journal.head").read_bytes()
+
+    for head in (early, bytes(4096) + early[4096:], early[:4096], late[:4096] + bytes(4096)):
+        (tmp_path / "journal.head").write_bytes(head)
+        async with _opened(tmp_path) as journal:
+            assert expected == await journal.read("a", 1, 10)
+        slots = (tmp_path / "journal.head").read_bytes()
+        assert slots[:4096].rstrip(b"\0") == slots[4096:].rstrip(b"\0") == late[4096:].rstrip(b"\0")
+
+
+def _rewrite(path: Path, sql: str) -> None:
+    with contextlib.closing(apsw.Connection(str(path))) as connection:
+        connection.execute(sql)
+
+
+@pytest.mark.parametrize(
+    ("sql", "last_good", "reason"),
+    [
+        ("UPDATE event SET payload = x'00' WHERE position = 3", (2, "b", 1), "position 3 was altered"),
+        ("UPDATE event SET chain = zeroblob(32) WHERE position = 1", (0, "", 0), "position 1 was altered"),
+        ("DELETE FROM event WHERE position = 4", (3, "a", 2), "ends at position 3, and 4 were acknowledged"),
+        ("DELETE FROM event WHERE position = 2", (1, "a", 1), "position 2 is missing"),
+        ("DELETE FROM event", (0, "", 0), "ends at position 0, and 4 were"),
+        ("UPDATE event SET search_id = 'c' WHERE position = 4", (3, "a", 2), "position 4 is missing or out of place"),
+        ("UPDATE event SET position = 5 WHERE position = 4", (3, "a", 2), "position 4 is missing or out of place"),
+        ("DROP TABLE event", (0, "", 0), "schema version 1 does not go with its tables"),
+        ("PRAGMA user_version = 0", (0, "", 0), "schema version 0 does not go with its tables"),
+        ("PRAGMA application_id = 1", (0, "", 0), "not a journal"),
+    ],
+)
+async def test_a_forged_database_is_refused(
+    tmp_path: Path, sql: str, last_good: tuple[int, str, int], reason: str
+) -> None:
+    """SQLite finds nothing wrong with it; the chain and the high-water mark do, and the last good record is named."""
+    async with _opened(tmp_path) as journal:
+        await journal.append("a", 0, [b"1"])
+        await journal.append("b", 0, [b"2"])
+        await journal.append("a", 1, [b"3", b"4"])
+    _rewrite(tmp_path / "journal.db", sql)
+
+    with pytest.raises(JournalDamagedError, match=reason) as caught:
+        await SqliteJournal.open(tmp_path)
+
+    error = caught.value
+    assert last_good == (error.position, error.search_id, error.sequence)
+    assert tmp_path / "journal.db" == error.path
+
+
+@pytest.mark.parametrize("length", [3, 5])
+async def test_another_history_is_refused(tmp_path: Path, length: int) -> None:
+    """A database whose own chain holds, but which is not the one that was acknowledged."""
+    for folder, payload, records in (("ours", b"x", 3), ("other", b"y", length)):
+        async with _opened(tmp_path / folder) as journal:
+            await journal.append("a", 0, [payload] * records)
+    (tmp_path / "other/journal.db").replace(tmp_path / "ours/journal.db")
+
+    with pytest.raises(JournalDamagedError, match="not those that were acknowledged"):
+        await SqliteJournal.open(tmp_path / "ours")
+
+
+@pytest.mark.parametrize("opening", [SqliteJournal.open, SqliteJournal.inspect])
+@pytest.mark.parametrize("name", ["journal.db", "journal.head"])
+async def test_a_missing_file_is_damage(
+    tmp_path: Path, name: str, opening: Callable[[Path], Awaitable[SqliteJournal]]
+) -> None:
+    """Neither the records nor their high-water mark can go without the other, and nothing is made in their place."""
+    async with _opened(tmp_path) as journal:
+        await journal.append("a", 0, [b"x"])
+    (tmp_path / name).unlink()
+    before = _files(tmp_path)
+
+    with pytest.raises(JournalDamagedError, match="missing"):
+        await opening(tmp_path)
+
+    assert before == _files(tmp_path)
+
+
+async def test_a_refused_folder_can_be_looked_at_again(tmp_path: Path) -> None:
+    """Damage changes nothing, the readable part of the log included, and leaves no lock behind."""
+    async with _opened(tmp_path / "state") as journal:
+        for sequence in range(10):
+            await journal.append("a", sequence, [b"x" * 3_000])
+        crashed = _files(tmp_path / "state")
+    log = bytearray(crashed["journal.db-wal"])
+    log[len(log) // 2] ^= 1
+    crashed["journal.db-wal"] = bytes(log)
+    (tmp_path / "crashed").mkdir()
+    for name, data in crashed.items():
+        (tmp_path / "crashed" / name).write_bytes(data)
+
+    for _ in range(2):
+        with pytest.raises(JournalDamagedError, match="and 10 were acknowledged") as caught:
+            await SqliteJournal.open(tmp_path / "crashed")
+
+        assert 0 < caught.value.sequence < 10
+        assert crashed == _files(tmp_path / "crashed")
+
+
+async def test_a_read_that_finds_less_says_so(tmp_path: Path) -> None:
+    """Rows that vanish under a running server are damage, not an empty answer."""
+    async with _opened(tmp_path) as journal:
+        await journal.append("a", 0, [b"x", b"y"])
+    store = open_store(tmp_path)
+    store._connection.execute("DELETE FROM event WHERE sequence = 1")
+
+    with pytest.raises(JournalDamagedError, match="up to sequence 2 are missing"):
+        store.read("a", 0, 10)
+
+    store.close()
