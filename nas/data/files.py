@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Source files of a data set: found below the data root, opened only if regular, named without the root's path."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import stat
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BufferedIOBase, BufferedReader
+from pathlib import Path
+
+from nas.config import DatasetInfo
+from nas.data.errors import CorruptFileError, MissingDataRootError, MissingFilesError
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_MOST_DEFLATE_GAINS = 1032
+"""Deflate cannot pack more than 1,032 bytes into one (zlib's technical notes, "Maximum Compression Factor")."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFile:
+    """One file below the data root.
+
+    Attributes:
+        path: resolved, for opening; never shown.
+        name: from ``<data root>`` on, for messages.
+    """
+
+    path: Path
+    name: str
+
+    @contextmanager
+    def open(self) -> Iterator[tuple[BufferedIOBase, range]]:
+        """Open the file for reading, through gzip if its first bytes say so.
+
+        Returns:
+            The stream and how many bytes it can hold: exactly the file's size, or at most what gzip could have packed.
+
+        Raises:
+            CorruptFileError: it is no regular file, or what is read in the ``with`` block cannot be read or unpacked.
+        """
+        with self.reading(), self._open_regular() as raw:
+            size = os.fstat(raw.fileno()).st_size
+            is_packed = raw.read(2) == _GZIP_MAGIC
+            raw.seek(0)
+            if is_packed:
+                with gzip.GzipFile(fileobj=raw, mode="rb") as stream:
+                    yield stream, range(size * _MOST_DEFLATE_GAINS + 1)
+            else:
+                yield raw, range(size, size + 1)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Turn what the system and gzip raise into ``CorruptFileError``, without a path in it."""
+        try:
+            yield
+        except EOFError as error:
+            raise CorruptFileError(self.name, "ends in the middle of its gzip stream") from error
+        except (gzip.BadGzipFile, zlib.error) as error:
+            raise CorruptFileError(self.name, "is no valid gzip stream") from error
+        except OSError as error:
+            raise CorruptFileError(self.name, f"cannot be read ({error.strerror})") from error
+
+    def sha256(self) -> str:
+        """SHA-256 of the file as it lies there, packed or not.
+
+        Raises:
+            CorruptFileError: it cannot be read or is no regular file.
+        """
+        with self.reading(), self._open_regular() as raw:
+            return hashlib.file_digest(raw, "sha256").hexdigest()
+
+    def _open_regular(self) -> BufferedReader:
+        # Without O_NONBLOCK, opening a named pipe waits for a writer.
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise CorruptFileError(self.name, "is no regular file")
+        return os.fdopen(descriptor, "rb")
+
+
+def find_files(info: DatasetInfo, data_root: Path | None) -> tuple[SourceFile, ...]:
+    """Find the files of a data set under ``<data root>/<name>``, in the order of the catalogue.
+
+    Raises:
+        MissingDataRootError: there is no folder to look into.
+        MissingFilesError: names every file that is not there.
+        CorruptFileError: a file cannot be reached or lies outside the data root.
+    """
+    if data_root is None or not os.path.isdir(data_root):  # unlike Path.is_dir, false where it may not look
+        raise MissingDataRootError(info.name, is_configured=data_root is not None)
+    found = [_first_existing(data_root, info.name, names) for names in info.files]
+    missing = tuple(_show(names) for names, file in zip(info.files, found, strict=True) if file is None)
+    if missing:
+        raise MissingFilesError(info.name, f"<data root>/{info.name}", missing)
+    return tuple(file for file in found if file is not None)
+
+
+def _first_existing(data_root: Path, folder: str, names: tuple[str, ...]) -> SourceFile | None:
+    root = data_root.resolve()
+    for name in names:
+        shown = f"<data root>/{folder}/{name}"
+        try:
+            path = (root / folder / name).resolve(strict=True)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+            raise CorruptFileError(shown, "cannot be reached") from error
+        if not path.is_relative_to(root):
+            raise CorruptFileError(shown, "is a link that leads out of the data root")
+        return SourceFile(path=path, name=shown)
+    return None
+
+
+def _show(names: tuple[str, ...]) -> str:
+    """Accepted names as one: ``("a", "a.gz")`` as ``a[.gz]``."""
+    first, *others = names
+    return first + "".join(f"[{other.removeprefix(first)}]" for other in others)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a data-set family hands over: labels at once, images in batches, so that no set has to fit into memory.
+
+Shapes: N images of the whole set or n of a batch, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+_BATCH_BYTES = 16 * 2**20
+"""Most bytes of resized images that are held at a time (one image at least)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Contents:
+    """One data set as its publisher made it.
+
+    Attributes:
+        labels_N: int64, from 0; the publisher's training part first, then the test part.
+        class_names: one a class, in the order of the labels.
+        test_start: index of the first image of the publisher's test part; None if there is none.
+        batches_nCHW: the images in the order of the labels, uint8; reading may still raise ``CorruptFileError``.
+    """
+
+    labels_N: npt.NDArray[np.int64]
+    class_names: tuple[str, ...]
+    test_start: int | None
+    batches_nCHW: Iterator[npt.NDArray[np.uint8]]
+
+
+class Source(Protocol):
+    """Where one data set comes from; cheap to make, reads nothing before it is asked."""
+
+    def fingerprint(self) -> str:
+        """SHA-256 of what would be read, without decoding it.
+
+        Raises:
+            DatasetError: the files are missing or cannot be read.
+        """
+
+    def read(self) -> Contents:
+        """Check the source and start to read it.
+
+        Raises:
+            DatasetError: the files are missing or cannot be used.
+        """
+
+
+def resize(batches_nCHW: Iterator[npt.NDArray[np.uint8]], height: int, width: int) -> Iterator[npt.NDArray[np.uint8]]:
+    """Scale images to ``height`` x ``width`` pixels, bilinearly, channel by channel.
+
+    Pillow's bilinear filter widens when it shrinks an image, so small sizes are averages and not samples.
+    """
+    for batch_nCHW in batches_nCHW:
+        images, channels, *size = batch_nCHW.shape
+        if size == [height, width]:
+            yield batch_nCHW
+            continue
+        step = max(1, _BATCH_BYTES // (channels * height * width))
+        for start in range(0, images, step):
+            part_nCHW = batch_nCHW[start : start + step]
+            resized_nCHW = np.empty((len(part_nCHW), channels, height, width), np.uint8)
+            for image, channel in np.ndindex(len(part_nCHW), channels):
+                plane = Image.fromarray(part_nCHW[image, channel])
+                resized_nCHW[image, channel] = np.asarray(plane.resize((width, height), Image.Resampling.BILINEAR))
+            yield resized_nCHW
