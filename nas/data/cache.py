@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cache of a data set: one folder with its images as one uint8 array, memory-mapped, and its labels.
+
+    images.uint8       N x C x H x W bytes
+    labels.int64       N little-endian int64
+    meta.json          name, class names, shape, parts, ingest version, SHA-256 of the two arrays
+    meta.json.sha256   SHA-256 of meta.json: the fingerprint of the data set
+
+Whoever knows the fingerprint can so check everything. A folder is written aside, synced and renamed into place under a
+lock, so it is whole or absent whatever is killed.
+
+Shapes: N images of the whole set or n of a batch, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from nas.config import InputShape
+from nas.data.errors import CacheError
+from nas.data.source import Contents
+
+INGEST_VERSION = 1
+"""Part of every fingerprint; rises when the same source files give other bytes."""
+
+_IMAGES = "images.uint8"
+_LABELS = "labels.int64"
+_META = "meta.json"
+_FINGERPRINT = "meta.json.sha256"
+_LABEL = np.dtype("<i8")
+_BUILDING = ".building"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CachedDataset:
+    """A data set that is ready to be trained on.
+
+    Attributes:
+        images_NCHW: uint8, mapped read-only from the cache.
+        labels_N: int64, from 0, in the order of ``class_names``.
+        class_names: one a class.
+        shape: of one image.
+        test_start: index of the first image of the publisher's test part, which comes last; None if there is none.
+        fingerprint: SHA-256 over images, labels, names, shape, parts and the ingest version.
+        path: the cache's folder, for ``open_cached``.
+    """
+
+    name: str
+    images_NCHW: npt.NDArray[np.uint8]
+    labels_N: npt.NDArray[np.int64]
+    class_names: tuple[str, ...]
+    shape: InputShape
+    test_start: int | None
+    fingerprint: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Meta:
+    """What ``meta.json`` states; equal metas mean equal data sets."""
+
+    ingest_version: int
+    name: str
+    class_names: tuple[str, ...]
+    shape: InputShape
+    test_start: int | None
+    images: int
+    images_sha256: str
+    labels_sha256: str
+
+    def to_json(self) -> bytes:
+        """Canonical: keys sorted, no white space, ASCII."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> _Meta:
+        """Read what ``to_json`` wrote; the caller has checked that it is that."""
+        fields = json.loads(text)
+        return cls(**fields | {"class_names": tuple(fields["class_names"]), "shape": InputShape(**fields["shape"])})
+
+
+def open_cached(path: Path, expected_fingerprint: str) -> CachedDataset:
+    """Open what ``prepare`` made, for example in a worker; cheap, for the images are only mapped.
+
+    Meta file and labels are checked against the fingerprint, of the images only the size: ``prepare`` checks the rest.
+
+    Args:
+        path: ``CachedDataset.path``.
+        expected_fingerprint: ``CachedDataset.fingerprint``.
+
+    Raises:
+        CacheError: it is not there, damaged, or another data set's.
+    """
+    return _open(path, expected_fingerprint)[0]
+
+
+def find_intact(path: Path) -> CachedDataset | None:
+    """Open a cached data set if it is there and every byte of it is as it was written."""
+    try:
+        cached, meta = _open(path, (path / _FINGERPRINT).read_text("ascii", errors="replace"))
+    except (CacheError, OSError):
+        return None
+    return cached if _sha256([cached.images_NCHW.data]) == meta.images_sha256 else None
+
+
+@contextmanager
+def locked(cache_dir: Path, entry: str) -> Iterator[None]:
+    """Make the cache folder and keep other builders out of it; what a killed builder left behind is swept away.
+
+    Raises:
+        CacheError: the folder cannot be made or written; so does any ``OSError`` of the ``with`` block end.
+    """
+    try:
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        lock = os.open(cache_dir / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel lets go of it, however this process ends
+            _sweep(cache_dir)
+            try:
+                yield
+            finally:
+                _sweep(cache_dir)
+        finally:
+            os.close(lock)
+    except OSError as error:
+        raise CacheError(
+            entry, f"cannot be written ({error.strerror}); check the disk of the server's state folder"
+        ) from error
+
+
+def write(path: Path, *, name: str, shape: InputShape, contents: Contents) -> None:
+    """Write a data set to ``path``, in place of a damaged one if there is one; call it ``locked``.
+
+    Raises:
+        CacheError: the disk is too small.
+        DatasetError: the source turned out to be unusable while it was read.
+    """
+    count = len(contents.labels_N)
+    needed = count * (shape.channels * shape.height * shape.width + _LABEL.itemsize)
+    free = shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise CacheError(path.name, f"needs {needed / 1e9:.1f} GB of disk, and {free / 1e9:.1f} GB are free")
+    building = path.parent / _BUILDING
+    building.mkdir()
+    images_sha256 = _write_synced(building / _IMAGES, (np.ascontiguousarray(x).data for x in contents.batches_nCHW))
+    labels_sha256 = _write_synced(building / _LABELS, [contents.labels_N.astype(_LABEL).data])
+    if (building / _IMAGES).stat().st_size + (building / _LABELS).stat().st_size != needed:
+        raise CacheError(path.name, f"would not hold {count} images of {shape}, one for each label")
+    meta = _Meta(
+        ingest_version=INGEST_VERSION,
+        name=name,
+        class_names=contents.class_names,
+        shape=shape,
+        test_start=contents.test_start,
+        images=count,
+        images_sha256=images_sha256,
+        labels_sha256=labels_sha256,
+    )
+    fingerprint = _write_synced(building / _META, [meta.to_json()])
+    _write_synced(building / _FINGERPRINT, [fingerprint.encode()])
+    _sync_folder(building)
+    if path.exists():
+        shutil.rmtree(path)  # who has it mapped keeps it
+    building.rename(path)
+    _sync_folder(path.parent)
+
+
+def _open(path: Path, expected_fingerprint: str) -> tuple[CachedDataset, _Meta]:
+    try:
+        text = (path / _META).read_bytes()
+        if _sha256([text]) != expected_fingerprint:
+            raise CacheError(path.name, "is damaged or holds other data than expected; the next start builds it anew")
+        meta = _Meta.from_json(text)
+        shape_NCHW = (meta.images, meta.shape.channels, meta.shape.height, meta.shape.width)
+        sizes = ((path / _IMAGES).stat().st_size, (path / _LABELS).stat().st_size)
+        if sizes != (math.prod(shape_NCHW), meta.images * _LABEL.itemsize):
+            raise CacheError(path.name, "is damaged; the next start builds it anew")
+        labels_N = np.fromfile(path / _LABELS, _LABEL)
+        if _sha256([labels_N.data]) != meta.labels_sha256:
+            raise CacheError(path.name, "is damaged; the next start builds it anew")
+        images_NCHW = np.memmap(path / _IMAGES, np.uint8, mode="r", shape=shape_NCHW)
+    except OSError as error:
+        raise CacheError(path.name, f"cannot be read ({error.strerror}); the next start builds it anew") from error
+    labels_N.flags.writeable = False
+    cached = CachedDataset(
+        name=meta.name,
+        images_NCHW=images_NCHW,
+        labels_N=labels_N.astype(np.int64, copy=False),
+        class_names=meta.class_names,
+        shape=meta.shape,
+        test_start=meta.test_start,
+        fingerprint=expected_fingerprint,
+        path=path,
+    )
+    return cached, meta
+
+
+def _sha256(parts: Iterable[bytes | memoryview]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _write_synced(path: Path, parts: Iterable[bytes | memoryview]) -> str:
+    """Write to the disk itself and return the SHA-256."""
+    digest = hashlib.sha256()
+    with path.open("xb") as file:
+        for part in parts:
+            digest.update(part)
+            file.write(part)
+        file.flush()
+        os.fsync(file.fileno())
+    return digest.hexdigest()
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _sweep(cache_dir: Path) -> None:
+    if (cache_dir / _BUILDING).exists():
+        shutil.rmtree(cache_dir / _BUILDING)
