@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 import signal
@@ -108,7 +109,8 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def client(server_address: str, *verb: str) -> int:
-    """Run one verb of the client on this terminal and return its exit status; an interrupt ends it, too."""
+    """Show and run one verb of the client on this terminal; return its exit status; an interrupt ends it, too."""
+    print(f"\n$ nas-client --server {server_address} {' '.join(verb)}", flush=True)
     process = subprocess.Popen([str(BIN / "nas-client"), "--server", server_address, *verb])
     try:
         return process.wait()
@@ -123,6 +125,13 @@ def client(server_address: str, *verb: str) -> int:
             process.wait()
 
 
+def search_id(server_address: str) -> str:
+    """Return the id of the newest search, which is this demo's."""
+    command = [str(BIN / "nas-client"), "--server", server_address, "list", "--limit", "1", "--output", "jsonl"]
+    (line,) = subprocess.check_output(command, text=True).splitlines()
+    return str(json.loads(line)["search_id"])
+
+
 class ServerError(Exception):
     """The demo's server is not to be had; the message says what happened."""
 
@@ -131,8 +140,10 @@ def search(folder: Path) -> int:
     """Run the search and show the server's log when anything went wrong."""
     try:
         with server(folder) as bound:
-            print(f"$ nas-client {' '.join(START)}", flush=True)
             status = client(bound, *START)
+            if not status:
+                found = search_id(bound)
+                status = client(bound, "children", found) or client(bound, "get", found)
     except ServerError as error:
         print(error, file=sys.stderr)
         status = 1
