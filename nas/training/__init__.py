@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Train children: epochs as a generator, early stopping, checkpoints that continue bit for bit, weights as files."""
+
+from __future__ import annotations
+
+from nas.training.checkpoint import latest_checkpoint_epoch
+from nas.training.device import Runtime, resolve_runtime
+from nas.training.errors import DataMismatchError, DeviceUnavailableError, TrainingError, WeightsError
+from nas.training.loop import fit
+from nas.training.request import Diverged, FitOutcome, FitRequest, Trained, TrainingData
+from nas.training.weights import BEST_WEIGHTS, evaluate_weights
+
+__all__ = [
+    "BEST_WEIGHTS",
+    "DataMismatchError",
+    "DeviceUnavailableError",
+    "Diverged",
+    "FitOutcome",
+    "FitRequest",
+    "Runtime",
+    "Trained",
+    "TrainingData",
+    "TrainingError",
+    "WeightsError",
+    "evaluate_weights",
+    "fit",
+    "latest_checkpoint_epoch",
+    "resolve_runtime",
+]

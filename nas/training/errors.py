@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can keep a training from starting or its weights from being used; a diverged training is an outcome instead.
+
+TrainingError
+├── DeviceUnavailableError   the configured device is not there
+├── DataMismatchError        the arrays do not fit the request or each other
+└── WeightsError             a weights file is missing, changed or of another net
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nas.config import Device
+
+
+class TrainingError(Exception):
+    """Root of the errors of this package."""
+
+
+class DeviceUnavailableError(TrainingError):
+    """The device that the search asks for is not there."""
+
+    def __init__(self, device: Device) -> None:
+        super().__init__(f"device {device.value} is not available on this machine; use device auto or cpu")
+        self.device = device
+
+
+class DataMismatchError(TrainingError, ValueError):
+    """Arrays that do not fit the request or each other; ``name`` says which."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name} {reason}")
+        self.name = name
+        self.reason = reason
+
+
+class WeightsError(TrainingError):
+    """A weights file that is missing, changed since it was recorded, or of another net."""
+
+    def __init__(self, path: Path, expected_sha256: str, reason: str) -> None:
+        super().__init__(f"weights file {path} {reason}; train the child again")
+        self.path = path
+        self.expected_sha256 = expected_sha256
+        self.reason = reason

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Train one child: a generator of epochs that neither logs nor knows who listens (paper section IV.D.2).
+
+Legend: N = images, C = channels, H = height, W = width.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Generator
+
+import torch
+
+from nas.child import EpochResult
+from nas.evaluation import evaluate
+from nas.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from nas.training.device import apply_runtime, resolve_runtime
+from nas.training.durable import write_durably
+from nas.training.early_stopping import EarlyStopping
+from nas.training.epoch import make_optimizer, train_epoch
+from nas.training.fingerprint import compute_fingerprint
+from nas.training.request import Diverged, FitOutcome, FitRequest, Trained, TrainingData
+from nas.training.seeding import build_seeded, draw_order
+from nas.training.state import WEIGHTS, capture_state, restore_state
+from nas.training.weights import BEST_WEIGHTS, Tensors, move_array, serialise_tensors, snapshot_weights
+
+_BEST = "best"
+"""Group of the best weights in a checkpoint; left out where the epoch's own weights are the best."""
+
+
+def fit(request: FitRequest, data: TrainingData) -> Generator[EpochResult, None, FitOutcome]:
+    """Train a child from scratch, or on from its newest checkpoint, and keep its best weights.
+
+    Each epoch is checkpointed before it is yielded, so closing the generator at a yield loses nothing. A continued
+    training first yields the epochs of the checkpoint as they were recorded, so the caller always gets all of them.
+
+    Yields:
+        One result an epoch, from epoch 1.
+
+    Returns:
+        Trained, or Diverged as soon as a loss is not finite; the epoch in which that happens is not yielded.
+
+    Raises:
+        DataMismatchError: the images or labels do not fit the net.
+        DeviceUnavailableError: the device asked for is not there.
+        ShapeError: a layer does not fit the map it gets.
+        OSError: a checkpoint cannot be written.
+    """
+    data.require_fit(request)
+    attempt = _Attempt(request, data)
+    yield from attempt.history
+    while not attempt.is_over:
+        outcome = attempt.run_epoch()
+        if isinstance(outcome, Diverged):
+            return outcome
+        attempt.save()
+        yield outcome
+    return attempt.finish()
+
+
+class _Attempt:
+    """One training in progress; what it knows besides tensors follows from ``history`` alone."""
+
+    def __init__(self, request: FitRequest, data: TrainingData) -> None:
+        self.history: tuple[EpochResult, ...] = ()
+        self._request = request
+        self._runtime = resolve_runtime(request.training, request.threads)
+        self._device = apply_runtime(self._runtime)
+        self._model = build_seeded(request).to(self._device).to(memory_format=torch.channels_last)
+        self._optimizer = make_optimizer(self._model, request.training)
+        self._stopping = EarlyStopping(patience=request.training.patience)
+        self._best_weights: Tensors = {}
+        self._fingerprint = ""
+        if request.checkpoint_dir is not None:
+            request.checkpoint_dir.mkdir(parents=True, exist_ok=True)
+            self._fingerprint = compute_fingerprint(request, self._runtime, data)
+            self._restore(load_checkpoint(request.checkpoint_dir, self._fingerprint))
+        self._train_images_NCHW = move_array(data.train_images, self._device)
+        self._train_labels_N = move_array(data.train_labels, self._device)
+        self._validation_images_NCHW = move_array(data.validation_images, self._device)
+        self._validation_labels_N = move_array(data.validation_labels, self._device)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether early stopping or the last epoch has ended the training."""
+        return self._stopping.is_exhausted or len(self.history) >= self._request.training.max_epochs
+
+    def run_epoch(self) -> EpochResult | Diverged:
+        """Train and validate one epoch and take it into the history, unless a loss is not finite."""
+        epoch = len(self.history) + 1
+        start = time.perf_counter()
+        training_loss = self._train(epoch)
+        training_seconds = time.perf_counter() - start
+        if not math.isfinite(training_loss):
+            return Diverged(epoch=epoch, detail=f"the training loss of epoch {epoch} is {training_loss}")
+        validation = evaluate(
+            self._model,
+            self._validation_images_NCHW,
+            self._validation_labels_N,
+            classes=self._request.architecture.classes,
+            batch_size=self._request.training.batch_size,
+            precision=self._runtime.precision,
+        )
+        if not validation.is_finite:
+            return Diverged(epoch=epoch, detail=f"the validation loss of epoch {epoch} is {validation.loss}")
+        result = EpochResult(
+            epoch=epoch,
+            training_loss=training_loss,
+            validation=validation,
+            seconds=time.perf_counter() - start,
+            images_per_second=len(self._train_labels_N) / training_seconds,
+        )
+        self._record(result)
+        return result
+
+    def save(self) -> None:
+        """Checkpoint the last epoch, if the request names a folder."""
+        if self._request.checkpoint_dir is None:
+            return
+        groups = capture_state(self._model, self._optimizer)
+        if self._stopping.best_epoch != len(self.history):
+            groups[_BEST] = self._best_weights
+        checkpoint = Checkpoint(history=self.history, groups=groups)
+        save_checkpoint(self._request.checkpoint_dir, self._fingerprint, checkpoint)
+
+    def finish(self) -> Trained:
+        """Write the best weights out and sum up."""
+        content = serialise_tensors(self._best_weights)
+        if self._request.checkpoint_dir is not None:
+            write_durably(self._request.checkpoint_dir / BEST_WEIGHTS, content)
+        return Trained(
+            epochs=len(self.history),
+            best_epoch=self._stopping.best_epoch,
+            evaluation=self.history[self._stopping.best_epoch - 1].validation,
+            stopped_early=self._stopping.is_exhausted and len(self.history) < self._request.training.max_epochs,
+            weights_sha256=hashlib.sha256(content).hexdigest(),
+        )
+
+    def _train(self, epoch: int) -> float:
+        order = draw_order(self._request.search_seed, self._request.child_id, epoch, len(self._train_labels_N))
+        return train_epoch(
+            self._model,
+            self._optimizer,
+            self._train_images_NCHW,
+            self._train_labels_N,
+            move_array(order, self._device),
+            batch_size=self._request.training.batch_size,
+            precision=self._runtime.precision,
+        )
+
+    def _record(self, result: EpochResult) -> None:
+        self.history = (*self.history, result)
+        self._stopping = self._stopping.observe(result.epoch, result.validation.loss)
+        if self._stopping.best_epoch == result.epoch:
+            self._best_weights = snapshot_weights(self._model)
+
+    def _restore(self, checkpoint: Checkpoint | None) -> None:
+        if checkpoint is None:
+            return
+        restore_state(self._model, self._optimizer, checkpoint.groups)
+        self.history = checkpoint.history
+        self._stopping = self._stopping.observe_all(checkpoint.history)
+        self._best_weights = checkpoint.groups.get(_BEST, checkpoint.groups[WEIGHTS])

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What goes into a training and what comes out of it.
+
+Legend: N = images, C = channels, H = height, W = width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from nas.architecture import Architecture
+from nas.child import ChildId, Evaluation
+from nas.config import InputShape, TrainingConfig
+from nas.training.errors import DataMismatchError
+
+Images = npt.NDArray[np.uint8]
+"""Pixels, (N, C, H, W)."""
+Labels = npt.NDArray[np.int64]
+"""Classes counted from 0, (N,)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitRequest:
+    """One child to train: equal requests on equal data give identical weights on one machine.
+
+    Attributes:
+        search_seed: from which the initial weights and each epoch's order are derived.
+        threads: CPU threads; another number gives other bits.
+        checkpoint_dir: where checkpoints and the best weights go, used by one training at a time; None keeps nothing.
+    """
+
+    architecture: Architecture
+    input_shape: InputShape
+    training: TrainingConfig
+    search_seed: int
+    child_id: ChildId
+    threads: int
+    checkpoint_dir: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise ValueError(f"threads must be at least 1, not {self.threads}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrainingData:
+    """The two parts of a data set that training may see.
+
+    Raises:
+        DataMismatchError: a part is empty, of the wrong type or shape, or has another number of labels than images.
+    """
+
+    train_images: Images
+    train_labels: Labels
+    validation_images: Images
+    validation_labels: Labels
+
+    def __post_init__(self) -> None:
+        require_pair("train", self.train_images, self.train_labels)
+        require_pair("validation", self.validation_images, self.validation_labels)
+
+    def require_fit(self, request: FitRequest) -> None:
+        """Check both parts against the net.
+
+        Raises:
+            DataMismatchError: an image has another shape than the net's input, or a label is no class of the net.
+        """
+        require_net(request, "train", self.train_images, self.train_labels)
+        require_net(request, "validation", self.validation_images, self.validation_labels)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """The training came to its end.
+
+    Attributes:
+        epochs: trained, the last ones without a gain included.
+        best_epoch: with the lowest validation loss, the earliest on a tie; its weights are kept.
+        evaluation: of the best epoch on the validation part.
+        stopped_early: whether patience ended it rather than ``max_epochs``.
+        weights_sha256: of the best weights as a safetensors file, in hex.
+    """
+
+    epochs: int
+    best_epoch: int
+    evaluation: Evaluation
+    stopped_early: bool
+    weights_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diverged:
+    """A loss was no longer a number; the child has no weights.
+
+    Attributes:
+        epoch: in which it happened, counted from 1.
+        detail: one sentence for the user.
+    """
+
+    epoch: int
+    detail: str
+
+
+FitOutcome = Trained | Diverged
+
+
+def require_pair(part: str, images: Images, labels: Labels) -> None:
+    """Check that images and labels belong together.
+
+    Raises:
+        DataMismatchError: see ``TrainingData``.
+    """
+    if images.dtype != np.uint8 or images.ndim != 4:
+        raise DataMismatchError(f"{part}_images", f"must be uint8 (N, C, H, W), not {images.dtype} {images.shape}")
+    if labels.dtype != np.int64 or labels.shape != images.shape[:1]:
+        expected = f"int64 ({images.shape[0]},)"
+        raise DataMismatchError(f"{part}_labels", f"must be {expected}, not {labels.dtype} {labels.shape}")
+    if not len(images):
+        raise DataMismatchError(f"{part}_images", "has no image; choose a larger data set or train limit")
+
+
+def require_net(request: FitRequest, part: str, images: Images, labels: Labels) -> None:
+    """Check that a net can read the images and name the labels.
+
+    Raises:
+        DataMismatchError: see ``TrainingData.require_fit``.
+    """
+    shape = request.input_shape
+    if images.shape[1:] != (shape.channels, shape.height, shape.width):
+        found = "x".join(str(side) for side in images.shape[1:])
+        raise DataMismatchError(f"{part}_images", f"have shape {found}, but the net reads {shape}")
+    lowest, highest = int(labels.min()), int(labels.max())
+    if lowest < 0 or highest >= request.architecture.classes:
+        classes = request.architecture.classes
+        raise DataMismatchError(f"{part}_labels", f"go from {lowest} to {highest}, but the net has {classes} classes")

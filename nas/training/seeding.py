@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two places where a training needs chance: the initial weights and the order of the images in each epoch."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from nas.child import ChildId
+from nas.models import Network, build
+from nas.seeds import derive_seed
+from nas.training.request import FitRequest
+
+
+def build_seeded(request: FitRequest) -> Network:
+    """Build the net on the CPU with PyTorch's default initialisation, the same on every device.
+
+    Raises:
+        ShapeError: a layer does not fit the map it gets.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(request.search_seed, "init", str(request.child_id)))
+        return build(request.architecture, request.input_shape)
+
+
+def draw_order(search_seed: int, child_id: ChildId, epoch: int, images: int) -> npt.NDArray[np.int64]:
+    """Draw the order in which an epoch sees the training images: a permutation of ``range(images)``.
+
+    It ranks raw words of the counter-based Philox generator, whose stream numpy guarantees across versions; two equal
+    64-bit words, the only source of a bias, do not happen.
+    """
+    words = np.random.Philox(key=derive_seed(search_seed, "shuffle", str(child_id), epoch)).random_raw(images)
+    return np.argsort(words, kind="stable")

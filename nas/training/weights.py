@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Weights as they leave a training: float32 safetensors, names sorted, told apart by their SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from nas.child import Evaluation
+from nas.evaluation import evaluate
+from nas.models import Network, build
+from nas.training.device import apply_runtime, resolve_runtime
+from nas.training.errors import WeightsError
+from nas.training.request import FitRequest, Images, Labels, require_net, require_pair
+
+BEST_WEIGHTS = "best.safetensors"
+"""Name of the best weights inside a checkpoint folder."""
+
+Tensors = dict[str, Tensor]
+
+
+def snapshot_weights(model: nn.Module) -> Tensors:
+    """Copy the weights to the CPU, in the plain memory layout that files have."""
+    return {
+        name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        for name, tensor in sorted(model.state_dict().items())
+    }
+
+
+def serialise_tensors(tensors: Tensors) -> bytes:
+    """Render tensors as the content of a safetensors file; equal tensors give equal bytes."""
+    content: bytes = safetensors.torch.save(tensors)
+    return content
+
+
+def evaluate_weights(
+    request: FitRequest, weights_path: Path, weights_sha256: str, images: Images, labels: Labels
+) -> Evaluation:
+    """Measure stored weights on another part of the data set, such as the test part for the winner of a search.
+
+    Args:
+        request: with which the weights were trained; its ``checkpoint_dir`` is not looked at.
+        weights_path: a safetensors file as ``fit`` writes it.
+        weights_sha256: of that file, in hex, as ``Trained`` reported it.
+        images: of the part, (N, C, H, W).
+        labels: of the part, (N,).
+
+    Raises:
+        WeightsError: the file is missing, has another SHA-256, or holds another net.
+        DataMismatchError: the images or labels do not fit the net.
+        DeviceUnavailableError: the device asked for is not there.
+    """
+    require_pair("test", images, labels)
+    require_net(request, "test", images, labels)
+    runtime = resolve_runtime(request.training, request.threads)
+    device = apply_runtime(runtime)
+    model = _load_network(request, weights_path, weights_sha256)
+    return evaluate(
+        model.to(device).to(memory_format=torch.channels_last),
+        move_array(images, device),
+        move_array(labels, device),
+        classes=request.architecture.classes,
+        batch_size=request.training.batch_size,
+        precision=runtime.precision,
+    )
+
+
+def move_array(array: Images | Labels, device: torch.device) -> Tensor:
+    """Bring an array to the device; torch wants to own what it shares, so a read-only map is copied first."""
+    owned = array if array.flags.writeable and array.flags.c_contiguous else array.copy()
+    return torch.from_numpy(owned).to(device)
+
+
+def _load_network(request: FitRequest, path: Path, expected_sha256: str) -> Network:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(path, expected_sha256, f"cannot be read ({error.strerror})") from error
+    if hashlib.sha256(content).hexdigest() != expected_sha256:
+        raise WeightsError(path, expected_sha256, "has changed since it was written")
+    with torch.device("meta"):
+        model = build(request.architecture, request.input_shape)
+    try:
+        model.load_state_dict(safetensors.torch.load(content), assign=True)
+    except (SafetensorError, RuntimeError) as error:
+        raise WeightsError(path, expected_sha256, "holds the weights of another net") from error
+    return model
