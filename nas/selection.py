@@ -60,7 +60,7 @@ class Choice:
     role: Role
     rule: Rule
     child_id: ChildId
-    metric_value: Fraction
+    metric_value: float
     param_count: int
     runner_up: ChildId | None
     margin: float | None
@@ -123,7 +123,7 @@ def _choose_best(ranked: list[Contender], metric: SelectionMetric) -> Choice:
         role=Role.BEST,
         rule=Rule.HIGHEST_METRIC,
         child_id=chosen.child_id,
-        metric_value=chosen.evaluation.value(metric),
+        metric_value=float(chosen.evaluation.value(metric)),
         param_count=chosen.param_count,
         runner_up=None if runner_up is None else runner_up.child_id,
         margin=margin,
@@ -146,7 +146,7 @@ def _choose_smallest(ranked: list[Contender], metric: SelectionMetric) -> Choice
         role=Role.SMALLEST,
         rule=Rule.FEWEST_PARAMETERS,
         child_id=chosen.child_id,
-        metric_value=chosen.evaluation.value(metric),
+        metric_value=float(chosen.evaluation.value(metric)),
         param_count=chosen.param_count,
         runner_up=None if runner_up is None else runner_up.child_id,
         margin=margin,

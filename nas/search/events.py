@@ -7,7 +7,6 @@ Sequence numbers, wall-clock times and the running time belong to the envelope, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 
 from nas.architecture import Architecture
 from nas.child import ChildId, EpochResult, Evaluation
@@ -168,13 +167,13 @@ class ChildrenSelected:
 
     Attributes:
         choices: BEST, then SMALLEST if there is another child.
-        previous_best: the best metric of the iteration before, None in the first.
+        previous_best: best selection metric of the iteration before, None in the first.
         incumbent: best child of the whole search so far.
     """
 
     iteration: int
     choices: tuple[Choice, ...]
-    previous_best: Fraction | None
+    previous_best: float | None
     incumbent: ChildId
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from nas.config import InputShape
+from nas.config import Device, InputShape, Precision
 
 
 class AttemptKind(Enum):
@@ -22,7 +22,7 @@ class LostReason(Enum):
     """Why an attempt ended without an outcome of its own."""
 
     SERVER_RESTARTED = "server_restarted"
-    """The server died with the attempt running; not the child's fault, so it does not count against ``max_attempts``."""
+    """The server died with the attempt running; not the child's fault, so not counted against ``max_attempts``."""
     WORKER_EXITED = "worker_exited"
     WORKER_SIGNALLED = "worker_signalled"
     OUT_OF_MEMORY = "out_of_memory"
@@ -112,13 +112,18 @@ class Resources:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
-    """What an attempt runs on, as its worker says.
+    """Everything besides the request that the bits of a training depend on; the worker of an attempt reports it.
 
     Attributes:
-        versions: pairs of name and version, sorted by name.
+        device: never AUTO.
+        precision: never AUTO.
+        threads: CPU threads.
+        hardware: instruction sets of the processor, or the name of the accelerator.
+        versions: of the libraries that compute, as (name, version), sorted by name.
     """
 
-    device: str
-    precision: str
+    device: Device
+    precision: Precision
     threads: int
+    hardware: str
     versions: tuple[tuple[str, str], ...]

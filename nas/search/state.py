@@ -13,7 +13,7 @@ from nas.child import ChildId, EpochResult, Evaluation
 from nas.config import SearchConfig, SelectionMetric
 from nas.search.events import ChildrenSelected, SearchStarted
 from nas.search.facts import FailureReason, Runtime, SearchFailure, StopReason
-from nas.selection import Contender
+from nas.selection import Contender, rank
 from nas.transformations import Transformation
 
 
@@ -83,17 +83,26 @@ class Child:
         return Contender(child_id=self.child_id, param_count=self.param_count, evaluation=self.evaluation)
 
 
+class EvaluationState(Enum):
+    """Life cycle of the winner's test evaluation."""
+
+    DUE = "due"
+    RUNNING = "running"
+    DONE = "done"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WinnerEvaluation:
     """The winner's evaluation on the test part, recoverable like a child.
 
     Attributes:
-        is_running: whether an attempt is out.
-        result: None until it is done.
+        child_id: the incumbent when the search stopped.
+        lost_attempts: those that count against ``max_attempts``.
+        result: None until it is DONE.
     """
 
     child_id: ChildId
-    is_running: bool = False
+    state: EvaluationState = EvaluationState.DUE
     lost_attempts: int = 0
     result: Evaluation | None = None
 
@@ -104,12 +113,14 @@ class Search:
 
     Attributes:
         started: what the search was started with.
-        children: by id, in the order of their proposal.
+        iteration: the current one, 0 before the first.
         parents: of the current iteration.
+        children: by id, in the order of their proposal.
         selections: one an iteration that was selected.
-        stop: why no further iteration starts, once known.
         is_out_of_time: the time budget was reached; running children are being cancelled.
-        evaluation: the test evaluation, once it is due.
+        stop: why no further iteration starts, once known.
+        evaluation: the winner's test evaluation, once it is due.
+        failure, failure_detail: set once FAILED.
     """
 
     started: SearchStarted
@@ -117,9 +128,7 @@ class Search:
     iteration: int = 0
     parents: tuple[ChildId, ...] = ()
     children: Mapping[ChildId, Child] = field(default_factory=lambda: MappingProxyType({}))
-    skipped: frozenset[ChildId] = frozenset()
     selections: tuple[ChildrenSelected, ...] = ()
-    incumbent: ChildId | None = None
     is_out_of_time: bool = False
     stop: StopReason | None = None
     evaluation: WinnerEvaluation | None = None
@@ -135,6 +144,14 @@ class Search:
     def metric(self) -> SelectionMetric:
         """What BEST is best at; the paper's preset selects by accuracy."""
         return self.config.selection_metric or SelectionMetric.ACCURACY
+
+    @property
+    def incumbent(self) -> Child | None:
+        """Best child of the whole search so far; what the search returns."""
+        contenders = [
+            c for child in self.children.values() if (c := child.contender) is not None and c.evaluation.is_finite
+        ]
+        return self.children[rank(contenders, self.metric)[0].child_id] if contenders else None
 
     def of_iteration(self, iteration: int) -> tuple[Child, ...]:
         """The children of one iteration, in order."""

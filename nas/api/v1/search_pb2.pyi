@@ -793,27 +793,31 @@ class Runtime(_message.Message):
     PRECISION_FIELD_NUMBER: _builtins.int
     THREADS_FIELD_NUMBER: _builtins.int
     VERSIONS_FIELD_NUMBER: _builtins.int
-    device: _builtins.str
-    """Device, as the worker names it."""
-    precision: _builtins.str
-    """Number format in use."""
+    HARDWARE_FIELD_NUMBER: _builtins.int
+    device: Global___Device.ValueType
+    """Never AUTO."""
+    precision: Global___Precision.ValueType
+    """Never AUTO."""
     threads: _builtins.int
     """CPU threads."""
+    hardware: _builtins.str
+    """Instruction sets of the processor, or the name of the accelerator."""
     @_builtins.property
     def versions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Versions of the libraries that decide results, by name."""
+        """Versions of the libraries that compute, by name."""
 
     def __init__(
         self,
         *,
-        device: _builtins.str = ...,
-        precision: _builtins.str = ...,
+        device: Global___Device.ValueType = ...,
+        precision: Global___Precision.ValueType = ...,
         threads: _builtins.int = ...,
         versions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        hardware: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "precision", b"precision", "threads", b"threads", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "hardware", b"hardware", "precision", b"precision", "threads", b"threads", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

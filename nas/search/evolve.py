@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a fact means: state and event give the next state.
+
+It never refuses what ``decide`` emitted, and it is the same code live and in recovery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from types import MappingProxyType
+from typing import assert_never
+
+from nas.child import ChildId
+from nas.search import events
+from nas.search.facts import LostReason
+from nas.search.state import Child, Search, WinnerEvaluation
+from nas.search.transitions import (
+    CHILD_TRANSITIONS,
+    EVALUATION_TRANSITIONS,
+    SEARCH_TRANSITIONS,
+    IllegalEventError,
+    next_state,
+)
+
+BLAMELESS = (LostReason.SERVER_RESTARTED, LostReason.CANCELLED)
+"""Losses that do not count against ``max_attempts``."""
+
+_AttemptEvent = events.AttemptLaunched | events.AttemptStarted | events.AttemptLost
+_ChildEvent = events.EpochCompleted | events.ChildSucceeded | events.ChildFailed | events.ChildCancelled
+
+
+def evolve(search: Search | None, event: events.Event) -> Search:
+    """Return the state after ``event``.
+
+    Raises:
+        IllegalEventError: the event cannot follow; only a journal that this program did not write can cause it.
+    """
+    if search is None:
+        if not isinstance(event, events.SearchStarted):
+            raise IllegalEventError(event, None)
+        return Search(started=event, state=next_state(SEARCH_TRANSITIONS, None, event))
+    if search.state.is_terminal:
+        raise IllegalEventError(event, search.state)
+    match event:
+        case events.SearchStarted() | events.CancelRequested():
+            return replace(search, state=next_state(SEARCH_TRANSITIONS, search.state, event))
+        case events.SearchSucceeded() | events.SearchCancelled():
+            return replace(search, state=next_state(SEARCH_TRANSITIONS, search.state, event))
+        case events.SearchFailed():
+            state = next_state(SEARCH_TRANSITIONS, search.state, event)
+            return replace(search, state=state, failure=event.reason, failure_detail=event.detail)
+        case events.IterationStarted():
+            return replace(search, iteration=event.iteration, parents=event.parents)
+        case events.ChildProposed():
+            return _with_child(search, _proposed(search, event))
+        case events.AttemptLaunched() | events.AttemptStarted() | events.AttemptLost():
+            return _after_attempt_event(search, event)
+        case events.EpochCompleted() | events.ChildSucceeded() | events.ChildFailed() | events.ChildCancelled():
+            return _with_child(search, _after_child_event(_child(search, event.child_id, event), event))
+        case events.ChildrenSelected():
+            return replace(search, selections=(*search.selections, event))
+        case events.StoppingCriterionMet():
+            return _stopped(search, event)
+        case events.TimeBudgetReached():
+            return replace(search, is_out_of_time=True)
+        case events.WinnerEvaluated():
+            return replace(search, evaluation=_evaluated(search, event))
+        case events.TransformationSkipped():
+            return search
+        case _:
+            assert_never(event)
+
+
+def replay(history: Iterable[events.Event]) -> Search | None:
+    """Fold a search from its events; None if there are none."""
+    search: Search | None = None
+    for event in history:
+        search = evolve(search, event)
+    return search
+
+
+def _with_child(search: Search, child: Child) -> Search:
+    return replace(search, children=MappingProxyType({**search.children, child.child_id: child}))
+
+
+def _child(search: Search, child_id: ChildId, event: events.Event) -> Child:
+    try:
+        return search.children[child_id]
+    except KeyError:
+        raise IllegalEventError(event, None) from None
+
+
+def _proposed(search: Search, event: events.ChildProposed) -> Child:
+    known = search.children.get(event.child_id)
+    return Child(
+        child_id=event.child_id,
+        parent_id=event.parent_id,
+        transformation=event.transformation,
+        architecture=event.architecture,
+        graph_hash=event.graph_hash,
+        param_count=event.param_count,
+        flops=event.flops,
+        state=next_state(CHILD_TRANSITIONS, None if known is None else known.state, event),
+    )
+
+
+def _after_attempt_event(search: Search, event: _AttemptEvent) -> Search:
+    """Apply an event that training and test evaluation share."""
+    child = _child(search, event.child_id, event)
+    evaluation = search.evaluation
+    if evaluation is not None and evaluation.child_id == event.child_id:
+        if isinstance(event, events.AttemptLaunched):
+            search = _with_child(search, replace(child, attempts=event.attempt))
+        return replace(search, evaluation=_evaluation_after(evaluation, event))
+    state = next_state(CHILD_TRANSITIONS, child.state, event)
+    match event:
+        case events.AttemptLaunched():
+            child = replace(child, state=state, attempts=event.attempt)
+        case events.AttemptStarted():
+            child = replace(child, state=state, runtime=event.runtime)
+        case events.AttemptLost():
+            child = replace(
+                child,
+                state=state,
+                lost_attempts=child.lost_attempts + (event.reason not in BLAMELESS),
+                out_of_memory=child.out_of_memory + (event.reason is LostReason.OUT_OF_MEMORY),
+            )
+        case _:
+            assert_never(event)
+    return _with_child(search, child)
+
+
+def _evaluation_after(evaluation: WinnerEvaluation, event: _AttemptEvent) -> WinnerEvaluation:
+    state = next_state(EVALUATION_TRANSITIONS, evaluation.state, event)
+    is_counted = isinstance(event, events.AttemptLost) and event.reason not in BLAMELESS
+    return replace(evaluation, state=state, lost_attempts=evaluation.lost_attempts + is_counted)
+
+
+def _after_child_event(child: Child, event: _ChildEvent) -> Child:
+    state = next_state(CHILD_TRANSITIONS, child.state, event)
+    match event:
+        case events.EpochCompleted():
+            # An attempt that goes back to an older checkpoint repeats epochs: the last report of each counts.
+            kept = tuple(result for result in child.epochs if result.epoch < event.result.epoch)
+            return replace(child, state=state, epochs=(*kept, event.result))
+        case events.ChildSucceeded():
+            return replace(
+                child,
+                state=state,
+                is_stopped_early=event.is_stopped_early,
+                evaluation=event.evaluation,
+                best_epoch=event.best_epoch,
+                weights_sha256=event.weights_sha256,
+            )
+        case events.ChildFailed():
+            return replace(child, state=state, failure=event.reason, failure_detail=event.detail)
+        case events.ChildCancelled():
+            return replace(child, state=state)
+        case _:
+            assert_never(event)
+
+
+def _stopped(search: Search, event: events.StoppingCriterionMet) -> Search:
+    if search.stop is not None:
+        raise IllegalEventError(event, search.state)
+    winner = search.incumbent
+    if winner is None:
+        return replace(search, stop=event.reason)
+    state = next_state(EVALUATION_TRANSITIONS, None, event)
+    return replace(search, stop=event.reason, evaluation=WinnerEvaluation(child_id=winner.child_id, state=state))
+
+
+def _evaluated(search: Search, event: events.WinnerEvaluated) -> WinnerEvaluation:
+    evaluation = search.evaluation
+    if evaluation is None:
+        raise IllegalEventError(event, search.state)
+    state = next_state(EVALUATION_TRANSITIONS, evaluation.state, event)
+    return replace(evaluation, state=state, result=event.evaluation)
