@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The facts of a search, both directions: one pair of functions a fact, one table that pairs them with the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from nas.api.v1 import event_pb2 as pb
+from nas.child import ChildId
+from nas.notation import parse_notation
+from nas.search import events
+from server.codec import enums, records
+
+FactT = TypeVar("FactT", bound=events.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class FactCodec(Generic[FactT]):
+    """How one fact travels: in which member of ``Event.fact``, and how it is written and read."""
+
+    field: str
+    domain: type[FactT]
+    encode: Callable[[FactT], Any]
+    decode: Callable[[Any], FactT]
+
+
+def _id(text: str) -> ChildId | None:
+    return ChildId.parse(text) if text else None
+
+
+def _text(child_id: ChildId | None) -> str:
+    return str(child_id) if child_id else ""
+
+
+def _encode_search_started(fact: events.SearchStarted) -> pb.SearchStarted:
+    return pb.SearchStarted(
+        config=records.encode_config(fact.config),
+        request_id=fact.request_id,
+        dataset=records.encode_dataset(fact.dataset),
+        resources=records.encode_resources(fact.resources),
+        warnings=fact.warnings,
+        principal=fact.principal,
+        software=fact.software,
+    )
+
+
+def _decode_search_started(message: pb.SearchStarted) -> events.SearchStarted:
+    return events.SearchStarted(
+        config=records.decode_config(message.config),
+        request_id=message.request_id,
+        dataset=records.decode_dataset(message.dataset),
+        resources=records.decode_resources(message.resources),
+        warnings=tuple(message.warnings),
+        principal=message.principal,
+        software=message.software,
+    )
+
+
+def _encode_child_proposed(fact: events.ChildProposed) -> pb.ChildProposed:
+    return pb.ChildProposed(
+        child_id=str(fact.child_id),
+        parent_id=_text(fact.parent_id),
+        transformation=None if fact.transformation is None else records.encode_transformation(fact.transformation),
+        architecture=records.encode_architecture(
+            fact.architecture, graph_hash=fact.graph_hash, param_count=fact.param_count, flops=fact.flops
+        ),
+    )
+
+
+def _decode_child_proposed(message: pb.ChildProposed) -> events.ChildProposed:
+    has_transformation = message.HasField("transformation")
+    return events.ChildProposed(
+        child_id=ChildId.parse(message.child_id),
+        parent_id=_id(message.parent_id),
+        transformation=records.decode_transformation(message.transformation) if has_transformation else None,
+        architecture=parse_notation(message.architecture.notation),
+        graph_hash=message.architecture.graph_hash,
+        param_count=message.architecture.param_count,
+        flops=message.architecture.flops,
+    )
+
+
+def _encode_child_succeeded(fact: events.ChildSucceeded) -> pb.ChildSucceeded:
+    return pb.ChildSucceeded(
+        child_id=str(fact.child_id),
+        attempt=fact.attempt,
+        epoch_count=fact.epochs,
+        best_epoch=fact.best_epoch,
+        is_stopped_early=fact.is_stopped_early,
+        evaluation=records.encode_evaluation(fact.evaluation),
+        weights_sha256=fact.weights_sha256,
+    )
+
+
+def _decode_child_succeeded(message: pb.ChildSucceeded) -> events.ChildSucceeded:
+    return events.ChildSucceeded(
+        child_id=ChildId.parse(message.child_id),
+        attempt=message.attempt,
+        epochs=message.epoch_count,
+        best_epoch=message.best_epoch,
+        is_stopped_early=message.is_stopped_early,
+        evaluation=records.decode_evaluation(message.evaluation),
+        weights_sha256=message.weights_sha256,
+    )
+
+
+def _encode_children_selected(fact: events.ChildrenSelected) -> pb.ChildrenSelected:
+    return pb.ChildrenSelected(
+        iteration=fact.iteration,
+        choices=[records.encode_choice(choice) for choice in fact.choices],
+        previous_best=fact.previous_best,
+        incumbent_id=str(fact.incumbent),
+    )
+
+
+def _decode_children_selected(message: pb.ChildrenSelected) -> events.ChildrenSelected:
+    return events.ChildrenSelected(
+        iteration=message.iteration,
+        choices=tuple(records.decode_choice(choice) for choice in message.choices),
+        previous_best=message.previous_best if message.HasField("previous_best") else None,
+        incumbent=ChildId.parse(message.incumbent_id),
+    )
+
+
+def encode_skipped(fact: events.TransformationSkipped) -> pb.TransformationSkipped:
+    """A skipped transformation; plans show it, too."""
+    return pb.TransformationSkipped(
+        child_id=str(fact.child_id),
+        parent_id=str(fact.parent_id),
+        operation=enums.OPERATION.encode(fact.operation),
+        reason=enums.SKIP_REASON.encode(fact.reason),
+    )
+
+
+FACTS: tuple[FactCodec[Any], ...] = (
+    FactCodec("search_started", events.SearchStarted, _encode_search_started, _decode_search_started),
+    FactCodec(
+        "iteration_started",
+        events.IterationStarted,
+        lambda f: pb.IterationStarted(iteration=f.iteration, parent_ids=[str(p) for p in f.parents]),
+        lambda m: events.IterationStarted(
+            iteration=m.iteration, parents=tuple(ChildId.parse(text) for text in m.parent_ids)
+        ),
+    ),
+    FactCodec("child_proposed", events.ChildProposed, _encode_child_proposed, _decode_child_proposed),
+    FactCodec(
+        "transformation_skipped",
+        events.TransformationSkipped,
+        encode_skipped,
+        lambda m: events.TransformationSkipped(
+            child_id=ChildId.parse(m.child_id),
+            parent_id=ChildId.parse(m.parent_id),
+            operation=enums.OPERATION.decode(m.operation),
+            reason=enums.SKIP_REASON.decode(m.reason),
+        ),
+    ),
+    FactCodec(
+        "attempt_launched",
+        events.AttemptLaunched,
+        lambda f: pb.AttemptLaunched(
+            child_id=str(f.child_id), attempt=f.attempt, kind=enums.ATTEMPT_KIND.encode(f.kind)
+        ),
+        lambda m: events.AttemptLaunched(
+            child_id=ChildId.parse(m.child_id), attempt=m.attempt, kind=enums.ATTEMPT_KIND.decode(m.kind)
+        ),
+    ),
+    FactCodec(
+        "attempt_started",
+        events.AttemptStarted,
+        lambda f: pb.AttemptStarted(
+            child_id=str(f.child_id),
+            attempt=f.attempt,
+            runtime=records.encode_runtime(f.runtime),
+            resumed_after_epoch=f.resumed_after_epoch,
+        ),
+        lambda m: events.AttemptStarted(
+            child_id=ChildId.parse(m.child_id),
+            attempt=m.attempt,
+            runtime=records.decode_runtime(m.runtime),
+            resumed_after_epoch=m.resumed_after_epoch,
+        ),
+    ),
+    FactCodec(
+        "epoch_completed",
+        events.EpochCompleted,
+        lambda f: pb.EpochCompleted(child_id=str(f.child_id), attempt=f.attempt, result=records.encode_epoch(f.result)),
+        lambda m: events.EpochCompleted(
+            child_id=ChildId.parse(m.child_id), attempt=m.attempt, result=records.decode_epoch(m.result)
+        ),
+    ),
+    FactCodec("child_succeeded", events.ChildSucceeded, _encode_child_succeeded, _decode_child_succeeded),
+    FactCodec(
+        "attempt_lost",
+        events.AttemptLost,
+        lambda f: pb.AttemptLost(
+            child_id=str(f.child_id), attempt=f.attempt, reason=enums.LOST_REASON.encode(f.reason), detail=f.detail
+        ),
+        lambda m: events.AttemptLost(
+            child_id=ChildId.parse(m.child_id),
+            attempt=m.attempt,
+            reason=enums.LOST_REASON.decode(m.reason),
+            detail=m.detail,
+        ),
+    ),
+    FactCodec(
+        "child_failed",
+        events.ChildFailed,
+        lambda f: pb.ChildFailed(
+            child_id=str(f.child_id), attempt=f.attempt, reason=enums.FAILURE_REASON.encode(f.reason), detail=f.detail
+        ),
+        lambda m: events.ChildFailed(
+            child_id=ChildId.parse(m.child_id),
+            attempt=m.attempt,
+            reason=enums.FAILURE_REASON.decode(m.reason),
+            detail=m.detail,
+        ),
+    ),
+    FactCodec(
+        "child_cancelled",
+        events.ChildCancelled,
+        lambda f: pb.ChildCancelled(child_id=str(f.child_id)),
+        lambda m: events.ChildCancelled(child_id=ChildId.parse(m.child_id)),
+    ),
+    FactCodec("children_selected", events.ChildrenSelected, _encode_children_selected, _decode_children_selected),
+    FactCodec(
+        "stopping_criterion_met",
+        events.StoppingCriterionMet,
+        lambda f: pb.StoppingCriterionMet(reason=enums.STOP_REASON.encode(f.reason), iteration=f.iteration),
+        lambda m: events.StoppingCriterionMet(reason=enums.STOP_REASON.decode(m.reason), iteration=m.iteration),
+    ),
+    FactCodec(
+        "time_budget_reached",
+        events.TimeBudgetReached,
+        lambda f: pb.TimeBudgetReached(),
+        lambda m: events.TimeBudgetReached(),
+    ),
+    FactCodec(
+        "cancel_requested",
+        events.CancelRequested,
+        lambda f: pb.CancelRequested(principal=f.principal),
+        lambda m: events.CancelRequested(principal=m.principal),
+    ),
+    FactCodec(
+        "winner_evaluated",
+        events.WinnerEvaluated,
+        lambda f: pb.WinnerEvaluated(
+            child_id=str(f.child_id), attempt=f.attempt, evaluation=records.encode_evaluation(f.evaluation)
+        ),
+        lambda m: events.WinnerEvaluated(
+            child_id=ChildId.parse(m.child_id),
+            attempt=m.attempt,
+            evaluation=records.decode_evaluation(m.evaluation),
+        ),
+    ),
+    FactCodec(
+        "search_succeeded",
+        events.SearchSucceeded,
+        lambda f: pb.SearchSucceeded(reason=enums.STOP_REASON.encode(f.reason), winner_id=str(f.winner)),
+        lambda m: events.SearchSucceeded(reason=enums.STOP_REASON.decode(m.reason), winner=ChildId.parse(m.winner_id)),
+    ),
+    FactCodec(
+        "search_failed",
+        events.SearchFailed,
+        lambda f: pb.SearchFailed(reason=enums.SEARCH_FAILURE.encode(f.reason), detail=f.detail),
+        lambda m: events.SearchFailed(reason=enums.SEARCH_FAILURE.decode(m.reason), detail=m.detail),
+    ),
+    FactCodec(
+        "search_cancelled",
+        events.SearchCancelled,
+        lambda f: pb.SearchCancelled(incumbent_id=_text(f.incumbent)),
+        lambda m: events.SearchCancelled(incumbent=_id(m.incumbent_id)),
+    ),
+)
+"""Every fact, in the order of the wire's numbers."""

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the API shows of a search and its children: read models, built from the state on request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nas.api.v1 import search_pb2 as pb
+from nas.search.digest import digest
+from nas.search.state import Child, ChildState, Search
+from nas.shapes import summarise
+from server.codec import enums, records
+from server.codec.envelope import timestamp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchView:
+    """A search with its place in the journal.
+
+    Attributes:
+        created_ns, updated_ns: wall clock of the first and the last event, nanoseconds since the epoch.
+    """
+
+    search_id: str
+    search: Search
+    sequence: int
+    created_ns: int
+    updated_ns: int
+    running_seconds: float
+
+
+def encode_search(view: SearchView, *, is_full: bool) -> pb.Search:
+    """A search; the digest only where one search is asked for."""
+    search = view.search
+    started = search.started
+    states = [child.state for child in search.children.values()]
+    incumbent = search.incumbent
+    message = pb.Search(
+        search_id=view.search_id,
+        state=enums.SEARCH_STATE.encode(search.state),
+        config=records.encode_config(search.config),
+        dataset=records.encode_dataset(started.dataset),
+        resources=records.encode_resources(started.resources),
+        request_id=started.request_id,
+        principal=started.principal,
+        warnings=started.warnings,
+        iteration=search.iteration,
+        child_count=sum(child_id.iteration > 0 for child_id in search.children),
+        succeeded_count=states.count(ChildState.SUCCEEDED),
+        failed_count=states.count(ChildState.FAILED),
+        failure_detail=search.failure_detail,
+        sequence=view.sequence,
+        create_time=timestamp(view.created_ns),
+        update_time=timestamp(view.updated_ns),
+        running_time=records.encode_duration(view.running_seconds),
+    )
+    if incumbent is not None:
+        message.incumbent.CopyFrom(encode_child(incumbent))
+    if search.evaluation is not None and search.evaluation.result is not None:
+        message.test_evaluation.CopyFrom(records.encode_evaluation(search.evaluation.result))
+    if search.stop is not None:
+        message.stop_reason = enums.STOP_REASON.encode(search.stop)
+    if search.failure is not None:
+        message.failure_reason = enums.SEARCH_FAILURE.encode(search.failure)
+    if search.state.is_terminal:
+        message.end_time.CopyFrom(timestamp(view.updated_ns))
+    if is_full:
+        message.digest = digest(search)
+    return message
+
+
+def encode_child(child: Child) -> pb.Child:
+    """A child without layers and epochs."""
+    message = pb.Child(
+        child_id=str(child.child_id),
+        parent_id=str(child.parent_id) if child.parent_id else "",
+        transformation=None if child.transformation is None else records.encode_transformation(child.transformation),
+        architecture=records.encode_architecture(
+            child.architecture, graph_hash=child.graph_hash, param_count=child.param_count, flops=child.flops
+        ),
+        state=enums.CHILD_STATE.encode(child.state),
+        attempts=child.attempts,
+        lost_attempts=child.lost_attempts,
+        runtime=None if child.runtime is None else records.encode_runtime(child.runtime),
+        epoch_count=len(child.epochs),
+        best_epoch=child.best_epoch,
+        is_stopped_early=child.is_stopped_early,
+        evaluation=None if child.evaluation is None else records.encode_evaluation(child.evaluation),
+        weights_sha256=child.weights_sha256,
+        failure_detail=child.failure_detail,
+    )
+    if child.failure is not None:
+        message.failure_reason = enums.FAILURE_REASON.encode(child.failure)
+    return message
+
+
+def encode_child_in_full(child: Child, search: Search) -> pb.Child:
+    """A child with its layers and epochs."""
+    message = encode_child(child)
+    message.epochs.extend(records.encode_epoch(result) for result in child.epochs)
+    message.architecture.CopyFrom(
+        records.encode_architecture(
+            child.architecture,
+            graph_hash=child.graph_hash,
+            param_count=child.param_count,
+            flops=child.flops,
+            layers=summarise(child.architecture, search.started.dataset.shape),
+        )
+    )
+    return message
