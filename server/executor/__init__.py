@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where attempts run and data is prepared: processes, attempts, cancellation; no decision about retries."""

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attempts that only take time: simulated measurements in the server's own process, for tests and demonstrations."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+
+from nas.child import EpochResult
+from nas.config import Device, Precision
+from nas.search import commands
+from nas.search.facts import AttemptKind, LostReason, Runtime
+from nas.search.simulation import simulate_epoch, simulated_weights
+from server.executor.base import OUTCOMES, AttemptKey, AttemptRequest, OnReport
+
+
+class FakeExecutor:
+    """Follows the contract of ``Executor`` without a worker."""
+
+    def __init__(self, *, slots: int, epoch_seconds: float) -> None:
+        self._slots = slots
+        self._epoch_seconds = epoch_seconds
+        self._tasks: dict[AttemptKey, asyncio.Task[None]] = {}
+        self._reports: dict[AttemptKey, OnReport] = {}
+
+    @property
+    def name(self) -> str:
+        """What ``--executor`` calls it."""
+        return "fake"
+
+    @property
+    def slots(self) -> int:
+        """Attempts that can run at the same time."""
+        return self._slots
+
+    def running(self) -> frozenset[AttemptKey]:
+        """Attempts without an outcome."""
+        return frozenset(self._tasks)
+
+    async def launch(self, request: AttemptRequest, on_report: OnReport) -> None:
+        """Start a task that takes its time."""
+        key = request.key
+        self._reports[key] = on_report
+        self._tasks[key] = asyncio.create_task(self._run(request), name=f"fake attempt {key}")
+
+    async def cancel(self, key: AttemptKey) -> None:
+        """End the task."""
+        task = self._tasks.get(key)
+        if task is not None:
+            task.cancel()
+            self._report(
+                key,
+                commands.ReportLost(
+                    child_id=key.child_id, attempt=key.attempt, reason=LostReason.CANCELLED, detail="cancelled"
+                ),
+            )
+
+    async def expect(self, attempts: int) -> None:
+        """Nothing to warm."""
+
+    async def close(self) -> None:
+        """End all tasks."""
+        tasks = list(self._tasks.values())
+        self._tasks.clear()
+        self._reports.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _report(self, key: AttemptKey, report: commands.Report) -> None:
+        on_report = self._reports.get(key)
+        if on_report is None:
+            return
+        if isinstance(report, OUTCOMES):
+            del self._reports[key], self._tasks[key]
+        on_report(key, report)
+
+    async def _run(self, request: AttemptRequest) -> None:
+        await asyncio.sleep(0)  # launch returns before the first report
+        key = request.key
+        runtime = Runtime(
+            device=Device.CPU,
+            precision=Precision.FP32,
+            threads=request.resources.threads,
+            hardware="simulated",
+            versions=(),
+        )
+        self._report(
+            key,
+            commands.ReportStarted(
+                child_id=key.child_id,
+                attempt=key.attempt,
+                runtime=runtime,
+                resumed_after_epoch=request.epochs_recorded,
+            ),
+        )
+        if request.kind is AttemptKind.TRAINING:
+            await self._train(request)
+        else:
+            await self._evaluate(request)
+
+    async def _train(self, request: AttemptRequest) -> None:
+        key = request.key
+        epochs = request.config.training.max_epochs
+        weights = simulated_weights(search_seed=request.config.seed, graph_hash=request.graph_hash)
+        for epoch in range(request.epochs_recorded + 1, epochs + 1):
+            await asyncio.sleep(self._epoch_seconds)
+            result = _simulate(request, epoch, request.dataset.counts.validation)
+            self._report(key, commands.ReportEpoch(child_id=key.child_id, attempt=key.attempt, result=result))
+        best = _simulate(request, epochs, request.dataset.counts.validation)
+        self._report(
+            key,
+            commands.ReportTrained(
+                child_id=key.child_id,
+                attempt=key.attempt,
+                epochs=epochs,
+                best_epoch=epochs,
+                is_stopped_early=False,
+                evaluation=best.validation,
+                weights_sha256=hashlib.sha256(weights).hexdigest(),
+            ),
+        )
+
+    async def _evaluate(self, request: AttemptRequest) -> None:
+        key = request.key
+        await asyncio.sleep(self._epoch_seconds)
+        result = _simulate(request, request.best_epoch, request.dataset.counts.test)
+        self._report(
+            key,
+            commands.ReportEvaluated(child_id=key.child_id, attempt=key.attempt, evaluation=result.validation),
+        )
+
+
+def _simulate(request: AttemptRequest, epoch: int, totals: tuple[int, ...]) -> EpochResult:
+    return simulate_epoch(
+        search_seed=request.config.seed,
+        graph_hash=request.graph_hash,
+        iteration=request.key.child_id.iteration,
+        epoch=epoch,
+        totals=totals,
+    )

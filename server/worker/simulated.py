@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A trainer that only takes time: the real worker process without torch, for faults of workers."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from nas.child import EpochResult
+from nas.config import Device, Precision
+from nas.search import commands
+from nas.search.facts import AttemptKind, Runtime
+from nas.search.simulation import simulate_epoch, simulated_weights
+from server.codec.lines import WorkerRequest
+
+
+def run(request: WorkerRequest) -> Iterator[commands.Report]:
+    """Report what a training or a test evaluation would."""
+    yield commands.ReportStarted(
+        child_id=request.child_id,
+        attempt=request.attempt,
+        runtime=Runtime(
+            device=Device.CPU,
+            precision=Precision.FP32,
+            threads=request.threads,
+            hardware="simulated",
+            versions=(),
+        ),
+        resumed_after_epoch=request.epochs_recorded,
+    )
+    if request.kind is AttemptKind.TRAINING:
+        yield from _train(request)
+    else:
+        time.sleep(request.epoch_seconds)
+        evaluation = _simulate(request, request.best_epoch).validation
+        yield commands.ReportEvaluated(child_id=request.child_id, attempt=request.attempt, evaluation=evaluation)
+
+
+def _train(request: WorkerRequest) -> Iterator[commands.Report]:
+    epochs = request.training.max_epochs
+    for epoch in range(request.epochs_recorded + 1, epochs + 1):
+        time.sleep(request.epoch_seconds)
+        yield commands.ReportEpoch(child_id=request.child_id, attempt=request.attempt, result=_simulate(request, epoch))
+    content = simulated_weights(search_seed=request.search_seed, graph_hash=request.graph_hash)
+    path = Path(request.weights_path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    yield commands.ReportTrained(
+        child_id=request.child_id,
+        attempt=request.attempt,
+        epochs=epochs,
+        best_epoch=epochs,
+        is_stopped_early=False,
+        evaluation=_simulate(request, epochs).validation,
+        weights_sha256=hashlib.sha256(content).hexdigest(),
+    )
+
+
+def _simulate(request: WorkerRequest, epoch: int) -> EpochResult:
+    return simulate_epoch(
+        search_seed=request.search_seed,
+        graph_hash=request.graph_hash,
+        iteration=request.child_id.iteration,
+        epoch=epoch,
+        totals=request.totals,
+    )
