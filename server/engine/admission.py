@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Decides whether a search can start: cheap checks first, then the data, then whether the net fits it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from nas.architecture import Architecture, initial_architecture
+from nas.config import CATALOGUE, SearchConfig
+from nas.notation import NotationError, parse_notation
+from nas.search import commands
+from nas.search.facts import DatasetSummary, Resources
+from nas.shapes import ShapeError, param_count, training_bytes
+from server.engine.errors import InvalidSettingError
+from server.executor.preparation import DataPreparation
+
+_IMBALANCE = 2
+"""A set whose most frequent class has more than this many times the images of the rarest one is called imbalanced."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """What the server has to offer.
+
+    Attributes:
+        threads: of one worker, where the search does not say.
+        memory_limit_bytes: of one worker.
+        software: name and version of the server.
+    """
+
+    preparation: DataPreparation
+    threads: int
+    memory_limit_bytes: int
+    software: str
+
+    async def admit(self, config: SearchConfig, request_id: str, principal: str) -> commands.StartSearch:
+        """Check everything that can be checked before training and fix what the search does not say.
+
+        Raises:
+            InvalidSettingError: a setting cannot be used.
+            DataError: the data cannot be used.
+        """
+        if config.dataset not in CATALOGUE:
+            known = ", ".join(sorted(CATALOGUE))
+            message = f"there is no data set {config.dataset[:80]!r}; the data sets are {known}"
+            raise InvalidSettingError("dataset", "UNKNOWN_DATASET", message)
+        initial = _parse_initial(config)
+        dataset = await self.preparation.prepare(config)
+        resources = Resources(threads=config.threads or self.threads, memory_limit_bytes=self.memory_limit_bytes)
+        _require_fit(initial or initial_architecture(config.block, dataset.classes), config, dataset, resources)
+        return commands.StartSearch(
+            config=config,
+            request_id=request_id,
+            dataset=dataset,
+            resources=resources,
+            warnings=_warnings(dataset),
+            principal=principal,
+            software=self.software,
+        )
+
+
+def default_threads(workers: int) -> int:
+    """Share the processors that this process may use among the workers."""
+    return max(1, len(os.sched_getaffinity(0)) // workers)
+
+
+def default_memory_limit_bytes(workers: int) -> int:
+    """Share nine tenths of the machine's memory among the workers."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return total * 9 // 10 // workers
+
+
+def _parse_initial(config: SearchConfig) -> Architecture | None:
+    if not config.initial:
+        return None
+    try:
+        return parse_notation(config.initial)
+    except NotationError as error:
+        raise InvalidSettingError("initial", "INVALID_NOTATION", f"the initial model is no net: {error}") from error
+
+
+def _require_fit(
+    architecture: Architecture, config: SearchConfig, dataset: DatasetSummary, resources: Resources
+) -> None:
+    """Check the initial model against the data and the caps."""
+    if architecture.classes != dataset.classes:
+        raise _unfit(
+            f"the initial model ends with FC({architecture.classes}), "
+            f"but data set {config.dataset!r} has {dataset.classes} classes"
+        )
+    try:
+        parameters = param_count(architecture, dataset.shape)
+    except ShapeError as error:
+        raise _unfit(f"the initial model does not fit {dataset.shape} images: {error}") from error
+    if parameters > config.max_parameters:
+        raise _unfit(
+            f"the initial model has {parameters} parameters, more than the {config.max_parameters} of --max-parameters"
+        )
+    needed = training_bytes(architecture, dataset.shape, config.training.batch_size)
+    if needed > resources.memory_limit_bytes:
+        raise _unfit(
+            f"training the initial model takes up to {needed >> 20} MiB, more than the "
+            f"{resources.memory_limit_bytes >> 20} MiB of a worker; choose a smaller --batch-size"
+        )
+
+
+def _unfit(message: str) -> InvalidSettingError:
+    return InvalidSettingError("initial", "INVALID_ARCHITECTURE", message)
+
+
+def _warnings(dataset: DatasetSummary) -> tuple[str, ...]:
+    counts = dataset.counts.train
+    if max(counts) <= _IMBALANCE * min(counts):
+        return ()
+    share = max(counts) / sum(counts)
+    return (
+        f"the data set is imbalanced: always answering {dataset.class_names[counts.index(max(counts))]!r} is right for "
+        f"{share:.1%} of the training images; --selection-metric balanced-accuracy is not fooled by that",
+    )

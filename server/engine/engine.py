@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The single writer of one search: command, decide, append, evolve, publish, in this order.
+
+The append is the commit point. Whatever dies before it has not happened; whatever dies after it is found by replay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from nas.child import ChildId
+from nas.search import commands, events
+from nas.search.evolve import evolve
+from nas.search.machine import decide
+from nas.search.progress import Draw
+from nas.search.state import Search
+from nas.seeds import seeded_draw
+from server.codec.envelope import Envelope, decode, encode
+from server.codec.views import SearchView
+from server.engine.clock import Clock
+from server.hub import Hub
+from server.journal.base import Journal, JournalFullError, Record
+
+_READ_CHUNK = 1000
+_DISK_FULL_PAUSE_SECONDS = 2.0
+
+Sink = Callable[[Envelope], None]
+"""Told of every fact after it is durable; whatever it raises is logged and forgotten."""
+
+log = structlog.get_logger("nas.engine")
+
+
+class Engine:
+    """Owns one search; all changes go through ``submit``."""
+
+    def __init__(
+        self,
+        search_id: str,
+        *,
+        journal: Journal,
+        hub: Hub,
+        clock: Clock,
+        sinks: Sequence[Sink],
+        on_change: Callable[[], None],
+    ) -> None:
+        self.search_id = search_id
+        self._journal = journal
+        self._hub = hub
+        self._clock = clock
+        self._sinks = sinks
+        self._on_change = on_change
+        self._search: Search | None = None
+        self._sequence = 0
+        self._created_ns = 0
+        self._updated_ns = 0
+        self._running_base = 0.0
+        self._anchor = clock.monotonic()
+        self._turn = asyncio.Lock()
+
+    @property
+    def search(self) -> Search:
+        """The state.
+
+        Raises:
+            LookupError: the search has not begun.
+        """
+        if self._search is None:
+            raise LookupError(f"search {self.search_id} has not begun")
+        return self._search
+
+    @property
+    def running_seconds(self) -> float:
+        """Time the search has run, without downtime; stands still once it has ended."""
+        if self._search is not None and self._search.state.is_terminal:
+            return self._running_base
+        return self._running_base + self._clock.monotonic() - self._anchor
+
+    def view(self) -> SearchView:
+        """What the API shows."""
+        return SearchView(
+            search_id=self.search_id,
+            search=self.search,
+            sequence=self._sequence,
+            created_ns=self._created_ns,
+            updated_ns=self._updated_ns,
+            running_seconds=self.running_seconds,
+        )
+
+    async def recover(self) -> None:
+        """Replay the journal.
+
+        Raises:
+            UnknownEventError, IllegalEventError: the journal holds what this version does not understand.
+        """
+        while records := await self._journal.read(self.search_id, self._sequence, _READ_CHUNK):
+            for record in records:
+                self._take_over(decode(record.payload))
+            self._hub.register(self.search_id, records[-1].sequence, records[-1].chain)
+        self._anchor = self._clock.monotonic()
+
+    async def submit(self, command: commands.Command) -> None:
+        """Carry a command out; when it returns its facts are durable. Cancelling the caller does not interrupt it.
+
+        Raises:
+            RejectedError: the state does not allow the command.
+            JournalFullError: there is no room; only when starting, later commands wait for room.
+        """
+        await asyncio.shield(asyncio.ensure_future(self._carry_out(command)))
+
+    async def _carry_out(self, command: commands.Command) -> None:
+        async with self._turn:
+            facts = decide(self._search, command, self._draw_for(command))
+            if facts:
+                envelopes, records = await self._append(facts)
+                for envelope in envelopes:
+                    self._take_over(envelope)
+                self._hub.publish(records)
+                self._tell_sinks(envelopes)
+                self._on_change()
+
+    def _tell_sinks(self, envelopes: Sequence[Envelope]) -> None:
+        for sink in self._sinks:
+            for envelope in envelopes:
+                try:
+                    sink(envelope)
+                except Exception:
+                    log.exception("sink_failed", search_id=self.search_id, sequence=envelope.sequence)
+
+    async def _append(self, facts: Sequence[events.Event]) -> tuple[list[Envelope], tuple[Record, ...]]:
+        """Journal facts; while the disk is full a search that has begun waits."""
+        while True:
+            envelopes = self._wrap(facts)
+            payloads = [encode(envelope) for envelope in envelopes]
+            try:
+                return envelopes, await self._journal.append(self.search_id, self._sequence, payloads)
+            except JournalFullError:
+                if self._search is None:
+                    raise
+                log.warning("journal_full", search_id=self.search_id, retry_seconds=_DISK_FULL_PAUSE_SECONDS)
+                await asyncio.sleep(_DISK_FULL_PAUSE_SECONDS)
+
+    def _wrap(self, facts: Sequence[events.Event]) -> list[Envelope]:
+        now, running = self._clock.wall_ns(), self.running_seconds
+        return [
+            Envelope(search_id=self.search_id, sequence=sequence, time_ns=now, running_seconds=running, fact=fact)
+            for sequence, fact in enumerate(facts, start=self._sequence + 1)
+        ]
+
+    def _take_over(self, envelope: Envelope) -> None:
+        self._search = evolve(self._search, envelope.fact)
+        self._sequence = envelope.sequence
+        self._created_ns = self._created_ns or envelope.time_ns
+        self._updated_ns = envelope.time_ns
+        self._running_base = envelope.running_seconds
+        self._anchor = self._clock.monotonic()
+
+    def _draw_for(self, command: commands.Command) -> Draw:
+        config = command.config if isinstance(command, commands.StartSearch) else self.search.config
+        return seeded_by(config.seed)
+
+
+def seeded_by(seed: int) -> Draw:
+    """Draws derived from seed, child and index, never carried: the same after every restart."""
+
+    def draw(child_id: ChildId, index: int, below: int) -> int:
+        return seeded_draw(seed, "draw", str(child_id), index, below=below)
+
+    return draw

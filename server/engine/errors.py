@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be refused, without a word about transport.
+
+EngineError
+├── SearchNotFoundError
+├── ChildNotFoundError
+├── SearchEndedError
+├── RequestIdReusedError
+├── InvalidSettingError
+└── ShuttingDownError
+"""
+
+from __future__ import annotations
+
+from nas.child import ChildId
+
+
+class EngineError(Exception):
+    """The root of this package's errors."""
+
+
+class SearchNotFoundError(EngineError):
+    """No search has this id."""
+
+    def __init__(self, search_id: str) -> None:
+        super().__init__(f"there is no search {search_id}; 'nas-client list' shows those there are")
+        self.search_id = search_id
+
+
+class ChildNotFoundError(EngineError):
+    """The search has no such child."""
+
+    def __init__(self, search_id: str, child_id: ChildId) -> None:
+        super().__init__(
+            f"search {search_id} has no child {child_id}; 'nas-client children {search_id}' shows those it has"
+        )
+        self.search_id = search_id
+        self.child_id = child_id
+
+
+class SearchEndedError(EngineError):
+    """The search has ended, so nothing can be asked of it."""
+
+    def __init__(self, search_id: str, state: str) -> None:
+        super().__init__(f"search {search_id} has {state} already")
+        self.search_id = search_id
+
+
+class RequestIdReusedError(EngineError):
+    """A request id stands for one config only."""
+
+    def __init__(self, request_id: str, search_id: str) -> None:
+        super().__init__(
+            f"request id {request_id} has started search {search_id} with other settings; use a new request id"
+        )
+        self.request_id = request_id
+        self.search_id = search_id
+
+
+class InvalidSettingError(EngineError):
+    """A setting cannot be used; ``reason`` is upper snake case for machines."""
+
+    def __init__(self, field: str, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+        self.reason = reason
+
+
+class ShuttingDownError(EngineError):
+    """The server is about to end."""
+
+    def __init__(self) -> None:
+        super().__init__("the server is shutting down; try again in a moment")

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All searches of a server: starts and finds them, and brings them back after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from nas.config import SearchConfig
+from nas.search import commands, events
+from nas.search.machine import RejectedError, decide
+from server.codec.views import SearchView
+from server.engine.admission import Admission
+from server.engine.clock import Clock
+from server.engine.engine import Engine, Sink, seeded_by
+from server.engine.errors import RequestIdReusedError, SearchEndedError, SearchNotFoundError, ShuttingDownError
+from server.engine.scheduler import Scheduler
+from server.executor.base import Executor
+from server.files import StateFiles
+from server.hub import Hub
+from server.journal.base import Journal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanResult:
+    """What a search would begin with: its command and the facts that would follow."""
+
+    command: commands.StartSearch
+    facts: tuple[events.Event, ...]
+
+
+class Registry:
+    """The searches of one server; all methods are called in one event loop."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        hub: Hub,
+        executor: Executor,
+        files: StateFiles,
+        admission: Admission,
+        clock: Clock,
+        sinks: Sequence[Sink],
+        on_fatal: Callable[[BaseException], None],
+    ) -> None:
+        self.executor = executor
+        self._journal = journal
+        self._hub = hub
+        self._admission = admission
+        self._clock = clock
+        self._sinks = sinks
+        self._on_fatal = on_fatal
+        self._engines: dict[str, Engine] = {}
+        self._by_request: dict[str, Engine] = {}
+        self._starting: dict[str, asyncio.Task[SearchView]] = {}
+        self._scheduler = Scheduler(executor=executor, files=files, engines=self._all, on_fatal=on_fatal)
+        self._task: asyncio.Task[None] | None = None
+        self._is_closing = False
+
+    async def recover(self) -> None:
+        """Replay all searches and go on with those that had not ended.
+
+        Raises:
+            UnknownEventError, IllegalEventError: the journal holds what this version does not understand.
+        """
+        for head in await self._journal.heads():
+            engine = self._new_engine(head.search_id)
+            await engine.recover()
+            self._add(engine)
+        await self._scheduler.resolve_orphans()
+        self._task = asyncio.create_task(self._scheduler.run(), name="scheduler")
+        self._task.add_done_callback(self._scheduler_done)
+
+    async def start(self, config: SearchConfig, *, request_id: str, principal: str) -> SearchView:
+        """Start a search, or return the one that this request has started. Cancelling the caller does not interrupt it.
+
+        Raises:
+            RequestIdReusedError, InvalidSettingError, DataError, JournalFullError, ShuttingDownError
+        """
+        while request_id in self._starting:
+            await asyncio.wait([self._starting[request_id]])
+        task = asyncio.ensure_future(self._start(config, request_id, principal))
+        self._starting[request_id] = task
+        task.add_done_callback(lambda _: self._starting.pop(request_id))
+        return await asyncio.shield(task)
+
+    async def plan(self, config: SearchConfig) -> PlanResult:
+        """Say what a search would begin with, and start nothing.
+
+        Raises:
+            InvalidSettingError, DataError
+        """
+        command = await self._admission.admit(config, request_id="", principal="")
+        return PlanResult(command=command, facts=decide(None, command, seeded_by(config.seed)))
+
+    async def cancel(self, search_id: str, *, principal: str) -> SearchView:
+        """Ask for the end of a search.
+
+        Raises:
+            SearchNotFoundError, SearchEndedError
+        """
+        engine = self._engine(search_id)
+        try:
+            await engine.submit(commands.CancelSearch(principal=principal))
+        except RejectedError as error:
+            raise SearchEndedError(search_id, engine.search.state.value) from error
+        return engine.view()
+
+    def view(self, search_id: str) -> SearchView:
+        """Return one search.
+
+        Raises:
+            SearchNotFoundError
+        """
+        return self._engine(search_id).view()
+
+    def views(self) -> list[SearchView]:
+        """Return all searches, newest first."""
+        return [engine.view() for engine in reversed(self._engines.values())]
+
+    async def close(self) -> None:
+        """End all workers; the searches go on when a server is started again."""
+        self._is_closing = True
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self.executor.close()
+        await self._scheduler.close()
+
+    async def _start(self, config: SearchConfig, request_id: str, principal: str) -> SearchView:
+        known = self._by_request.get(request_id)
+        if known is not None:
+            if known.search.config != config:
+                raise RequestIdReusedError(request_id, known.search_id)
+            return known.view()
+        if self._is_closing:
+            raise ShuttingDownError
+        command = await self._admission.admit(config, request_id, principal)
+        engine = self._new_engine(secrets.token_hex(6))
+        await engine.submit(command)
+        self._add(engine)
+        self._scheduler.wake()
+        return engine.view()
+
+    def _new_engine(self, search_id: str) -> Engine:
+        return Engine(
+            search_id,
+            journal=self._journal,
+            hub=self._hub,
+            clock=self._clock,
+            sinks=self._sinks,
+            on_change=self._scheduler.wake,
+        )
+
+    def _add(self, engine: Engine) -> None:
+        self._engines[engine.search_id] = engine
+        self._by_request[engine.search.started.request_id] = engine
+
+    def _all(self) -> list[Engine]:
+        return list(self._engines.values())
+
+    def _engine(self, search_id: str) -> Engine:
+        try:
+            return self._engines[search_id]
+        except KeyError:
+            raise SearchNotFoundError(search_id) from None
+
+    def _scheduler_done(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._on_fatal(error)

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Brings what runs in line with what the searches want: it launches, cancels and prunes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from nas.search import commands
+from nas.search.facts import LostReason
+from nas.search.machine import Work, attempts_out, pending_work
+from nas.search.retention import Retention, retained
+from server.engine.engine import Engine
+from server.executor.base import AttemptKey, AttemptRequest, Executor
+from server.files import StateFiles
+
+_LONGEST_WAIT_SECONDS = 3600.0
+
+log = structlog.get_logger("nas.scheduler")
+
+
+class Scheduler:
+    """Shares the executor's slots among the searches in the order of their start."""
+
+    def __init__(
+        self,
+        *,
+        executor: Executor,
+        files: StateFiles,
+        engines: Callable[[], Sequence[Engine]],
+        on_fatal: Callable[[BaseException], None],
+    ) -> None:
+        self._executor = executor
+        self._files = files
+        self._engines = engines
+        self._on_fatal = on_fatal
+        self._wake = asyncio.Event()
+        self._launched: set[AttemptKey] = set()
+        self._reports: set[asyncio.Task[None]] = set()
+        self._retained: dict[str, Retention] = {}
+
+    def wake(self) -> None:
+        """Say that something has changed."""
+        self._wake.set()
+
+    async def resolve_orphans(self) -> None:
+        """Report the attempts that a server before this one left behind; their workers died with it."""
+        for engine in self._engines():
+            for work in attempts_out(engine.search):
+                key = _key(engine, work)
+                await engine.submit(
+                    commands.ReportLost(
+                        child_id=key.child_id,
+                        attempt=key.attempt,
+                        reason=LostReason.SERVER_RESTARTED,
+                        detail="the server was restarted",
+                    )
+                )
+
+    async def run(self) -> None:
+        """Reconcile whenever something has changed or a time budget ends; ends only by cancellation."""
+        while True:
+            self._wake.clear()
+            await self.reconcile()
+            try:
+                await asyncio.wait_for(self._wake.wait(), self._seconds_to_next_budget())
+            except TimeoutError:
+                continue
+
+    async def reconcile(self) -> None:
+        """Do what has to be done now."""
+        engines = [engine for engine in self._engines() if not engine.search.state.is_terminal]
+        for engine in engines:
+            await self._reconcile(engine)
+        waiting = sum(work.attempt is None for engine in engines for work in pending_work(engine.search))
+        await self._executor.expect(waiting)
+        for engine in self._engines():
+            await self._prune(engine)
+
+    async def close(self) -> None:
+        """Wait until everything that was reported is journaled."""
+        await asyncio.gather(*self._reports, return_exceptions=True)
+
+    async def _reconcile(self, engine: Engine) -> None:
+        if _remaining_seconds(engine) <= 0:
+            await engine.submit(commands.ReachTimeBudget())
+        wanted = {_key(engine, work) for work in pending_work(engine.search) if work.attempt is not None}
+        for key in self._executor.running():
+            if key.search_id == engine.search_id and key not in wanted:
+                await self._executor.cancel(key)
+        while len(self._executor.running()) < self._executor.slots:
+            waiting = [work for work in pending_work(engine.search) if work.attempt is None]
+            if not waiting:
+                return
+            await engine.submit(commands.LaunchAttempt(child_id=waiting[0].child_id))
+            await self._launch(engine)
+
+    async def _launch(self, engine: Engine) -> None:
+        """Start the attempt that has just been journaled."""
+        for work in attempts_out(engine.search):
+            key = _key(engine, work)
+            if key not in self._launched:
+                self._launched.add(key)
+                await self._executor.launch(_request(engine, work, key), self._take_report)
+
+    def _take_report(self, key: AttemptKey, report: commands.Report) -> None:
+        engine = next(engine for engine in self._engines() if engine.search_id == key.search_id)
+        task = asyncio.create_task(engine.submit(report), name=f"report of {key}")
+        self._reports.add(task)
+        task.add_done_callback(self._report_done)
+
+    def _report_done(self, task: asyncio.Task[None]) -> None:
+        self._reports.discard(task)
+        self._wake.set()
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._on_fatal(error)
+
+    async def _prune(self, engine: Engine) -> None:
+        retention = retained(engine.search)
+        if self._retained.get(engine.search_id) == retention:
+            return
+        self._retained[engine.search_id] = retention
+        await asyncio.to_thread(
+            self._files.prune,
+            engine.search_id,
+            keep_weights=retention.weights,
+            keep_checkpoints=retention.checkpoints,
+        )
+
+    def _seconds_to_next_budget(self) -> float:
+        remaining = [_remaining_seconds(engine) for engine in self._engines() if pending_work(engine.search)]
+        return max(0.0, min([_LONGEST_WAIT_SECONDS, *remaining]))
+
+
+def _remaining_seconds(engine: Engine) -> float:
+    """Time budget left; infinite without one, and once the search has stopped."""
+    search = engine.search
+    budget = search.config.time_budget_seconds
+    if not budget or search.stop is not None or search.is_out_of_time:
+        return float("inf")
+    return budget - engine.running_seconds
+
+
+def _key(engine: Engine, work: Work) -> AttemptKey:
+    assert work.attempt is not None, "work that was not launched has no key"  # noqa: S101
+    return AttemptKey(search_id=engine.search_id, child_id=work.child_id, attempt=work.attempt)
+
+
+def _request(engine: Engine, work: Work, key: AttemptKey) -> AttemptRequest:
+    search = engine.search
+    child = search.children[work.child_id]
+    return AttemptRequest(
+        key=key,
+        kind=work.kind,
+        architecture=child.architecture,
+        graph_hash=child.graph_hash,
+        config=search.config,
+        dataset=search.started.dataset,
+        resources=search.started.resources,
+        epochs_recorded=len(child.epochs),
+        best_epoch=child.best_epoch,
+        weights_sha256=child.weights_sha256,
+    )
