@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Entry point of nas-server."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.metadata import version
+
+import click
+
+_VERBS = {"serve": "server.commands.serve", "digest": "server.commands.digest"}
+
+
+class _LazyGroup(click.Group):
+    """Imports only the verb that is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = _VERBS.get(cmd_name)
+        if module is None:
+            return None
+        command: click.Command = getattr(import_module(module), cmd_name)
+        return command
+
+
+@click.group(cls=_LazyGroup)
+@click.version_option(version("seib-nas"), prog_name="nas-server")
+def cli() -> None:
+    """The server of seib-nas: owns searches and the workers that train their children."""
+
+
+def main() -> None:
+    """Run nas-server; usage errors end with 64."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(64)
+    except click.Abort:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

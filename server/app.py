@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The composition root: the only place that knows every concrete class. It never loads torch."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from importlib.metadata import version
+from pathlib import Path
+
+import grpc
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from server.config import Settings
+from server.engine import Clock, Registry
+from server.engine.admission import Admission, default_memory_limit_bytes, default_threads
+from server.executor.base import Executor
+from server.executor.fake import FakeExecutor
+from server.executor.local import LocalExecutor, WorkerOptions
+from server.executor.preparation import DataPreparation
+from server.files import StateFiles
+from server.hub import Hub
+from server.journal.sqlite import SqliteJournal
+from server.rpc.dispatch import make_handler
+from server.rpc.servicer import SERVICE, SearchServicer
+from server.sinks.logs import log_fact
+
+LIVENESS = "liveness"
+"""Health service that says only that the process answers."""
+
+_GRACE_SECONDS = 1.0
+_OPTIONS = (
+    ("grpc.so_reuseport", 0),  # else a second server binds the same port without an error
+    ("grpc.max_receive_message_length", 1 << 20),
+    ("grpc.max_concurrent_streams", 100),
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+)
+
+log = structlog.get_logger("nas.server")
+
+
+class ListenError(Exception):
+    """The address cannot be listened on."""
+
+    def __init__(self, listen: str) -> None:
+        super().__init__(f"cannot listen on {listen}: another program may be using the port; choose one with --listen")
+        self.listen = listen
+
+
+class App:
+    """One server: journal, engines, executor and API, wired together."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stop = asyncio.Event()
+        self._fatal: BaseException | None = None
+
+    async def run(self) -> None:
+        """Serve until SIGTERM, SIGINT or a fatal error.
+
+        Raises:
+            JournalError: the state folder is locked, damaged or from a newer version, or its disk failed.
+            ListenError: the address is taken.
+            UnknownEventError, IllegalEventError: the journal holds what this version does not understand.
+        """
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, self._stop.set)
+        journal = await SqliteJournal.open(self._settings.state_dir)
+        try:
+            await self._serve(journal)
+        finally:
+            await journal.close()
+        if self._fatal is not None:
+            raise self._fatal
+
+    async def _serve(self, journal: SqliteJournal) -> None:
+        settings = self._settings
+        files = StateFiles(settings.state_dir)
+        hub = Hub(journal)
+        preparation = DataPreparation(data_root=settings.data_root, cache_dir=files.cache)
+        registry = Registry(
+            journal=journal,
+            hub=hub,
+            executor=self._executor(files),
+            files=files,
+            admission=self._admission(preparation),
+            clock=Clock(),
+            sinks=(log_fact,),
+            on_fatal=self._end,
+        )
+        server = grpc.aio.server(options=_OPTIONS)
+        servicer = SearchServicer(registry=registry, hub=hub, preparation=preparation, version=version("seib-nas"))
+        server.add_generic_rpc_handlers((make_handler(SERVICE, servicer),))
+        checks = _add_standard_services(server, with_reflection=True)
+        address = self._bind(server)
+        await registry.recover()
+        await server.start()
+        for service in ("", SERVICE.full_name, LIVENESS):
+            await checks.set(service, health_pb2.HealthCheckResponse.SERVING)
+        self._announce(address)
+        await self._stop.wait()
+        log.info("server_stopping")
+        await checks.enter_graceful_shutdown()
+        hub.close()
+        await server.stop(_GRACE_SECONDS)
+        await registry.close()
+
+    def _executor(self, files: StateFiles) -> Executor:
+        settings = self._settings
+        if settings.executor == "fake":
+            return FakeExecutor(slots=settings.workers, epoch_seconds=settings.fake_epoch_seconds)
+        options = WorkerOptions(
+            trainer=settings.trainer, data_root=settings.data_root, epoch_seconds=settings.fake_epoch_seconds
+        )
+        return LocalExecutor(slots=settings.workers, files=files, options=options)
+
+    def _admission(self, preparation: DataPreparation) -> Admission:
+        workers = self._settings.workers
+        return Admission(
+            preparation=preparation,
+            threads=default_threads(workers),
+            memory_limit_bytes=default_memory_limit_bytes(workers),
+            software=f"seib-nas {version('seib-nas')}",
+        )
+
+    def _bind(self, server: grpc.aio.Server) -> str:
+        """Bind the port and return the address, with the port that was picked for port 0."""
+        listen = self._settings.listen
+        try:
+            port = server.add_insecure_port(listen)
+        except RuntimeError as error:
+            raise ListenError(listen) from error
+        return f"{listen.rpartition(':')[0]}:{port}"
+
+    def _announce(self, address: str) -> None:
+        """Say where the server is, now that it is SERVING."""
+        settings = self._settings
+        if settings.data_root is None or not settings.data_root.is_dir():
+            log.warning("data_root_missing", hint="only data sets that ship with the package can be used")
+        if settings.port_file is not None:
+            write_atomically(settings.port_file, address + "\n")
+        log.info("server_serving", address=address, executor=settings.executor, workers=settings.workers)
+
+    def _end(self, error: BaseException) -> None:
+        """Stop because going on could lose something."""
+        if self._fatal is None:
+            self._fatal = error
+            log.error("server_failed", error=type(error).__name__, detail=str(error))
+        self._stop.set()
+
+
+def _add_standard_services(server: grpc.aio.Server, *, with_reflection: bool) -> health.aio.HealthServicer:
+    checks = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    if with_reflection:
+        names = (SERVICE.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
+    return checks
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a small file so that nobody ever reads half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text)
+    temporary.replace(path)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exit codes of nas-server, after sysexits.h, and the errors that lead to them."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import NoReturn
+
+from pydantic import ValidationError
+
+from nas.search.transitions import IllegalEventError
+from server.app import ListenError
+from server.codec.envelope import UnknownEventError
+from server.journal.base import (
+    FutureVersionError,
+    JournalDamagedError,
+    JournalError,
+    JournalMissingError,
+    StateLockedError,
+)
+
+
+class Exit(IntEnum):
+    """Why the program ended."""
+
+    OK = 0
+    USAGE = 64
+    DATA = 65
+    BUG = 70
+    LOCKED = 73
+    DAMAGED = 74
+    INTERRUPTED = 75
+    CONFIG = 78
+
+
+@contextmanager
+def exit_codes() -> Iterator[None]:
+    """Turn errors into one sentence on standard error and the documented exit code."""
+    try:
+        yield
+    except ValidationError as error:
+        leave(Exit.CONFIG, "; ".join(_explain(detail) for detail in error.errors()))
+    except ListenError as error:
+        leave(Exit.CONFIG, str(error))
+    except StateLockedError as error:
+        leave(Exit.LOCKED, str(error))
+    except JournalMissingError as error:
+        leave(Exit.DATA, str(error))
+    except (JournalDamagedError, FutureVersionError, UnknownEventError, IllegalEventError, JournalError) as error:
+        leave(Exit.DAMAGED, str(error))
+    except OSError as error:
+        leave(Exit.CONFIG, f"{error.filename or 'the system'}: {error.strerror or error}")
+    except Exception:
+        traceback.print_exc()
+        leave(Exit.BUG, "this is a bug; please report it with the lines above")
+
+
+def leave(code: Exit, message: str) -> NoReturn:
+    """End with one sentence."""
+    print(f"Error: {message}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def _explain(detail: object) -> str:
+    """One sentence for one setting that cannot be used."""
+    assert isinstance(detail, dict)  # noqa: S101 - pydantic's ErrorDetails
+    place = ".".join(str(part) for part in detail["loc"])
+    option = f"--{place.replace('_', '-')}" if place else "settings"
+    return f"{option}: {str(detail['msg']).removeprefix('Value error, ')}"

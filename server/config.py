@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of the server: options before environment (``NAS_...``) before defaults, parsed once."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEFAULT_LISTEN = "127.0.0.1:50051"
+DEFAULT_STATE_DIR = Path("~/.local/state/nas")
+
+
+class Settings(BaseSettings):
+    """What one server is told when it starts; never changes afterwards."""
+
+    model_config = SettingsConfigDict(env_prefix="NAS_", frozen=True, extra="ignore")
+
+    state_dir: Path = DEFAULT_STATE_DIR
+    listen: str = DEFAULT_LISTEN
+    port_file: Path | None = None
+    data_root: Path | None = None
+    workers: int = Field(default=1, ge=1, le=64)
+    executor: Literal["local", "fake"] = "local"
+    trainer: Literal["torch", "simulated"] = "torch"
+    fake_epoch_seconds: float = Field(default=0.05, ge=0.0, le=3600.0)
+    insecure: bool = False
+
+    @field_validator("state_dir", "data_root", "port_file")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return path and path.expanduser().absolute()
+
+    @field_validator("listen")
+    @classmethod
+    def _require_host_and_port(cls, listen: str) -> str:
+        host, _, port = listen.rpartition(":")
+        if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+            raise ValueError(f"must be HOST:PORT, for example {DEFAULT_LISTEN}, not {listen!r}")
+        return listen
+
+    @model_validator(mode="after")
+    def _require_loopback(self) -> Settings:
+        if not self.insecure and not is_loopback(self.listen):
+            raise ValueError(
+                f"{self.listen} can be reached from other machines and there is no authentication; "
+                "listen on 127.0.0.1, or accept that with --insecure"
+            )
+        return self
+
+
+def is_loopback(listen: str) -> bool:
+    """Whether only this machine can connect to HOST:PORT."""
+    host = listen.rpartition(":")[0].strip("[]")
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one catalogue from errors to gRPC status, machine-readable reason and public text.
+
+The text of an error listed here is written for users and sent as it is; the text of any other error stays in the log.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from nas.config import ConfigError
+from server.codec.enums import CodecError
+from server.engine.errors import (
+    ChildNotFoundError,
+    InvalidSettingError,
+    RequestIdReusedError,
+    SearchEndedError,
+    SearchNotFoundError,
+    ShuttingDownError,
+)
+from server.executor.preparation import DataError
+from server.hub import HubClosedError, SequenceAheadError
+from server.journal.base import JournalFullError
+
+DOMAIN = "nas"
+
+
+class InvalidRequestError(Exception):
+    """A request that cannot be understood; ``reason`` is upper snake case for machines."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicError:
+    """What a client is told."""
+
+    code: int
+    reason: str
+    message: str
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+CATALOGUE: dict[type[Exception], tuple[int, str]] = {
+    SearchNotFoundError: (code_pb2.NOT_FOUND, "SEARCH_NOT_FOUND"),
+    ChildNotFoundError: (code_pb2.NOT_FOUND, "CHILD_NOT_FOUND"),
+    SearchEndedError: (code_pb2.FAILED_PRECONDITION, "SEARCH_ENDED"),
+    RequestIdReusedError: (code_pb2.ALREADY_EXISTS, "REQUEST_ID_REUSED"),
+    ShuttingDownError: (code_pb2.UNAVAILABLE, "SHUTTING_DOWN"),
+    SequenceAheadError: (code_pb2.OUT_OF_RANGE, "SEQUENCE_AHEAD"),
+    HubClosedError: (code_pb2.UNAVAILABLE, "SHUTTING_DOWN"),
+    ConfigError: (code_pb2.INVALID_ARGUMENT, "INVALID_CONFIG"),
+    CodecError: (code_pb2.INVALID_ARGUMENT, "INVALID_CONFIG"),
+}
+"""Errors that always mean the same."""
+
+_DATA: dict[str, tuple[int, str]] = {
+    "UnknownDatasetError": (code_pb2.INVALID_ARGUMENT, "UNKNOWN_DATASET"),
+    "MissingDataRootError": (code_pb2.FAILED_PRECONDITION, "DATA_MISSING"),
+    "MissingFilesError": (code_pb2.FAILED_PRECONDITION, "DATA_MISSING"),
+    "CorruptFileError": (code_pb2.FAILED_PRECONDITION, "DATA_CORRUPT"),
+    "CacheError": (code_pb2.FAILED_PRECONDITION, "DATA_CORRUPT"),
+    "SplitError": (code_pb2.FAILED_PRECONDITION, "DATA_TOO_SMALL"),
+}
+
+
+def to_public(error: Exception) -> PublicError | None:
+    """Return what a client is told; None for an error that is our fault."""
+    match error:
+        case InvalidRequestError(reason=reason) | InvalidSettingError(reason=reason):
+            return PublicError(code=code_pb2.INVALID_ARGUMENT, reason=reason, message=str(error))
+        case DataError(kind=kind) if kind in _DATA:
+            code, reason = _DATA[kind]
+            return PublicError(code=code, reason=reason, message=str(error))
+        case JournalFullError():
+            message = "the server's disk is full, so nothing was started; make room and try again"
+            return PublicError(code=code_pb2.RESOURCE_EXHAUSTED, reason="DISK_FULL", message=message)
+        case _ if type(error) in CATALOGUE:
+            code, reason = CATALOGUE[type(error)]
+            return PublicError(code=code, reason=reason, message=str(error), metadata=_metadata(error))
+        case _:
+            return None
+
+
+def _metadata(error: Exception) -> dict[str, str]:
+    """The numbers that a client needs to go on."""
+    match error:
+        case HubClosedError(last_sequence=sequence):
+            return {"last_sequence": str(sequence)}
+        case SequenceAheadError(head=head):
+            return {"head": str(head)}
+        case ConfigError(field=name) | CodecError(field=name):
+            return {"field": name}
+        case _:
+            return {}
+
+
+def to_status(error: PublicError) -> grpc.Status:
+    """The rich status with its ErrorInfo."""
+    info = AnyMessage()
+    info.Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata))
+    status: grpc.Status = rpc_status.to_status(
+        status_pb2.Status(code=error.code, message=error.message, details=[info])
+    )
+    return status

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What StartSearch answers with validate_only: the first facts of a search that was not started."""
+
+from __future__ import annotations
+
+from nas.api.v1 import search_service_pb2 as pb
+from nas.search import events
+from nas.search.evolve import replay
+from nas.search.state import Child, Search
+from nas.shapes import training_bytes, weights_bytes
+from server.codec import records
+from server.codec.facts import encode_skipped
+from server.codec.views import encode_child_in_full
+from server.engine import PlanResult
+
+_COPIES = 9
+"""How often a child in training stores its weights: two checkpoints of weights, best and two moments; the result."""
+
+
+def encode_plan(plan: PlanResult) -> pb.Plan:
+    """The initial model and the children of iteration 1, with what they would need."""
+    search = replay(plan.facts)
+    assert search is not None, "a plan begins with SearchStarted"  # noqa: S101
+    command = plan.command
+    return pb.Plan(
+        config=records.encode_config(command.config),
+        dataset=records.encode_dataset(command.dataset),
+        resources=records.encode_resources(command.resources),
+        warnings=command.warnings,
+        children=[_planned(child, search) for child in search.children.values()],
+        skipped=[encode_skipped(fact) for fact in plan.facts if isinstance(fact, events.TransformationSkipped)],
+        disk_bytes=sum(_disk_bytes(child, search) for child in search.of_iteration(1)),
+    )
+
+
+def _planned(child: Child, search: Search) -> pb.PlannedChild:
+    shape, batch_size = search.started.dataset.shape, search.config.training.batch_size
+    return pb.PlannedChild(
+        child=encode_child_in_full(child, search),
+        memory_bytes=training_bytes(child.architecture, shape, batch_size),
+    )
+
+
+def _disk_bytes(child: Child, search: Search) -> int:
+    return _COPIES * weights_bytes(child.architecture, search.started.dataset.shape)

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SearchService: each method decodes, calls and encodes; errors are translated in ``dispatch``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from nas.api.v1 import event_pb2, search_service_pb2
+from nas.api.v1 import search_service_pb2 as pb
+from nas.config import CATALOGUE, DatasetInfo
+from server.codec.envelope import is_terminal, timestamp
+from server.codec.records import decode_config, encode_shape
+from server.codec.views import encode_child, encode_child_in_full, encode_search
+from server.engine import ChildNotFoundError, Registry
+from server.executor.preparation import DataPreparation
+from server.hub import Heartbeat, Hub
+from server.journal.base import Record
+from server.rpc.plan import encode_plan
+from server.rpc.requests import (
+    require_child_id,
+    require_request_id,
+    require_search_id,
+    require_sequence,
+    take_page,
+)
+
+SERVICE = search_service_pb2.DESCRIPTOR.services_by_name["SearchService"]
+HEARTBEAT_SECONDS = 10.0
+
+
+class SearchServicer:
+    """Answers the calls of the API."""
+
+    def __init__(self, *, registry: Registry, hub: Hub, preparation: DataPreparation, version: str) -> None:
+        self._registry = registry
+        self._hub = hub
+        self._preparation = preparation
+        self._version = version
+
+    async def StartSearch(self, request: pb.StartSearchRequest) -> pb.StartSearchResponse:
+        """Start or plan a search."""
+        config = decode_config(request.config)
+        if request.validate_only:
+            return pb.StartSearchResponse(plan=encode_plan(await self._registry.plan(config)))
+        request_id = require_request_id(request.request_id)
+        view = await self._registry.start(config, request_id=request_id, principal="")
+        return pb.StartSearchResponse(search=encode_search(view, is_full=True))
+
+    async def GetSearch(self, request: pb.GetSearchRequest) -> pb.GetSearchResponse:
+        """Show one search."""
+        view = self._registry.view(require_search_id(request.search_id))
+        return pb.GetSearchResponse(search=encode_search(view, is_full=True))
+
+    async def ListSearches(self, request: pb.ListSearchesRequest) -> pb.ListSearchesResponse:
+        """Show searches, newest first."""
+        items = [(view.search_id, view) for view in self._registry.views()]
+        views, token = take_page(items, page_size=request.page_size, page_token=request.page_token, default=50)
+        return pb.ListSearchesResponse(
+            searches=[encode_search(view, is_full=False) for view in views], next_page_token=token
+        )
+
+    async def WatchSearch(self, request: pb.WatchSearchRequest) -> AsyncIterator[pb.WatchSearchResponse]:
+        """Stream events."""
+        search_id = require_search_id(request.search_id)
+        after = require_sequence(request.after_sequence)
+        self._registry.view(search_id)  # refuses an unknown search
+        watch = self._hub.watch(
+            search_id, after, heartbeat_seconds=HEARTBEAT_SECONDS, is_last=lambda record: is_terminal(record.payload)
+        )
+        async with aclosing(watch):  # a client that leaves frees its watch at once, not at garbage collection
+            async for item in watch:
+                yield _watched(item)
+
+    async def CancelSearch(self, request: pb.CancelSearchRequest) -> pb.CancelSearchResponse:
+        """Ask for the end of a search."""
+        view = await self._registry.cancel(require_search_id(request.search_id), principal="")
+        return pb.CancelSearchResponse(search=encode_search(view, is_full=True))
+
+    async def ListChildren(self, request: pb.ListChildrenRequest) -> pb.ListChildrenResponse:
+        """Show the children of a search."""
+        search = self._registry.view(require_search_id(request.search_id)).search
+        items = [(str(child_id), search.children[child_id]) for child_id in sorted(search.children)]
+        children, token = take_page(items, page_size=request.page_size, page_token=request.page_token, default=200)
+        return pb.ListChildrenResponse(children=[encode_child(child) for child in children], next_page_token=token)
+
+    async def GetChild(self, request: pb.GetChildRequest) -> pb.GetChildResponse:
+        """Show one child."""
+        search = self._registry.view(require_search_id(request.search_id)).search
+        child_id = require_child_id(request.child_id)
+        if child_id not in search.children:
+            raise ChildNotFoundError(request.search_id, child_id)
+        return pb.GetChildResponse(child=encode_child_in_full(search.children[child_id], search))
+
+    async def ListDatasets(self, request: pb.ListDatasetsRequest) -> pb.ListDatasetsResponse:
+        """Show the catalogue."""
+        return pb.ListDatasetsResponse(datasets=[self._dataset(CATALOGUE[name]) for name in sorted(CATALOGUE)])
+
+    async def GetServerInfo(self, request: pb.GetServerInfoRequest) -> pb.GetServerInfoResponse:
+        """Say what server this is."""
+        executor = self._registry.executor
+        return pb.GetServerInfoResponse(
+            version=self._version,
+            api=search_service_pb2.DESCRIPTOR.package,
+            executor=executor.name,
+            worker_count=executor.slots,
+        )
+
+    def _dataset(self, info: DatasetInfo) -> pb.Dataset:
+        missing = self._preparation.missing_files(info)
+        return pb.Dataset(
+            name=info.name,
+            summary=info.summary,
+            shape=encode_shape(info.shape),
+            class_count=info.classes,
+            is_available=not missing,
+            hint=f"put {', '.join(missing)} (or .gz) into <data root>/{info.name}" if missing else "",
+        )
+
+
+def _watched(item: Record | Heartbeat) -> pb.WatchSearchResponse:
+    if isinstance(item, Record):
+        return pb.WatchSearchResponse(event=event_pb2.Event.FromString(item.payload))
+    return pb.WatchSearchResponse(
+        heartbeat=pb.Heartbeat(sequence=item.head_sequence, chain_hash=item.chain, time=timestamp(time.time_ns()))
+    )
