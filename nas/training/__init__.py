@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+from nas.search.facts import Runtime
 from nas.training.checkpoint import latest_checkpoint_epoch
-from nas.training.device import Runtime, resolve_runtime
+from nas.training.device import resolve_runtime
 from nas.training.errors import DataMismatchError, DeviceUnavailableError, TrainingError, WeightsError
 from nas.training.loop import fit
 from nas.training.request import Diverged, FitOutcome, FitRequest, Trained, TrainingData

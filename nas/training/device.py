@@ -5,37 +5,18 @@ from __future__ import annotations
 
 import platform
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from nas.config import Device, Precision, TrainingConfig
+from nas.search.facts import Runtime
 from nas.training.errors import DeviceUnavailableError
 
 _BF16_FLAGS = ("amx_bf16", "avx512_bf16")
 """Processor features that make bfloat16 faster than float32; without them it is emulated and slower."""
 _BF16_CUDA_CAPABILITY = (8, 0)
 """Ampere, the first generation with bfloat16."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Runtime:
-    """Everything besides the request that the bits of a training depend on; reported with its result.
-
-    Attributes:
-        device: never AUTO.
-        precision: never AUTO.
-        threads: CPU threads.
-        hardware: instruction sets of the processor, or the name of the accelerator.
-        versions: of the libraries that compute, as (name, version).
-    """
-
-    device: Device
-    precision: Precision
-    threads: int
-    hardware: str
-    versions: tuple[tuple[str, str], ...]
 
 
 def resolve_runtime(training: TrainingConfig, threads: int) -> Runtime:
@@ -110,7 +91,7 @@ def _list_versions(device: Device) -> tuple[tuple[str, str], ...]:
     if device is Device.CUDA:
         cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
         versions += [("cuda", str(torch.version.cuda)), ("cudnn", str(cudnn))]
-    return tuple(versions)
+    return tuple(sorted(versions))
 
 
 def _read_cpuinfo() -> str:

@@ -7,7 +7,7 @@ import hashlib
 
 import numpy as np
 
-from nas.training.device import Runtime
+from nas.search.facts import Runtime
 from nas.training.request import FitRequest, Images, Labels, TrainingData
 
 _FORMAT = 1
