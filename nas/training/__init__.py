@@ -18,7 +18,6 @@ __all__ = [
     "Diverged",
     "FitOutcome",
     "FitRequest",
-    "Runtime",
     "Trained",
     "TrainingData",
     "TrainingError",

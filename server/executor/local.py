@@ -88,7 +88,7 @@ class LocalExecutor:
             self._spare = await self._spawn()
         elif not attempts and self._spare is not None:
             spare, self._spare = self._spare, None
-            await spare.reap()
+            await spare.discard()
 
     async def close(self) -> None:
         """Kill all workers and wait for them."""

@@ -108,6 +108,11 @@ class WorkerProcess:
         except TimeoutError:
             return
 
+    async def discard(self) -> None:
+        """Let a worker go that was never given a request; its log goes with it."""
+        await self.reap()
+        self._log.unlink(missing_ok=True)
+
     def last_words(self) -> str:
         """The last line of the log, in one line of at most 200 characters."""
         try:
