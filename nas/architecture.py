@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The immutable value at the centre of everything: a CNN as a sequence of layers (paper section IV.C).
 
-Layers are numbered from 1, as the paper's ``Widen(M, 3, 32)`` does; the input is no layer. ``Concat()`` joins the outputs
-of the two layers before it, the nearer one's channels first, so the sequence alone says which edges the graph has.
+Layers are numbered from 1, as the paper's ``Widen(M, 3, 32)`` does; the input is no layer. ``Concat()`` joins the
+outputs of the two layers before it, the nearer one's channels first, so the sequence alone says which edges there are.
 """
 
 from __future__ import annotations
@@ -108,7 +108,8 @@ class Architecture:
     """A CNN: any number of feature layers, then ``F()``, then ``FC(n)``.
 
     Raises:
-        ArchitectureError: the head is not ``F() FC(n)``, stands elsewhere too, or a ``Concat()`` has fewer than two layers before it.
+        ArchitectureError: the head is not ``F() FC(n)``, stands elsewhere too, or a ``Concat()`` has fewer than two
+            layers before it.
     """
 
     layers: tuple[Layer, ...]

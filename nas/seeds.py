@@ -11,7 +11,7 @@ def derive_seed(search_seed: int, *path: str | int) -> int:
 
     Args:
         search_seed: the seed of the search.
-        path: what the seed is for, for example ``("shuffle", "2-3", 4)``; equal paths give equal seeds on every machine.
+        path: what the seed is for, such as ``("shuffle", "2-3", 4)``; equal paths give equal seeds on every machine.
     """
     text = "/".join(str(part) for part in (search_seed, *path))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from nas.search.facts import Runtime
 from nas.training.checkpoint import latest_checkpoint_epoch
 from nas.training.device import resolve_runtime
 from nas.training.errors import DataMismatchError, DeviceUnavailableError, TrainingError, WeightsError
