@@ -39,7 +39,7 @@ class WeightsError(TrainingError):
     """A weights file that is missing, changed since it was recorded, or of another net."""
 
     def __init__(self, path: Path, expected_sha256: str, reason: str) -> None:
-        super().__init__(f"weights file {path} {reason}; train the child again")
+        super().__init__(f"weights file {path.name} {reason}; train the child again")
         self.path = path
         self.expected_sha256 = expected_sha256
         self.reason = reason

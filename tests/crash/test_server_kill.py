@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""kill -9 of the server during a search: it goes on, and finds exactly what an undisturbed search finds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from real_server import RealServer, children_of, fact_of, is_alive, wait_for
+
+FAKE = ("--executor", "fake", "--workers", "2")
+SIMULATED = ("--trainer", "simulated", "--workers", "2")
+SEARCH = ("--dataset", "digits", "--block", "seib", "--seed", "7", "--max-iterations", "2", "--max-epochs", "4")
+TINY = (
+    *("--dataset", "digits", "--block", "ib", "--seed", "3", "--max-iterations", "1", "--max-epochs", "3"),
+    *("--train-limit", "120", "--threads", "1", "--initial", "C(8,3) P(2,2) IB(8,4,8,4,4,4) P(2,2) F() FC(10)"),
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder for one server."""
+    (tmp_path / "disturbed").mkdir()
+    (tmp_path / "undisturbed").mkdir()
+    return tmp_path
+
+
+def run_undisturbed(folder: Path, options: tuple[str, ...], search: tuple[str, ...]) -> str:
+    """Return the digest of a search that nothing happens to."""
+    with RealServer(folder / "undisturbed", options, {"NAS_FAKE_EPOCH_SECONDS": "0"}) as server:
+        search_id = server.start_search(*search)
+        server.watch(search_id)
+        assert 0 == server.stop()
+        return server.digest(search_id)
+
+
+@pytest.mark.parametrize("options", [FAKE, SIMULATED], ids=["fake", "simulated"])
+def test_killed_twice(folder: Path, options: tuple[str, ...]) -> None:
+    """Killed twice, the search goes on; events have no gap, nothing seen is lost, and the digest is the same."""
+    expected = run_undisturbed(folder, options, SEARCH)
+    with RealServer(folder / "disturbed", options, {"NAS_FAKE_EPOCH_SECONDS": "0.05"}) as server:
+        search_id = server.start_search(*SEARCH)
+        seen = 0
+        for sequence in (15, 40):
+            server.wait_for_sequence(search_id, sequence)
+            seen = int(server.search(search_id)["sequence"])
+            server.kill()
+            server.start()
+
+            assert int(server.search(search_id)["sequence"]) >= seen
+        events = server.watch(search_id)
+        live = server.search(search_id)["digest"]
+        server.stop()
+
+        assert list(range(1, len(events) + 1)) == [int(event["sequence"]) for event in events]
+        assert "search_succeeded" == fact_of(events[-1])
+        assert "attempt_lost" in {fact_of(event) for event in events}
+        assert expected == server.digest(search_id) == live
+
+
+@pytest.mark.slow
+def test_killed_with_the_real_trainer(folder: Path) -> None:
+    """Killed in the middle of a real training, the search ends with byte-identical weights."""
+    expected = run_undisturbed(folder, (), TINY)
+    with RealServer(folder / "disturbed") as server:
+        search_id = server.start_search(*TINY)
+        wait_for(lambda: _child(server, search_id, "1-2")["epoch_count"] >= 1, "an epoch of child 1-2")
+        server.kill()
+        server.start()
+        events = server.watch(search_id)
+        server.stop()
+
+        resumed = [event["attempt_started"]["resumed_after_epoch"] for event in events if "attempt_started" in event]
+        assert expected == server.digest(search_id)
+        assert max(resumed) >= 1
+
+
+def test_no_orphans(folder: Path) -> None:
+    """No worker outlives its server by two seconds."""
+    with RealServer(folder / "disturbed", SIMULATED, {"NAS_FAKE_EPOCH_SECONDS": "5"}) as server:
+        search_id = server.start_search(*SEARCH)
+        wait_for(lambda: _attempts(server, search_id) == 2, "two attempts")
+        workers = list(children_of(server.pid))
+
+        server.kill()
+
+        assert len(workers) >= 2
+        wait_for(lambda: not any(is_alive(pid) for pid in workers), "the workers to leave", seconds=2.0)
+
+
+def _child(server: RealServer, search_id: str, child_id: str) -> dict[str, Any]:
+    answer = server.client("--output", "json", "children", search_id, child_id)
+    found: dict[str, Any] = json.loads(answer.stdout)
+    return found
+
+
+def _attempts(server: RealServer, search_id: str) -> int:
+    return sum(_child(server, search_id, child_id)["attempts"] for child_id in ("1-1", "1-2"))
