@@ -4,17 +4,14 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import AsyncGenerator
-from pathlib import Path
 
 import pytest
 
 from server.hub import Heartbeat, Hub, HubClosedError, RecordMissingError, SequenceAheadError
-from server.journal.base import Journal, Record
+from server.journal.base import Record
 from server.journal.chain import GENESIS
 from server.journal.memory import MemoryJournal
-from server.journal.sqlite import SqliteJournal
 
 LAST = b"last"
 Watch = AsyncGenerator[Record | Heartbeat, None]
@@ -171,27 +168,41 @@ async def test_a_search_can_be_watched_before_its_first_record(server: Server) -
 
 
 async def test_publishing_twice_shows_once(server: Server) -> None:
-    """Records that were published before are passed over."""
+    """Records that were published before are passed over, and the head does not go back to them."""
     records = await server.publish(b"x", b"y")
     watch = server.watch()
     first = await anext(watch)
 
-    server.hub.publish(records)
-    (last,) = await server.publish(LAST)
+    server.hub.publish(records[:1])
 
+    assert 2 == server.hub.head("a")
+    (last,) = await server.publish(LAST)
     assert [*records, last] == [first, *await _collect(watch)]
 
 
 async def test_a_hole_in_what_is_published_is_filled_from_the_journal(server: Server) -> None:
     """A hub that was not told of every record still shows every record."""
-    first = await server.publish(b"x")
     watch = server.watch()
-    assert first[0] == await anext(watch)
-    hole = await server.append(b"y", b"y")
+    waiting = await _start(watch)
+    first = await server.publish(b"x", b"x")
+    hole = await server.append(b"y")
 
     last = await server.publish(LAST)
 
-    assert [*hole, *last] == await _collect(watch)
+    assert [*first, *hole, *last] == [await waiting, *await _collect(watch)]
+
+
+async def test_a_search_can_be_registered_while_it_is_watched(server: Server) -> None:
+    """Watchers read what they have not been shown from the journal, not from what the hub knew before."""
+    watch = server.watch()
+    waiting = await _start(watch)
+    first = await server.publish(b"x", b"x")
+    more = await server.append(b"y", LAST)
+
+    assert list(first) == [await waiting, await anext(watch)]
+    server.hub.register("a", 4, more[-1].chain)
+
+    assert list(more) == await _collect(watch)
 
 
 async def test_a_record_that_is_nowhere_is_an_error(server: Server) -> None:
@@ -219,70 +230,3 @@ async def test_close_ends_every_watch(server: Server) -> None:
         with pytest.raises(HubClosedError) as caught:
             await next_item
         assert last_sequence == caught.value.last_sequence
-
-
-async def _live_records(journal: Journal) -> int:
-    """Count the records in memory, once the journal has let go of those that it returned last."""
-    await journal.heads()
-    gc.collect()
-    return sum(isinstance(item, Record) for item in gc.get_objects())
-
-
-async def _sequences(watch: Watch, last: int) -> list[int]:
-    """Read up to the sequence ``last`` without keeping a record."""
-    sequences: list[int] = []
-    async for item in watch:
-        assert isinstance(item, Record)
-        sequences.append(item.sequence)
-        if item.sequence == last:
-            break
-    return sequences
-
-
-async def test_stalled_watchers_cost_one_chunk_each(tmp_path: Path) -> None:
-    """Whoever stops reading shares the ring, never holds the engine up, and still gets every record in the end."""
-    journal = await SqliteJournal.open(tmp_path)
-    hub = Hub(journal, ring_size=16)
-    hub.publish(await journal.append("a", 0, [b"x"] * 1_000))
-    before = await _live_records(journal)
-    watches = [hub.watch("a", after, heartbeat_seconds=NEVER, is_last=_is_last) for after in (0, 400, 990, 999)]
-    for watch in watches:
-        await anext(watch)
-
-    for sequence in range(1_000, 3_000, 10):
-        hub.publish(await journal.append("a", sequence, [b"y"] * 10))
-
-    assert 16 <= (await _live_records(journal)) - before <= 16 + len(watches) * 128
-    assert list(range(2, 3_001)) == await _sequences(watches[0], 3_000)
-    for watch in watches:
-        await watch.aclose()
-    await journal.close()
-
-
-@pytest.mark.parametrize("way", ["close", "cancel", "forget"])
-async def test_a_watcher_that_vanishes_leaves_nothing(tmp_path: Path, way: str) -> None:
-    """Whichever way a client goes, the records that were kept for it go, too, and later ones are not kept."""
-    journal = await SqliteJournal.open(tmp_path)
-    hub = Hub(journal)
-    before = await _live_records(journal)
-    watch = hub.watch("a", 0, heartbeat_seconds=NEVER, is_last=_is_last)
-    waiting = await _start(watch)
-    if way != "cancel":
-        hub.publish(await journal.append("a", 0, [b"x"] * 50))
-        await waiting
-        assert 50 == await _live_records(journal) - before
-
-    if way == "close":
-        await watch.aclose()
-    waiting.cancel()
-    del watch
-    await asyncio.gather(waiting, return_exceptions=True)
-    del waiting
-    gc.collect()
-    await asyncio.sleep(0)  # a forgotten generator is closed by the loop
-    head = hub.head("a")
-    hub.publish(await journal.append("a", head, [b"y"] * 50))
-
-    assert head + 50 == hub.head("a")
-    assert 0 == await _live_records(journal) - before
-    await journal.close()

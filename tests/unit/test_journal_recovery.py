@@ -11,6 +11,7 @@ import apsw
 import pytest
 
 from server.journal.base import FutureVersionError, JournalDamagedError
+from server.journal.high_water import read_slots
 from server.journal.recovery import open_store
 from server.journal.sqlite import SqliteJournal
 
@@ -103,6 +104,17 @@ async def test_a_forged_database_is_refused(
     error = caught.value
     assert last_good == (error.position, error.search_id, error.sequence)
     assert tmp_path / "journal.db" == error.path
+
+
+async def test_the_mark_before_is_never_overwritten(tmp_path: Path) -> None:
+    """The slots are written in turn: whatever a power cut does to one, the other still says where the end was."""
+    positions = []
+    async with _opened(tmp_path) as journal:
+        for sequence in range(4):
+            await journal.append("a", sequence, [b"x"])
+            positions.append([mark and mark.position for mark in read_slots(tmp_path / "journal.head")])
+
+    assert [{0, 1}, {1, 2}, {2, 3}, {3, 4}] == [set(pair) for pair in positions]
 
 
 @pytest.mark.parametrize("length", [3, 5])

@@ -91,10 +91,17 @@ async def test_a_folder_has_one_owner(tmp_path: Path) -> None:
         assert (Head(search_id="a", sequence=1),) == await journal.heads()
 
 
+def _hold_the_loop_until(path: Path) -> None:
+    """Wait for a file that another thread makes without letting any task of this one go on."""
+    while not path.exists():
+        pass
+
+
 async def test_an_opening_that_was_cancelled_lets_go(tmp_path: Path) -> None:
     """Nobody is left who could close it, so it closes itself."""
     task = asyncio.create_task(SqliteJournal.open(tmp_path))
     await asyncio.sleep(0)
+    _hold_the_loop_until(tmp_path / "journal.db")
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -180,9 +187,10 @@ async def test_no_space_to_begin_with(tmp_path: Path, disk: Disk) -> None:
 
 async def test_a_full_disk_may_put_off_the_checkpoint(tmp_path: Path, disk: Disk) -> None:
     """Closing where the log cannot be moved into the database leaves the log, and nothing is lost."""
-    async with _opened(tmp_path, disk.vfs) as journal:
-        expected = await journal.append("a", 0, [b"x" * 100_000])
-        disk.free_bytes = 0
+    journal = await SqliteJournal.open(tmp_path, vfs=disk.vfs)
+    expected = await journal.append("a", 0, [b"x" * 100_000])
+    disk.free_bytes = 0
+    await journal.close()
     assert (tmp_path / "journal.db-wal").stat().st_size > 100_000
 
     disk.free_bytes = 1 << 40
@@ -222,23 +230,24 @@ async def test_a_failed_checkpoint_is_final(tmp_path: Path, disk: Disk) -> None:
         assert expected == await journal.read("a", 0, 10)
 
 
-def _fill_up_under(path: Path) -> None:
-    """Make this process's open file ``path`` one to which nothing can be written any more."""
+def _replace_under(path: Path, device: str) -> None:
+    """Make this process's open file ``path`` a device."""
     links = [(int(link.name), link) for link in Path("/proc/self/fd").iterdir()]
     (descriptor,) = [number for number, link in links if link.exists() and link.resolve() == path]
-    full = os.open("/dev/full", os.O_RDWR)
-    os.dup2(full, descriptor)
-    os.close(full)
+    replacement = os.open(device, os.O_RDWR)
+    os.dup2(replacement, descriptor)
+    os.close(replacement)
 
 
-async def test_a_mark_that_cannot_be_written_is_final(tmp_path: Path) -> None:
-    """Committed, but not acknowledged: the journal stops, and the next opening shows the record."""
+@pytest.mark.parametrize(("device", "reason"), [("/dev/full", "No space left"), ("/dev/null", "Invalid argument")])
+async def test_a_mark_that_cannot_be_written_is_final(tmp_path: Path, device: str, reason: str) -> None:
+    """Where its write (full) or its sync (null) fails: committed, not acknowledged, and shown by the next opening."""
     journal = await SqliteJournal.open(tmp_path)
     await journal.append("a", 0, [b"x"])
-    _fill_up_under(tmp_path / "journal.head")
+    _replace_under(tmp_path / "journal.head", device)
 
     for _ in range(2):
-        with pytest.raises(JournalFailedError, match="No space left"):
+        with pytest.raises(JournalFailedError, match=reason):
             await journal.append("a", 1, [b"y"])
     await journal.close()
 
