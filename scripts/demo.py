@@ -142,8 +142,7 @@ def search(folder: Path) -> int:
         with server(folder) as bound:
             status = client(bound, *START)
             if not status:
-                found = search_id(bound)
-                status = client(bound, "children", found) or client(bound, "get", found)
+                status = client(bound, "children", search_id(bound))
     except ServerError as error:
         print(error, file=sys.stderr)
         status = 1
