@@ -29,8 +29,9 @@ class CodecError(ValueError):
 class EnumCodec(Generic[EnumT]):
     """Converts one enum in both directions."""
 
-    def __init__(self, domain: type[EnumT], wire: Any, prefix: str) -> None:
-        self._field = prefix.lower()
+    def __init__(self, domain: type[EnumT], wire: Any, prefix: str, *, field: str = "") -> None:
+        """Pair the members; ``field`` is what messages call such a value, by default the prefix in lower case."""
+        self._field = field or prefix.lower()
         self._to_wire: dict[EnumT, Any] = {member: wire.Value(f"{prefix}_{member.name}") for member in domain}
         self._to_domain = {number: member for member, number in self._to_wire.items()}
 
@@ -54,7 +55,7 @@ class EnumCodec(Generic[EnumT]):
         return default if number == 0 else self.decode(number)
 
 
-BLOCK = EnumCodec(BlockType, pb.BlockType, "BLOCK_TYPE")
+BLOCK = EnumCodec(BlockType, pb.BlockType, "BLOCK_TYPE", field="block")
 PRESET = EnumCodec(Preset, pb.Preset, "PRESET")
 DEVICE = EnumCodec(Device, pb.Device, "DEVICE")
 PRECISION = EnumCodec(Precision, pb.Precision, "PRECISION")

@@ -9,9 +9,8 @@ from typing import Any, Generic, TypeVar
 
 from nas.api.v1 import event_pb2 as pb
 from nas.child import ChildId
-from nas.notation import parse_notation
 from nas.search import events
-from server.codec import enums, records
+from server.codec import enums, records, settings
 
 FactT = TypeVar("FactT", bound=events.Event)
 
@@ -26,8 +25,12 @@ class FactCodec(Generic[FactT]):
     decode: Callable[[Any], FactT]
 
 
-def _id(text: str) -> ChildId | None:
-    return ChildId.parse(text) if text else None
+def _id(message: Any, field: str = "child_id") -> ChildId:
+    return records.decode_child_id(getattr(message, field), field)
+
+
+def _optional_id(message: Any, field: str) -> ChildId | None:
+    return _id(message, field) if getattr(message, field) else None
 
 
 def _text(child_id: ChildId | None) -> str:
@@ -36,7 +39,7 @@ def _text(child_id: ChildId | None) -> str:
 
 def _encode_search_started(fact: events.SearchStarted) -> pb.SearchStarted:
     return pb.SearchStarted(
-        config=records.encode_config(fact.config),
+        config=settings.encode_config(fact.config),
         request_id=fact.request_id,
         dataset=records.encode_dataset(fact.dataset),
         resources=records.encode_resources(fact.resources),
@@ -48,7 +51,7 @@ def _encode_search_started(fact: events.SearchStarted) -> pb.SearchStarted:
 
 def _decode_search_started(message: pb.SearchStarted) -> events.SearchStarted:
     return events.SearchStarted(
-        config=records.decode_config(message.config),
+        config=settings.decode_config(message.config),
         request_id=message.request_id,
         dataset=records.decode_dataset(message.dataset),
         resources=records.decode_resources(message.resources),
@@ -72,10 +75,10 @@ def _encode_child_proposed(fact: events.ChildProposed) -> pb.ChildProposed:
 def _decode_child_proposed(message: pb.ChildProposed) -> events.ChildProposed:
     has_transformation = message.HasField("transformation")
     return events.ChildProposed(
-        child_id=ChildId.parse(message.child_id),
-        parent_id=_id(message.parent_id),
+        child_id=_id(message),
+        parent_id=_optional_id(message, "parent_id"),
         transformation=records.decode_transformation(message.transformation) if has_transformation else None,
-        architecture=parse_notation(message.architecture.notation),
+        architecture=records.decode_notation(message.architecture.notation),
         graph_hash=message.architecture.graph_hash,
         param_count=message.architecture.param_count,
         flops=message.architecture.flops,
@@ -96,7 +99,7 @@ def _encode_child_succeeded(fact: events.ChildSucceeded) -> pb.ChildSucceeded:
 
 def _decode_child_succeeded(message: pb.ChildSucceeded) -> events.ChildSucceeded:
     return events.ChildSucceeded(
-        child_id=ChildId.parse(message.child_id),
+        child_id=_id(message),
         attempt=message.attempt,
         epochs=message.epoch_count,
         best_epoch=message.best_epoch,
@@ -120,7 +123,7 @@ def _decode_children_selected(message: pb.ChildrenSelected) -> events.ChildrenSe
         iteration=message.iteration,
         choices=tuple(records.decode_choice(choice) for choice in message.choices),
         previous_best=message.previous_best if message.HasField("previous_best") else None,
-        incumbent=ChildId.parse(message.incumbent_id),
+        incumbent=_id(message, "incumbent_id"),
     )
 
 
@@ -141,7 +144,7 @@ FACTS: tuple[FactCodec[Any], ...] = (
         events.IterationStarted,
         lambda f: pb.IterationStarted(iteration=f.iteration, parent_ids=[str(p) for p in f.parents]),
         lambda m: events.IterationStarted(
-            iteration=m.iteration, parents=tuple(ChildId.parse(text) for text in m.parent_ids)
+            iteration=m.iteration, parents=tuple(records.decode_child_id(text, "parent_ids") for text in m.parent_ids)
         ),
     ),
     FactCodec("child_proposed", events.ChildProposed, _encode_child_proposed, _decode_child_proposed),
@@ -150,8 +153,8 @@ FACTS: tuple[FactCodec[Any], ...] = (
         events.TransformationSkipped,
         encode_skipped,
         lambda m: events.TransformationSkipped(
-            child_id=ChildId.parse(m.child_id),
-            parent_id=ChildId.parse(m.parent_id),
+            child_id=_id(m),
+            parent_id=_id(m, "parent_id"),
             operation=enums.OPERATION.decode(m.operation),
             reason=enums.SKIP_REASON.decode(m.reason),
         ),
@@ -162,9 +165,7 @@ FACTS: tuple[FactCodec[Any], ...] = (
         lambda f: pb.AttemptLaunched(
             child_id=str(f.child_id), attempt=f.attempt, kind=enums.ATTEMPT_KIND.encode(f.kind)
         ),
-        lambda m: events.AttemptLaunched(
-            child_id=ChildId.parse(m.child_id), attempt=m.attempt, kind=enums.ATTEMPT_KIND.decode(m.kind)
-        ),
+        lambda m: events.AttemptLaunched(child_id=_id(m), attempt=m.attempt, kind=enums.ATTEMPT_KIND.decode(m.kind)),
     ),
     FactCodec(
         "attempt_started",
@@ -176,7 +177,7 @@ FACTS: tuple[FactCodec[Any], ...] = (
             resumed_after_epoch=f.resumed_after_epoch,
         ),
         lambda m: events.AttemptStarted(
-            child_id=ChildId.parse(m.child_id),
+            child_id=_id(m),
             attempt=m.attempt,
             runtime=records.decode_runtime(m.runtime),
             resumed_after_epoch=m.resumed_after_epoch,
@@ -186,9 +187,7 @@ FACTS: tuple[FactCodec[Any], ...] = (
         "epoch_completed",
         events.EpochCompleted,
         lambda f: pb.EpochCompleted(child_id=str(f.child_id), attempt=f.attempt, result=records.encode_epoch(f.result)),
-        lambda m: events.EpochCompleted(
-            child_id=ChildId.parse(m.child_id), attempt=m.attempt, result=records.decode_epoch(m.result)
-        ),
+        lambda m: events.EpochCompleted(child_id=_id(m), attempt=m.attempt, result=records.decode_epoch(m.result)),
     ),
     FactCodec("child_succeeded", events.ChildSucceeded, _encode_child_succeeded, _decode_child_succeeded),
     FactCodec(
@@ -198,7 +197,7 @@ FACTS: tuple[FactCodec[Any], ...] = (
             child_id=str(f.child_id), attempt=f.attempt, reason=enums.LOST_REASON.encode(f.reason), detail=f.detail
         ),
         lambda m: events.AttemptLost(
-            child_id=ChildId.parse(m.child_id),
+            child_id=_id(m),
             attempt=m.attempt,
             reason=enums.LOST_REASON.decode(m.reason),
             detail=m.detail,
@@ -211,7 +210,7 @@ FACTS: tuple[FactCodec[Any], ...] = (
             child_id=str(f.child_id), attempt=f.attempt, reason=enums.FAILURE_REASON.encode(f.reason), detail=f.detail
         ),
         lambda m: events.ChildFailed(
-            child_id=ChildId.parse(m.child_id),
+            child_id=_id(m),
             attempt=m.attempt,
             reason=enums.FAILURE_REASON.decode(m.reason),
             detail=m.detail,
@@ -221,7 +220,7 @@ FACTS: tuple[FactCodec[Any], ...] = (
         "child_cancelled",
         events.ChildCancelled,
         lambda f: pb.ChildCancelled(child_id=str(f.child_id)),
-        lambda m: events.ChildCancelled(child_id=ChildId.parse(m.child_id)),
+        lambda m: events.ChildCancelled(child_id=_id(m)),
     ),
     FactCodec("children_selected", events.ChildrenSelected, _encode_children_selected, _decode_children_selected),
     FactCodec(
@@ -249,7 +248,7 @@ FACTS: tuple[FactCodec[Any], ...] = (
             child_id=str(f.child_id), attempt=f.attempt, evaluation=records.encode_evaluation(f.evaluation)
         ),
         lambda m: events.WinnerEvaluated(
-            child_id=ChildId.parse(m.child_id),
+            child_id=_id(m),
             attempt=m.attempt,
             evaluation=records.decode_evaluation(m.evaluation),
         ),
@@ -258,7 +257,7 @@ FACTS: tuple[FactCodec[Any], ...] = (
         "search_succeeded",
         events.SearchSucceeded,
         lambda f: pb.SearchSucceeded(reason=enums.STOP_REASON.encode(f.reason), winner_id=str(f.winner)),
-        lambda m: events.SearchSucceeded(reason=enums.STOP_REASON.decode(m.reason), winner=ChildId.parse(m.winner_id)),
+        lambda m: events.SearchSucceeded(reason=enums.STOP_REASON.decode(m.reason), winner=_id(m, "winner_id")),
     ),
     FactCodec(
         "search_failed",
@@ -270,7 +269,7 @@ FACTS: tuple[FactCodec[Any], ...] = (
         "search_cancelled",
         events.SearchCancelled,
         lambda f: pb.SearchCancelled(incumbent_id=_text(f.incumbent)),
-        lambda m: events.SearchCancelled(incumbent=_id(m.incumbent_id)),
+        lambda m: events.SearchCancelled(incumbent=_optional_id(m, "incumbent_id")),
     ),
 )
 """Every fact, in the order of the wire's numbers."""

@@ -7,8 +7,10 @@ Python writes floats so that reading them back gives the same bits.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from enum import Enum
+from itertools import chain
 from typing import Any
 
 from nas.child import ChildId, EpochResult, Evaluation
@@ -20,8 +22,21 @@ MAX_LINE_BYTES = 1 << 20
 """Longer lines are not read: no worker writes one."""
 
 
+MAX_DETAIL_CHARACTERS = 500
+"""What people read of an error fits into this."""
+_MAX_TEXT_CHARACTERS = 1000
+
+
 class LineError(ValueError):
-    """A line that no worker writes."""
+    """A line that no worker writes; the message is one line."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(one_line(reason))
+
+
+def one_line(text: str, limit: int = MAX_DETAIL_CHARACTERS) -> str:
+    """Make a text from outside fit for a log, an event or a terminal: no control characters, no end of lines."""
+    return "".join(character if character.isprintable() else " " for character in text[:limit])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,26 +92,26 @@ def decode_request(line: bytes) -> WorkerRequest:
         LineError: it is something else.
     """
     try:
-        fields = json.loads(line)
-        training = fields["training"]
+        content = json.loads(line)
+        training = content["training"]
         training |= {"device": Device(training["device"]), "precision": Precision(training["precision"])}
-        fields |= {
-            "kind": AttemptKind(fields["kind"]),
-            "child_id": ChildId.parse(fields["child_id"]),
+        content |= {
+            "kind": AttemptKind(content["kind"]),
+            "child_id": ChildId.parse(content["child_id"]),
             "training": TrainingConfig(**training),
-            "shape": InputShape(**fields["shape"]),
-            "totals": tuple(fields["totals"]),
+            "shape": InputShape(**content["shape"]),
+            "totals": tuple(content["totals"]),
         }
-        return WorkerRequest(**fields)
-    except (ValueError, KeyError, TypeError) as error:
+        return WorkerRequest(**content)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise LineError(f"no worker request: {error}") from error
 
 
 def encode_report(report: commands.Report) -> bytes:
     """One line; child and attempt are left out, for the server knows whom it listens to."""
-    fields = asdict(report)
-    del fields["child_id"], fields["attempt"]
-    return _line({"report": type(report).__name__, **fields})
+    content = asdict(report)
+    del content["child_id"], content["attempt"]
+    return _line({"report": type(report).__name__, **content})
 
 
 def decode_report(line: bytes, child_id: ChildId, attempt: int) -> commands.Report:
@@ -106,17 +121,19 @@ def decode_report(line: bytes, child_id: ChildId, attempt: int) -> commands.Repo
         LineError: it is something else.
     """
     try:
-        fields = json.loads(line)
-        name = fields.pop("report")
+        content = json.loads(line)
+        name = content.pop("report")
         if name not in _REPORTS:
             raise LineError(f"no report is called {name!r:.40}")
-        if "reason" in fields:
-            fields["reason"] = _REASONS[name](fields["reason"])
-        return _REPORTS[name](**_revive(fields), child_id=child_id, attempt=attempt)  # type: ignore[no-any-return]
+        if "reason" in content:
+            content["reason"] = _REASONS[name](content["reason"])
+        report: commands.Report = _REPORTS[name](**_revive(content), child_id=child_id, attempt=attempt)
+        _require_types(report)
     except LineError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise LineError(f"no report: {error}") from error
+    return report
 
 
 _REPORTS: dict[str, Any] = {
@@ -135,27 +152,62 @@ _REPORTS: dict[str, Any] = {
 _REASONS: dict[str, Any] = {"ReportFailed": FailureReason, "ReportLost": LostReason}
 
 
-def _revive(fields: dict[str, Any]) -> dict[str, Any]:
+def _revive(content: dict[str, Any]) -> dict[str, Any]:
     """Turn the plain values that stand for records back into them."""
-    if "runtime" in fields:
-        runtime = fields["runtime"]
-        versions = tuple((str(name), str(version)) for name, version in runtime.pop("versions"))
+    if "runtime" in content:
+        runtime = content["runtime"]
+        versions = tuple(sorted(dict(runtime.pop("versions")).items()))
         device, precision = Device(runtime.pop("device")), Precision(runtime.pop("precision"))
-        fields["runtime"] = Runtime(**runtime, device=device, precision=precision, versions=versions)
-    if "result" in fields:
-        result = fields["result"]
-        fields["result"] = EpochResult(**result | {"validation": _evaluation(result["validation"])})
-    if "evaluation" in fields:
-        fields["evaluation"] = _evaluation(fields["evaluation"])
-    return fields
+        content["runtime"] = Runtime(**runtime, device=device, precision=precision, versions=versions)
+    if "result" in content:
+        result = content["result"]
+        content["result"] = EpochResult(**result | {"validation": _evaluation(result["validation"])})
+    if "evaluation" in content:
+        content["evaluation"] = _evaluation(content["evaluation"])
+    if "detail" in content:
+        content["detail"] = one_line(content["detail"])
+    return content
 
 
-def _evaluation(fields: dict[str, Any]) -> Evaluation:
-    return Evaluation(loss=float(fields["loss"]), correct=tuple(fields["correct"]), total=tuple(fields["total"]))
+def _evaluation(content: dict[str, Any]) -> Evaluation:
+    correct, total = tuple(content.pop("correct")), tuple(content.pop("total"))
+    if not all(_is_count(count) for count in (*correct, *total)):
+        raise ValueError("a count is a whole number of images")
+    return Evaluation(**content, correct=correct, total=total)
 
 
-def _line(fields: dict[str, Any]) -> bytes:
-    return json.dumps(fields, separators=(",", ":"), default=_plain).encode() + b"\n"
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < 1 << 63
+
+
+def _is_text(value: object) -> bool:
+    # The wire takes no lone surrogates, which JSON can write.
+    return isinstance(value, str) and len(value) <= _MAX_TEXT_CHARACTERS and one_line(value, len(value)) == value
+
+
+_IS_VALID: dict[str, Callable[[object], bool]] = {
+    "bool": lambda value: isinstance(value, bool),
+    "float": lambda value: isinstance(value, float),
+    "int": lambda value: type(value) is int and 0 <= value < 1 << 31,
+    "str": _is_text,
+    "tuple[tuple[str, str], ...]": lambda value: isinstance(value, tuple) and all(map(_is_text, chain(*value))),
+}
+"""By the annotation of a field: what can be journaled there."""
+
+
+def _require_types(record: Any) -> None:
+    """Refuse what JSON can say but no journal can hold: the server writes what a worker reports."""
+    for field in fields(record):
+        value = getattr(record, field.name)
+        is_valid = _IS_VALID.get(str(field.type))  # records and enums were checked when they were made
+        if is_dataclass(value):
+            _require_types(value)
+        elif is_valid is not None and not is_valid(value):
+            raise ValueError(f"{field.name} cannot be {value!r:.80}")
+
+
+def _line(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, separators=(",", ":"), default=_plain).encode() + b"\n"
 
 
 def _plain(value: object) -> object:

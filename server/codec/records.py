@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The records that events, requests and answers share: settings, data, measurements, nets."""
+"""The records that events, requests and answers share: data, measurements, nets, choices."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 
 from nas.api.v1 import search_pb2 as pb
 from nas.architecture import Architecture
 from nas.child import ChildId, EpochResult, Evaluation
-from nas.config import Device, InputShape, Precision, Preset, SearchConfig, TrainingConfig
-from nas.notation import format_layer, format_notation
+from nas.config import InputShape
+from nas.notation import NotationError, format_layer, format_notation, parse_notation
 from nas.search.facts import DatasetSummary, PartCounts, Resources, Runtime
 from nas.selection import Choice
 from nas.shapes import LayerSummary
@@ -30,100 +28,31 @@ def encode_duration(seconds: float) -> Duration:
 
 def decode_duration(message: Duration) -> float:
     """A duration to seconds."""
-    return message.seconds + message.nanos / _NANOS
+    return (message.seconds * _NANOS + message.nanos) / _NANOS  # rounded once
 
 
-def encode_config(config: SearchConfig) -> pb.SearchConfig:
-    """All settings, with the defaults filled in."""
-    training = config.training
-    message = pb.SearchConfig(
-        dataset=config.dataset,
-        block=enums.BLOCK.encode(config.block),
-        preset=enums.PRESET.encode(config.preset),
-        seed=config.seed,
-        initial=config.initial,
-        input_size=config.input_size,
-        train_limit=config.train_limit,
-        max_iterations=config.max_iterations,
-        time_budget=encode_duration(config.time_budget_seconds),
-        max_attempts=config.max_attempts,
-        max_failed_children=config.max_failed_children,
-        max_parameters=config.max_parameters,
-        threads=config.threads,
-        training=pb.TrainingConfig(
-            learning_rate=training.learning_rate,
-            beta1=training.beta1,
-            beta2=training.beta2,
-            epsilon=training.epsilon,
-            weight_decay=training.weight_decay,
-            batch_size=training.batch_size,
-            max_epochs=training.max_epochs,
-            patience=training.patience,
-            device=enums.DEVICE.encode(training.device),
-            precision=enums.PRECISION.encode(training.precision),
-        ),
-    )
-    if config.selection_metric is not None:
-        message.selection_metric = enums.METRIC.encode(config.selection_metric)
-    return message
-
-
-_OPTIONAL_SETTINGS = (
-    "input_size",
-    "train_limit",
-    "max_iterations",
-    "max_attempts",
-    "max_failed_children",
-    "max_parameters",
-    "threads",
-)
-_OPTIONAL_TRAINING = (
-    "learning_rate",
-    "beta1",
-    "beta2",
-    "epsilon",
-    "weight_decay",
-    "batch_size",
-    "max_epochs",
-    "patience",
-)
-
-
-def decode_config(message: pb.SearchConfig) -> SearchConfig:
-    """Settings with the preset's values for what is left out.
+def decode_child_id(text: str, field: str) -> ChildId:
+    """Read ``x-y``.
 
     Raises:
-        CodecError: an enum is missing or unknown.
-        ConfigError: a setting is out of its range.
+        CodecError: ``field`` is missing or no child id.
     """
-    settings: dict[str, Any] = _present(message, _OPTIONAL_SETTINGS)
-    if message.HasField("time_budget"):
-        settings["time_budget_seconds"] = _whole_seconds(message.time_budget)
-    if message.selection_metric:
-        settings["selection_metric"] = enums.METRIC.decode(message.selection_metric)
-    return SearchConfig(
-        dataset=message.dataset,
-        block=enums.BLOCK.decode(message.block),
-        preset=enums.PRESET.decode_or(message.preset, Preset.PAPER),
-        seed=message.seed,
-        initial=message.initial,
-        training=TrainingConfig(
-            device=enums.DEVICE.decode_or(message.training.device, Device.AUTO),
-            precision=enums.PRECISION.decode_or(message.training.precision, Precision.AUTO),
-            **_present(message.training, _OPTIONAL_TRAINING),
-        ),
-        **settings,
-    )
+    try:
+        return ChildId.parse(text)
+    except ValueError:
+        raise CodecError(field, f"must be a child id x-y, not {text[:40]!r}") from None
 
 
-def _present(message: Any, names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: getattr(message, name) for name in names if message.HasField(name)}
+def decode_notation(text: str) -> Architecture:
+    """Read a net.
 
-
-def _whole_seconds(duration: Duration) -> int:
-    if duration.nanos:
-        raise CodecError("time_budget", "must be whole seconds")
-    return duration.seconds
+    Raises:
+        CodecError: the notation is missing or no net.
+    """
+    try:
+        return parse_notation(text)
+    except NotationError as error:
+        raise CodecError("notation", f"is no net: {error}") from error
 
 
 def encode_shape(shape: InputShape) -> pb.InputShape:
@@ -208,8 +137,15 @@ def encode_evaluation(evaluation: Evaluation) -> pb.Evaluation:
 
 
 def decode_evaluation(message: pb.Evaluation) -> Evaluation:
-    """The counts."""
-    return Evaluation(loss=message.loss, correct=tuple(message.correct_counts), total=tuple(message.total_counts))
+    """The counts.
+
+    Raises:
+        CodecError: the counts are missing or contradict each other.
+    """
+    try:
+        return Evaluation(loss=message.loss, correct=tuple(message.correct_counts), total=tuple(message.total_counts))
+    except ValueError as error:
+        raise CodecError("evaluation", f"has wrong counts: {error}") from error
 
 
 def encode_epoch(result: EpochResult) -> pb.EpochResult:
@@ -300,10 +236,10 @@ def decode_choice(message: pb.Choice) -> Choice:
     return Choice(
         role=enums.ROLE.decode(message.role),
         rule=enums.RULE.decode(message.rule),
-        child_id=ChildId.parse(message.child_id),
+        child_id=decode_child_id(message.child_id, "child_id"),
         metric_value=message.metric_value,
         param_count=message.param_count,
-        runner_up=ChildId.parse(message.runner_up) if message.runner_up else None,
+        runner_up=decode_child_id(message.runner_up, "runner_up") if message.runner_up else None,
         margin=message.margin if message.HasField("margin") else None,
         tie_break=enums.TIE_BREAK.decode(message.tie_break),
     )

@@ -9,7 +9,7 @@ from nas.api.v1 import search_pb2 as pb
 from nas.search.digest import digest
 from nas.search.state import Child, ChildState, Search
 from nas.shapes import summarise
-from server.codec import enums, records
+from server.codec import enums, records, settings
 from server.codec.envelope import timestamp
 
 
@@ -38,7 +38,7 @@ def encode_search(view: SearchView, *, is_full: bool) -> pb.Search:
     message = pb.Search(
         search_id=view.search_id,
         state=enums.SEARCH_STATE.encode(search.state),
-        config=records.encode_config(search.config),
+        config=settings.encode_config(search.config),
         dataset=records.encode_dataset(started.dataset),
         resources=records.encode_resources(started.resources),
         request_id=started.request_id,

@@ -8,7 +8,7 @@ from nas.search import events
 from nas.search.evolve import replay
 from nas.search.state import Child, Search
 from nas.shapes import training_bytes, weights_bytes
-from server.codec import records
+from server.codec import records, settings
 from server.codec.facts import encode_skipped
 from server.codec.views import encode_child_in_full
 from server.engine import PlanResult
@@ -23,7 +23,7 @@ def encode_plan(plan: PlanResult) -> pb.Plan:
     assert search is not None, "a plan begins with SearchStarted"  # noqa: S101
     command = plan.command
     return pb.Plan(
-        config=records.encode_config(command.config),
+        config=settings.encode_config(command.config),
         dataset=records.encode_dataset(command.dataset),
         resources=records.encode_resources(command.resources),
         warnings=command.warnings,

@@ -11,7 +11,8 @@ from nas.api.v1 import event_pb2, search_service_pb2
 from nas.api.v1 import search_service_pb2 as pb
 from nas.config import CATALOGUE, DatasetInfo
 from server.codec.envelope import is_terminal, timestamp
-from server.codec.records import decode_config, encode_shape
+from server.codec.records import encode_shape
+from server.codec.settings import decode_config
 from server.codec.views import encode_child, encode_child_in_full, encode_search
 from server.engine import ChildNotFoundError, Registry
 from server.executor.preparation import DataPreparation
