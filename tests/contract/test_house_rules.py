@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("nas", "server", "client", "scripts", "tests")
 SPDX = "# SPDX-License-Identifier: Apache-2.0"
 MODULE_LINES = 300
+TEST_MODULE_LINES = 500
+"""Tests may list cases; beyond this they are about two things."""
 FUNCTION_LINES = 40
 """Without decorators and docstring, which may be as long as the contract needs."""
 UNSAFE_MODULES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
@@ -120,10 +122,14 @@ def test_every_python_file_names_its_licence() -> None:
 
 
 def test_modules_keep_their_budget() -> None:
-    """A module has at most 300 lines."""
+    """A module has at most 300 lines, one of the tests at most 500."""
     sizes = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in python_files(*FOLDERS)}
 
-    offenders = {name: size for name, size in sizes.items() if size > MODULE_LINES}
+    offenders = {
+        name: size
+        for name, size in sizes.items()
+        if size > (TEST_MODULE_LINES if name.startswith("tests/") else MODULE_LINES)
+    }
 
     assert sizes
     assert not offenders
