@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command group: a module per verb, loaded when the verb is used, so that ``--help`` is instant."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from client.settings import DEFAULT_SERVER, DEFAULT_TIMEOUT_SECONDS, Output, Settings, parse_address, parse_seconds
+
+VERBS = {
+    "start": ("client.commands.start", "Start a search and watch it."),
+    "watch": ("client.commands.watch", "Show the events of a search, from the first one on."),
+    "list": ("client.commands.listing", "List the searches, newest first."),
+    "get": ("client.commands.get", "Show one search."),
+    "children": ("client.commands.children", "List the children of a search, or show one."),
+    "cancel": ("client.commands.cancel", "End a search."),
+    "plan": ("client.commands.plan", "Show what a search would begin with, without starting it."),
+    "arch": ("client.commands.arch", "Work out or transform a net, without a server."),
+    "version": ("client.commands.version", "Print the versions of the client and the server."),
+}
+"""Module and summary of every verb, in the order of the help."""
+
+_EPILOG = """\b
+Exit status:
+  0    done; a watched search succeeded
+  1    something unexpected
+  2    wrong usage, or an invalid request
+  3    no such search or child
+  4    the watched search failed or was cancelled
+  5    no server, or one that cannot serve now
+  6    not permitted
+  130  interrupted; a watched search goes on
+
+\b
+Every option can be set by an environment variable: NAS_SERVER,
+NAS_OUTPUT, NAS_TIMEOUT, and NAS_<VERB>_<OPTION> after the verb.
+"""
+
+
+class LazyGroup(click.Group):
+    """A group that knows its verbs' names and summaries without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs in the order of the help."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a verb's module and return its command."""
+        if cmd_name not in VERBS:
+            return None
+        command = importlib.import_module(VERBS[cmd_name][0]).command
+        assert isinstance(command, click.Command)  # noqa: S101 - every verb's module holds one
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the summaries."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, summary) for verb, (_, summary) in VERBS.items()])
+
+
+def _print_version(context: click.Context, _parameter: click.Parameter, is_asked: bool) -> None:
+    if is_asked:
+        from client.commands.version import client_version
+
+        click.echo(f"nas-client {client_version()}")
+        context.exit()
+
+
+@click.group(cls=LazyGroup, epilog=_EPILOG, context_settings={"auto_envvar_prefix": "NAS", "max_content_width": 100})
+@click.option(
+    "--server",
+    type=parse_address,
+    metavar="ADDR",
+    default=DEFAULT_SERVER,
+    show_default=True,
+    help="HOST:PORT or unix:PATH.",
+)
+@click.option(
+    "--output",
+    type=click.Choice([o.value for o in Output]),
+    default=Output.TEXT.value,
+    show_default=True,
+    help="How to print.",
+)
+@click.option(
+    "--timeout",
+    type=parse_seconds,
+    metavar="SECONDS",
+    default=DEFAULT_TIMEOUT_SECONDS,
+    show_default=True,
+    help="Longest wait for one answer.",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    allow_from_autoenv=False,
+    callback=_print_version,
+    help="Print the client's version and exit.",
+)
+@click.pass_context
+def cli(context: click.Context, server: str, output: str, timeout: float) -> None:
+    """Search small, accurate image classifiers on a NAS server."""
+    context.obj = Settings(server=server, output=Output(output), timeout=timeout)

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One channel to one server: a deadline on every call, pings on a quiet stream, and retries of what may be repeated."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+# gRPC's own log lines would stand between a person and the one sentence that explains a failure.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+import grpc
+
+from client.refusals import to_server_error
+from client.settings import Settings
+from nas.api.v1 import search_service_pb2
+from nas.api.v1.search_service_pb2_grpc import SearchServiceStub
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+
+MAX_MESSAGE_BYTES = 4 * 2**20
+KEEPALIVE_MS = 30_000
+KEEPALIVE_TIMEOUT_MS = 10_000
+CONNECT_TIMEOUT_MS = 5_000
+RECONNECT_MS = (200, 2_000)
+"""First and longest pause between two attempts to connect."""
+
+_SERVICE = search_service_pb2.DESCRIPTOR.services_by_name["SearchService"]
+# Repeating a unary method changes nothing: StartSearch has its request id, CancelSearch is idempotent by nature.
+# Streams are taken up again in client/follow.py, from the last sequence.
+_RETRIES = {
+    "methodConfig": [
+        {
+            "name": [
+                {"service": _SERVICE.full_name, "method": method.name}
+                for method in _SERVICE.methods
+                if not method.server_streaming
+            ],
+            "retryPolicy": {
+                "maxAttempts": 4,
+                "initialBackoff": "0.2s",
+                "maxBackoff": "2s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ]
+}
+_LOOPBACK = ("127.", "localhost:", "[::1]:")
+
+
+class Connection:
+    """The stub and the rules for calling it; every failure is a ``ServerError``."""
+
+    def __init__(self, channel: grpc.Channel, settings: Settings) -> None:
+        self.stub = SearchServiceStub(channel)
+        self._settings = settings
+
+    def call(
+        self, method: grpc.UnaryUnaryMultiCallable[Request, Response], request: Request, timeout: float | None = None
+    ) -> Response:
+        """Call a method and wait for its answer.
+
+        Args:
+            method: of ``stub``.
+            request: its request.
+            timeout: seconds to wait, if it should be shorter than ``--timeout``.
+
+        Raises:
+            ServerError: the call failed.
+        """
+        seconds = self._settings.timeout if timeout is None else min(timeout, self._settings.timeout)
+        try:
+            return method(request, timeout=seconds)
+        except grpc.RpcError as error:
+            raise to_server_error(error, address=self._settings.server, timeout=seconds) from error
+
+    def stream(self, method: grpc.UnaryStreamMultiCallable[Request, Response], request: Request) -> Iterator[Response]:
+        """Call a method and yield its answers; leaving the iterator ends the call.
+
+        Raises:
+            ServerError: the stream broke.
+        """
+        answers = method(request)
+        try:
+            yield from answers
+        except grpc.RpcError as error:
+            raise to_server_error(error, address=self._settings.server, timeout=self._settings.timeout) from error
+        finally:
+            answers.cancel()
+
+
+@contextmanager
+def connect(settings: Settings) -> Iterator[Connection]:
+    """Open a channel; nothing is sent before the first call."""
+    options = [
+        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+        ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+        ("grpc.initial_reconnect_backoff_ms", RECONNECT_MS[0]),
+        ("grpc.max_reconnect_backoff_ms", RECONNECT_MS[1]),
+        ("grpc.min_reconnect_backoff_ms", CONNECT_TIMEOUT_MS),
+        ("grpc.service_config", json.dumps(_RETRIES)),
+        # A proxy named in the environment cannot reach this machine's own loopback.
+        ("grpc.enable_http_proxy", int(not settings.server.startswith(_LOOPBACK))),
+    ]
+    with grpc.insecure_channel(settings.server, options=options) as channel:
+        yield Connection(channel, settings)

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is said before the verb: which server, how to print, how long to wait."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import click
+
+DEFAULT_SERVER = "127.0.0.1:50051"
+DEFAULT_TIMEOUT_SECONDS = 60
+
+
+class Output(StrEnum):
+    """How data goes to standard output."""
+
+    TEXT = "text"
+    JSON = "json"
+    """One document."""
+    JSONL = "jsonl"
+    """One document a line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Holds for every verb.
+
+    Attributes:
+        server: ``host:port`` or ``unix:path``.
+        timeout: seconds that one call may take; streams have no such limit.
+    """
+
+    server: str
+    output: Output
+    timeout: float
+
+
+def parse_address(text: str) -> str:
+    """Check that a text is ``host:port`` or ``unix:path``, as gRPC reads them.
+
+    Raises:
+        click.BadParameter: it is neither.
+    """
+    if re.fullmatch(r"unix:.+", text):
+        return text
+    match = re.fullmatch(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%]+\]):([0-9]{1,5})", text)
+    if match is None or not 0 < int(match[1]) < 65536:
+        raise click.BadParameter(f"{text!r} is no address; write HOST:PORT, [IPV6]:PORT or unix:PATH.")
+    return text
+
+
+def parse_seconds(value: str | float) -> float:
+    """Read a positive number of seconds, at most a day.
+
+    Raises:
+        click.BadParameter: it is none.
+    """
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 86_400:
+        raise click.BadParameter(f"{value!r} is no number of seconds between 0 and 86400.")
+    return seconds
+
+
+def _replace_output(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        context.obj = replace(context.obj, output=Output(value))
+
+
+output_option = click.option(
+    "--output",
+    type=click.Choice([output.value for output in Output]),
+    callback=_replace_output,
+    expose_value=False,
+    help="How to print; also accepted before the verb.",
+)
+"""``--output`` after the verb, which wins over one before it."""
