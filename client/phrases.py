@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the parts of a record are put in words, the same in every view."""
+
+from __future__ import annotations
+
+from client.text import count, percent, word
+from nas.api.v1 import search_pb2
+
+BLOCKS = {"ib": search_pb2.BLOCK_TYPE_INCEPTION, "seib": search_pb2.BLOCK_TYPE_SE_INCEPTION}
+"""The blocks by their name in a terminal."""
+
+STOP_REASONS: dict[int, str] = {
+    search_pb2.STOP_REASON_UNSPECIFIED: "it has not stopped",
+    search_pb2.STOP_REASON_ACCURACY_DECLINED: "the best child was worse than that of the iteration before",
+    search_pb2.STOP_REASON_MAX_ITERATIONS: "the most iterations allowed are done",
+    search_pb2.STOP_REASON_TIME_BUDGET: "the time budget is used up",
+    search_pb2.STOP_REASON_NO_VALID_CHILDREN: "an iteration had no child that could be trained",
+    search_pb2.STOP_REASON_MAX_FAILED_CHILDREN: "the most failed children allowed have failed",
+}
+"""Why a search stopped, in words."""
+
+
+def stop_reason(reason: int) -> str:
+    """Say why a search stopped."""
+    return STOP_REASONS.get(reason) or f"for reason {reason}, which this client does not know"
+
+
+def block_name(block: int) -> str:
+    """Name a block as ``--block`` does."""
+    return next((name for name, value in BLOCKS.items() if value == block), f"block {block}")
+
+
+def describe_transformation(transformation: search_pb2.Transformation) -> str:
+    """Print a transformation as the core does, for example ``widen(3, by=32)``."""
+    operation = word(search_pb2.Operation, transformation.operation).replace(" ", "_")
+    arguments = [str(transformation.position)]
+    if transformation.HasField("kernel"):
+        arguments.append(f"kernel={transformation.kernel}")
+    if transformation.HasField("by"):
+        arguments.append(f"by={transformation.by}")
+    return f"{operation}({', '.join(arguments)})"
+
+
+def describe_origin(child: search_pb2.Child) -> str:
+    """Say where a child comes from."""
+    if not child.HasField("transformation"):
+        return "initial model"
+    return f"{describe_transformation(child.transformation)} of {child.parent_id}"
+
+
+def describe_runtime(runtime: search_pb2.Runtime) -> str:
+    """Print what an attempt runs on."""
+    device, precision = word(search_pb2.Device, runtime.device), word(search_pb2.Precision, runtime.precision)
+    return f"{device}, {precision}, {count(runtime.threads, 'thread')}"
+
+
+def describe_shape(shape: search_pb2.InputShape) -> str:
+    """Print ``CxHxW``."""
+    return f"{shape.channels}x{shape.height}x{shape.width}"
+
+
+def part_sizes(dataset: search_pb2.DatasetSummary) -> str:
+    """Print the shape of a data set and the sizes of its parts."""
+    sizes = "/".join(str(sum(part)) for part in (dataset.train_counts, dataset.validation_counts, dataset.test_counts))
+    classes = len(dataset.class_names)
+    return f"{describe_shape(dataset.shape)}, {classes} classes, {sizes} images to train/validate/test"
+
+
+def accuracy_text(evaluation: search_pb2.Evaluation) -> str:
+    """Print an accuracy with the counts behind it."""
+    counts = f"{sum(evaluation.correct_counts)}/{sum(evaluation.total_counts)}"
+    return f"{percent(evaluation.accuracy)} ({counts})"
+
+
+def validation_text(evaluation: search_pb2.Evaluation, part: str = "validation") -> str:
+    """Print loss and accuracy on a part of the data."""
+    return f"{part} loss {evaluation.loss:.4f}, {part} accuracy {accuracy_text(evaluation)}"
+
+
+def baseline_text(evaluation: search_pb2.Evaluation) -> str:
+    """Print the accuracy of always answering the commonest class of a part."""
+    total = sum(evaluation.total_counts)
+    commonest = max(evaluation.total_counts, default=0)
+    return f"{percent(commonest / total)} ({commonest}/{total})" if total else "unknown"

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whole records as text: a search, its closing summary, its children, a child, a plan; all pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from client.phrases import (
+    accuracy_text,
+    baseline_text,
+    block_name,
+    describe_origin,
+    describe_runtime,
+    part_sizes,
+    stop_reason,
+    validation_text,
+)
+from client.text import binary_size, clock, count, escape, fields, moment, percent, table, word
+from nas.api.v1 import event_pb2, search_pb2, search_service_pb2
+
+_FAILURES: dict[int, str] = {
+    search_pb2.SEARCH_FAILURE_NO_VALID_CHILDREN: "nothing was trained successfully",
+    search_pb2.SEARCH_FAILURE_EVALUATION_FAILED: "the winner could not be evaluated on the test part",
+}
+
+
+def search_view(search: search_pb2.Search) -> str:
+    """Print a search, whether it has ended or not."""
+    return fields((*_settings_fields(search), *_progress_fields(search), *_result_fields(search)))
+
+
+def closing_summary(search: search_pb2.Search) -> str:
+    """Print what came out of a search that has ended."""
+    state = word(search_pb2.Search.State, search.state)
+    opening = f"\nSearch {search.search_id} {state} after {clock(search.running_time)}: {_why_over(search)}."
+    results = list(_result_fields(search))
+    return f"{escape(opening.strip())}\n{fields(results)}" if results else escape(opening.strip())
+
+
+def search_table(searches: Iterable[search_pb2.Search]) -> str:
+    """Print one search a line."""
+    headings = ("SEARCH", "STATE", "DATASET", "BLOCK", "ITER", "ACCURACY", "STARTED")
+    rows = [
+        (
+            search.search_id,
+            word(search_pb2.Search.State, search.state),
+            search.config.dataset,
+            block_name(search.config.block),
+            str(search.iteration),
+            percent(search.incumbent.evaluation.accuracy) if search.HasField("incumbent") else "-",
+            moment(search.create_time),
+        )
+        for search in searches
+    ]
+    return table(headings, rows, right=frozenset({"ITER", "ACCURACY"}))
+
+
+def child_table(children: Iterable[search_pb2.Child]) -> str:
+    """Print one child a line."""
+    headings = ("CHILD", "STATE", "ORIGIN", "PARAMETERS", "EPOCHS", "LOSS", "ACCURACY")
+    rows = [
+        (
+            child.child_id,
+            word(search_pb2.Child.State, child.state),
+            describe_origin(child),
+            str(child.architecture.param_count),
+            str(child.epoch_count),
+            f"{child.evaluation.loss:.4f}" if child.HasField("evaluation") else "-",
+            percent(child.evaluation.accuracy) if child.HasField("evaluation") else "-",
+        )
+        for child in children
+    ]
+    return table(headings, rows, right=frozenset({"PARAMETERS", "EPOCHS", "LOSS", "ACCURACY"}))
+
+
+def child_view(child: search_pb2.Child) -> str:
+    """Print a child with its layers and epochs."""
+    pairs = [
+        ("child", child.child_id),
+        ("state", word(search_pb2.Child.State, child.state)),
+        ("origin", describe_origin(child)),
+        ("notation", child.architecture.notation),
+        ("attempts", f"{child.attempts}, {child.lost_attempts} lost"),
+    ]
+    if child.HasField("runtime"):
+        hardware = f" ({child.runtime.hardware})" if child.runtime.hardware else ""
+        pairs.append(("ran on", f"{describe_runtime(child.runtime)}{hardware}"))
+    if child.failure_reason:
+        reason = word(search_pb2.FailureReason, child.failure_reason)
+        pairs.append(("failure", f"{reason}: {child.failure_detail}"))
+    if child.HasField("evaluation"):
+        early = ", stopped early" if child.is_stopped_early else ""
+        pairs.append(("kept", f"epoch {child.best_epoch} of {child.epoch_count}{early}"))
+        pairs.append(("result", validation_text(child.evaluation)))
+    parts = [fields(pairs), layer_table(child.architecture)]
+    if child.epochs:
+        parts.append(_epoch_table(child.epochs))
+    return "\n\n".join(parts)
+
+
+def layer_table(architecture: search_pb2.Architecture) -> str:
+    """Print one layer a line and the sums in the last."""
+    headings = ("POSITION", "LAYER", "OUTPUT", "PARAMETERS", "FLOPS")
+    rows = [
+        (
+            str(layer.position),
+            layer.notation,
+            "x".join(str(size) for size in layer.output_shape),
+            str(layer.param_count),
+            str(layer.flops),
+        )
+        for layer in architecture.layers
+    ]
+    layers = table(headings, rows, right=frozenset({"POSITION", "PARAMETERS", "FLOPS"}))
+    return f"{layers}\ntotal: {architecture.param_count} parameters, {architecture.flops} FLOPs an image"
+
+
+def plan_view(plan: search_service_pb2.Plan) -> str:
+    """Print what a search would begin with."""
+    resources = plan.resources
+    memory = binary_size(resources.memory_limit_bytes) if resources.memory_limit_bytes else "no limit"
+    head = fields(
+        (
+            ("dataset", f"{plan.config.dataset}: {part_sizes(plan.dataset)}"),
+            ("block", block_name(plan.config.block)),
+            ("limits", _limits(plan.config)),
+            ("each worker", f"{count(resources.threads, 'thread')}, memory {memory}"),
+            ("disk", f"at most {binary_size(plan.disk_bytes)} for weights and checkpoints of one iteration"),
+        )
+    )
+    children = [_planned_child(planned) for planned in plan.children]
+    return "\n\n".join((head, *children, *_skipped(plan.skipped)))
+
+
+def _planned_child(planned: search_service_pb2.PlannedChild) -> str:
+    child = planned.child
+    net = child.architecture
+    opening = (
+        f"child {child.child_id}: {describe_origin(child)}, {net.param_count} parameters, {net.flops} FLOPs an image"
+    )
+    memory = f"at most {binary_size(planned.memory_bytes)} of memory to train"
+    return f"{escape(opening)}\n{memory}\n{escape(net.notation)}\n{layer_table(net)}"
+
+
+def _skipped(skipped: Iterable[event_pb2.TransformationSkipped]) -> Iterator[str]:
+    for skip in skipped:
+        operation = word(search_pb2.Operation, skip.operation).replace(" ", "_")
+        reason = word(search_pb2.SkipReason, skip.reason)
+        yield escape(f"child {skip.child_id} would be skipped: {operation} of {skip.parent_id}, {reason}")
+
+
+def _epoch_table(epochs: Iterable[search_pb2.EpochResult]) -> str:
+    headings = ("EPOCH", "TRAINING LOSS", "VALIDATION LOSS", "ACCURACY", "SECONDS", "IMAGES/S")
+    rows = [
+        (
+            str(result.epoch),
+            f"{result.training_loss:.4f}",
+            f"{result.validation.loss:.4f}",
+            percent(result.validation.accuracy),
+            f"{result.seconds:.1f}",
+            f"{result.images_per_second:.0f}",
+        )
+        for result in epochs
+    ]
+    return table(headings, rows, right=frozenset(headings))
+
+
+def _settings_fields(search: search_pb2.Search) -> Iterator[tuple[str, str]]:
+    config = search.config
+    yield "search", search.search_id
+    yield "state", word(search_pb2.Search.State, search.state)
+    yield "dataset", f"{config.dataset}: {part_sizes(search.dataset)}"
+    yield "block", block_name(config.block)
+    yield "settings", f"preset {word(search_pb2.Preset, config.preset)}, seed {config.seed}"
+    yield "limits", _limits(config)
+
+
+def _limits(config: search_pb2.SearchConfig) -> str:
+    budget = clock(config.time_budget) if config.time_budget.seconds else "none"
+    iterations = count(config.max_iterations, "iteration")
+    return f"{iterations}, {count(config.training.max_epochs, 'epoch')} a child, time budget {budget}"
+
+
+def _progress_fields(search: search_pb2.Search) -> Iterator[tuple[str, str]]:
+    counts = f"{search.child_count} proposed, {search.succeeded_count} succeeded, {search.failed_count} failed"
+    yield "iteration", str(search.iteration)
+    yield "children", counts
+    yield "started", moment(search.create_time)
+    if search.HasField("end_time"):
+        yield "ended", moment(search.end_time)
+    yield "running time", clock(search.running_time)
+    if search.stop_reason or search.failure_reason:
+        yield "why it stopped", _why_over(search)
+
+
+def _why_over(search: search_pb2.Search) -> str:
+    match search.state:
+        case search_pb2.Search.STATE_FAILED:
+            reason = _FAILURES.get(search.failure_reason) or word(search_pb2.SearchFailure, search.failure_reason)
+            return f"{reason} ({search.failure_detail.rstrip('.')})" if search.failure_detail else reason
+        case search_pb2.Search.STATE_CANCELLED:
+            return "somebody asked for it"
+        case _:
+            return stop_reason(search.stop_reason)
+
+
+def _result_fields(search: search_pb2.Search) -> Iterator[tuple[str, str]]:
+    if not search.HasField("incumbent"):
+        return
+    child = search.incumbent
+    name = "winner" if search.state == search_pb2.Search.STATE_SUCCEEDED else "best so far"
+    yield name, f"{child.child_id}, {describe_origin(child)}"
+    yield "notation", child.architecture.notation
+    yield "parameters", str(child.architecture.param_count)
+    yield "validation accuracy", _accuracies(child.evaluation)
+    if search.HasField("test_evaluation"):
+        yield "test accuracy", _accuracies(search.test_evaluation)
+        yield "commonest class", f"{baseline_text(search.test_evaluation)} by always answering it"
+    if child.weights_sha256:
+        path = f"searches/{search.search_id}/weights/{child.child_id}.safetensors"
+        yield "weights", f"in the server's state folder, {path}"
+
+
+def _accuracies(evaluation: search_pb2.Evaluation) -> str:
+    return f"{accuracy_text(evaluation)}, balanced accuracy {percent(evaluation.balanced_accuracy)}"
