@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``arch``: the pure core at the command line, without a server and without torch."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import click
+
+from client.errors import ClientError, Exit
+from client.options import parse_whole
+from client.output import write, write_document, write_message
+from client.settings import Output, Settings, output_option
+from client.views import layer_table
+from nas.api.v1 import search_pb2
+from nas.architecture import Architecture, BlockType, Inception, SEInception
+from nas.canonical import graph_hash
+from nas.config import InputShape
+from nas.notation import NotationError, format_layer, format_notation, parse_notation
+from nas.shapes import ShapeError, summarise
+from nas.transformations import (
+    ADDED_KERNELS,
+    WIDEN_BY,
+    AddBlock,
+    AddConcat,
+    AddLayer,
+    Operation,
+    Transformation,
+    TransformationError,
+    Widen,
+    transform,
+)
+
+_SHOW_EPILOG = """\b
+Examples:
+  nas-client arch show "C(64,3) F() FC(10)" --input 1x28x28
+  nas-client arch show "C(64,3) IB(32,64,128,16,32,32)" --input 1x64x64 --classes 3
+"""
+_TRANSFORM_EPILOG = """\b
+Examples:
+  nas-client arch transform "C(64,3) F() FC(10)" --op widen --position 1 --by 32
+  nas-client arch transform "C(64,3) P(1,1) F() FC(10)" --op add_block --position 2 --block seib
+"""
+
+
+def parse_input(text: str) -> InputShape:
+    """Read ``CxHxW``, the shape of an image.
+
+    Raises:
+        click.BadParameter: it is none.
+    """
+    match = re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})x([0-9]{1,6})", text)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is no shape; write CxHxW, for example 1x28x28.")
+    try:
+        return InputShape(channels=int(match[1]), height=int(match[2]), width=int(match[3]))
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is no shape: {error}.") from error
+
+
+@click.group("arch")
+def command() -> None:
+    """Work out or transform a net, without a server.
+
+    A net is written as in the paper, for example "C(64,3) P(1,1) IB(32,64,128,16,32,32) P(1,1) F() FC(10)".
+    """
+
+
+@command.command("show", epilog=_SHOW_EPILOG)
+@click.argument("notation")
+@click.option(
+    "--input", "input_shape", type=parse_input, metavar="CxHxW", required=True, help="Channels, height and width."
+)
+@click.option(
+    "--classes",
+    type=parse_whole(32),
+    metavar="N",
+    help="Outputs of the head; adds the head F() FC(N) to a net without one.",
+)
+@output_option
+@click.pass_obj
+def show(settings: Settings, notation: str, input_shape: InputShape, classes: int | None) -> None:
+    """Print the layers of a net with their shapes, parameters and FLOPs."""
+    architecture = _parse(notation if classes is None else _with_head(notation, classes))
+    if classes not in (None, architecture.classes):
+        raise ClientError(
+            f"The net ends with FC({architecture.classes}), but --classes is {classes}; make them equal.", Exit.USAGE
+        )
+    described = _describe(architecture, input_shape)
+    if settings.output is Output.TEXT:
+        write(layer_table(described))
+    else:
+        write_message(described, is_compact=settings.output is Output.JSONL)
+
+
+@command.command("transform", epilog=_TRANSFORM_EPILOG)
+@click.argument("notation")
+@click.option("--op", required=True, type=click.Choice([o.value for o in Operation]), help="The transformation.")
+@click.option(
+    "--position",
+    required=True,
+    type=parse_whole(32),
+    metavar="P",
+    help="Layer, counted from 1, that it works on or after.",
+)
+@click.option("--by", type=parse_whole(32), metavar="N", help=f"widen: additional channels; default {WIDEN_BY}.")
+@click.option(
+    "--kernel", type=parse_whole(32), metavar="K", help=f"add_layer: side of the kernel; default {ADDED_KERNELS[0]}."
+)
+@click.option(
+    "--block", type=click.Choice([b.value for b in BlockType]), help="add_block: which; default: that of the net."
+)
+@click.option(
+    "--input", "input_shape", type=parse_input, metavar="CxHxW", help="Check that the result fits this input."
+)
+@output_option
+@click.pass_obj
+def transform_command(
+    settings: Settings, /, notation: str, op: str, position: int, input_shape: InputShape | None, **given: Any
+) -> None:
+    """Apply one transformation and print the notation of the result."""
+    architecture = _parse(notation)
+    operation = Operation(op)
+    _refuse_foreign_options(operation, given)
+    block = _block_type(architecture, given["block"]) if operation is Operation.ADD_BLOCK else BlockType.INCEPTION
+    try:
+        result = transform(architecture, _make(operation, position, given), block)
+    except TransformationError as error:
+        raise ClientError(f"This does not work: {error}.", Exit.USAGE) from error
+    described = _describe(result, input_shape)
+    if settings.output is Output.TEXT:
+        write(described.notation)
+    elif input_shape is None:
+        # Without an input there are no figures, and zeros would be wrong ones.
+        document = {"notation": described.notation, "graph_hash": described.graph_hash}
+        write_document(document, is_compact=settings.output is Output.JSONL)
+    else:
+        write_message(described, is_compact=settings.output is Output.JSONL)
+
+
+def _parse(notation: str) -> Architecture:
+    try:
+        return parse_notation(notation)
+    except NotationError as error:
+        raise ClientError(f"The notation is no net: {error}.", Exit.USAGE) from error
+
+
+def _with_head(notation: str, classes: int) -> str:
+    """Add the head to a notation that has none."""
+    return notation if re.search(r"\bFC?\s*\(", notation) else f"{notation} F() FC({classes})"
+
+
+def _describe(architecture: Architecture, input_shape: InputShape | None) -> search_pb2.Architecture:
+    """Work out the net; without an input there is nothing but its notation and hash."""
+    described = search_pb2.Architecture(notation=format_notation(architecture), graph_hash=graph_hash(architecture))
+    if input_shape is None:
+        return described
+    try:
+        summaries = summarise(architecture, input_shape)
+    except ShapeError as error:
+        raise ClientError(f"The net does not fit an input of {input_shape}: {error}.", Exit.USAGE) from error
+    described.param_count = sum(summary.param_count for summary in summaries)
+    described.flops = sum(summary.flops for summary in summaries)
+    for summary in summaries:
+        described.layers.add(
+            position=summary.position,
+            notation=format_layer(summary.layer),
+            output_shape=summary.output_shape,
+            param_count=summary.param_count,
+            flops=summary.flops,
+        )
+    return described
+
+
+_OWN_OPTIONS = {"by": Operation.WIDEN, "kernel": Operation.ADD_LAYER, "block": Operation.ADD_BLOCK}
+
+
+def _refuse_foreign_options(operation: Operation, given: dict[str, Any]) -> None:
+    for option, owner in _OWN_OPTIONS.items():
+        if given[option] is not None and operation is not owner:
+            raise click.UsageError(f"--{option} belongs to --op {owner.value}, not to {operation.value}.")
+
+
+def _block_type(architecture: Architecture, given: str | None) -> BlockType:
+    if given is not None:
+        return BlockType(given)
+    kinds = {type(layer) for layer in architecture.layers if isinstance(layer, Inception)}
+    if len(kinds) != 1:
+        raise click.UsageError("The net does not tell which block to add; say --block ib or --block seib.")
+    return BlockType.SE_INCEPTION if SEInception in kinds else BlockType.INCEPTION
+
+
+def _make(operation: Operation, position: int, given: dict[str, Any]) -> Transformation:
+    match operation:
+        case Operation.ADD_LAYER:
+            return AddLayer(position, ADDED_KERNELS[0] if given["kernel"] is None else given["kernel"])
+        case Operation.ADD_BLOCK:
+            return AddBlock(position)
+        case Operation.WIDEN:
+            return Widen(position, WIDEN_BY if given["by"] is None else given["by"])
+        case Operation.CONCAT:
+            return AddConcat(position)

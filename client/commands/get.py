@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``get``: one search as it stands."""
+
+from __future__ import annotations
+
+import click
+
+from client.connection import connect
+from client.output import note, write, write_message
+from client.settings import Output, Settings, output_option
+from client.views import search_view
+from nas.api.v1 import search_service_pb2
+
+_EPILOG = """\b
+Examples:
+  nas-client get 3f2a9c01b7de
+  nas-client get 3f2a9c01b7de --output json
+"""
+
+
+@click.command("get", epilog=_EPILOG)
+@click.argument("search")
+@output_option
+@click.pass_obj
+def command(settings: Settings, search: str) -> None:
+    """Show one search: its settings, how far it is, and its best child."""
+    with connect(settings) as connection:
+        request = search_service_pb2.GetSearchRequest(search_id=search)
+        found = connection.call(connection.stub.GetSearch, request).search
+    if settings.output is Output.TEXT:
+        for warning in found.warnings:
+            note(f"Warning: {warning}")
+        write(search_view(found))
+    else:
+        write_message(found, is_compact=settings.output is Output.JSONL)

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``plan``: what ``start`` with the same options would begin with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from client.connection import connect
+from client.options import make_config, search_options
+from client.output import note, write, write_message
+from client.settings import Output, Settings, output_option
+from client.views import plan_view
+from nas.api.v1 import search_service_pb2
+
+_EPILOG = """\b
+Examples:
+  nas-client plan --dataset mnist --block ib
+  nas-client plan --dataset digits --block seib --seed 7 --output json
+"""
+
+
+@click.command("plan", epilog=_EPILOG)
+@search_options
+@output_option
+@click.pass_obj
+def command(settings: Settings, /, **given: Any) -> None:
+    """Show what a search would begin with, without starting it.
+
+    The server checks the settings and answers with the children of iteration 1: how each is derived, its layers with
+    their shapes, parameters and FLOPs, the memory that training takes, and the disk space of an iteration.
+    """
+    with connect(settings) as connection:
+        request = search_service_pb2.StartSearchRequest(config=make_config(given), validate_only=True)
+        plan = connection.call(connection.stub.StartSearch, request).plan
+    if settings.output is Output.TEXT:
+        for warning in plan.warnings:
+            note(f"Warning: {warning}")
+        write(plan_view(plan))
+    else:
+        write_message(plan, is_compact=settings.output is Output.JSONL)

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``watch``: print the events of a search until it ends; leaving never stops it."""
+
+from __future__ import annotations
+
+import click
+
+from client.connection import Connection, connect
+from client.errors import Exit, ServerError
+from client.follow import TERMINAL_FACTS, Follower
+from client.output import note, write, write_message
+from client.render import event_line
+from client.settings import DEFAULT_SERVER, Output, Settings, output_option, parse_seconds
+from client.views import closing_summary
+from nas.api.v1 import event_pb2, search_pb2, search_service_pb2
+
+_EPILOG = """\b
+Examples:
+  nas-client watch 3f2a9c01b7de
+  nas-client watch 3f2a9c01b7de --after 120 --output jsonl
+"""
+
+reconnect_option = click.option(
+    "--reconnect",
+    type=parse_seconds,
+    metavar="SECONDS",
+    default=60,
+    show_default=True,
+    help="How long to look for a server that went away.",
+)
+"""``--reconnect`` of every verb that watches."""
+
+
+@click.command("watch", epilog=_EPILOG)
+@click.argument("search")
+@click.option(
+    "--after", type=click.IntRange(0, 2**63 - 1), metavar="N", default=0, help="Only events after this sequence."
+)
+@reconnect_option
+@output_option
+@click.pass_obj
+def command(settings: Settings, search: str, after: int, reconnect: float) -> int:
+    """Show the events of a search, from the first one on.
+
+    Ends with the search; Ctrl-C leaves it running. With --output json one document is printed at the end: the search.
+    """
+    with connect(settings) as connection:
+        return watch_to_the_end(connection, settings, search, after=after, reconnect_seconds=reconnect, is_known=False)
+
+
+def watch_to_the_end(
+    connection: Connection, settings: Settings, search_id: str, *, after: int, reconnect_seconds: float, is_known: bool
+) -> Exit:
+    """Print a search's events, then what came of it.
+
+    Args:
+        connection: to the server.
+        settings: say how to print, and where to come back to.
+        search_id: the search.
+        after: sequence of the last event that is not printed.
+        reconnect_seconds: how long to look for a server that went away.
+        is_known: whether the server has answered already.
+
+    Returns:
+        OK if the search succeeded, SEARCH_FAILED if it failed or was cancelled, INTERRUPTED if a person left.
+    """
+    follower = Follower(
+        connection, search_id, after=after, reconnect_seconds=reconnect_seconds, is_known=is_known, note=note
+    )
+    try:
+        state = None
+        for event in follower.events():
+            _print_event(event, settings.output)
+            state = TERMINAL_FACTS.get(event.WhichOneof("fact") or "")
+        return _finish(connection, settings.output, search_id, state)
+    except KeyboardInterrupt:
+        note(f"Left search {search_id} running; come back with: {_way_back(settings, search_id)}")
+        return Exit.INTERRUPTED
+    except ServerError as error:
+        if error.exit_status == Exit.UNAVAILABLE and follower.sequence > after:
+            note(f"The search's events so far are kept; come back with: {_way_back(settings, search_id)}")
+        raise
+
+
+def _print_event(event: event_pb2.Event, output: Output) -> None:
+    if event.WhichOneof("fact") == "search_started":
+        for warning in event.search_started.warnings:
+            note(f"Warning: {warning}")
+    if output is Output.TEXT:
+        write(event_line(event))
+    elif output is Output.JSONL:
+        write_message(event, is_compact=True)
+
+
+def _finish(
+    connection: Connection, output: Output, search_id: str, state: search_pb2.Search.State.ValueType | None
+) -> Exit:
+    """Print the closing summary or document; ``state`` is None if there was no event left to show."""
+    if output is not Output.JSONL or state is None:
+        request = search_service_pb2.GetSearchRequest(search_id=search_id)
+        try:
+            search = connection.call(connection.stub.GetSearch, request).search
+        except ServerError as error:
+            # The outcome is known already; only the summary is missing.
+            if state is None or output is Output.JSON:
+                raise
+            note(f"The summary is missing: {error}")
+        else:
+            state = search.state
+            if output is Output.TEXT:
+                write(closing_summary(search))
+            elif output is Output.JSON:
+                write_message(search, is_compact=False)
+    return Exit.OK if state == search_pb2.Search.STATE_SUCCEEDED else Exit.SEARCH_FAILED
+
+
+def _way_back(settings: Settings, search_id: str) -> str:
+    server = "" if settings.server == DEFAULT_SERVER else f"--server {settings.server} "
+    return f"nas-client {server}watch {search_id}"

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options that describe a search, and the config they make; what is not given is left to the preset."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+
+from client.phrases import BLOCKS
+from client.text import word
+from nas.api.v1 import search_pb2
+from nas.notation import NotationError, format_notation, parse_notation
+
+_MAX_DURATION_SECONDS = 315_576_000_000  # what google.protobuf.Duration can hold
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def parse_whole(bits: int) -> Callable[[str | int], int]:
+    """Make a reader of whole numbers that fit a field of ``bits``; which of them make sense is the server's to say."""
+    limit = 2 ** (bits - 1)
+
+    def parse(value: str | int) -> int:
+        text = str(value)
+        if not re.fullmatch(r"[+-]?[0-9]{1,20}", text) or not -limit <= int(text) < limit:
+            raise click.BadParameter(f"{text!r} is no whole number between {-limit} and {limit - 1}.")
+        return int(text)
+
+    return parse
+
+
+def parse_span(value: str | int) -> int:
+    """Read a time span in seconds: ``90s``, ``30m``, ``12h``, ``2d`` or a number; ``none`` and ``0`` mean no limit.
+
+    Raises:
+        click.BadParameter: it is none.
+    """
+    text = str(value)
+    if text == "none":
+        return 0
+    match = re.fullmatch(r"([0-9]{1,12})([smhd]?)", text)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is no time span; write for example 90s, 30m, 12h, 2d, or none.")
+    seconds = int(match[1]) * _UNITS[match[2]]
+    if seconds > _MAX_DURATION_SECONDS:
+        raise click.BadParameter(f"{text!r} is too long.")
+    return seconds
+
+
+def parse_net(text: str) -> str:
+    """Bring the notation of a net into its canonical form.
+
+    Raises:
+        click.BadParameter: it is no net.
+    """
+    try:
+        return format_notation(parse_notation(text))
+    except NotationError as error:
+        raise click.BadParameter(f"it is no net: {error}.") from error
+
+
+def choices(enum: Any) -> dict[str, int]:
+    """The values of a generated enum by the words that an option takes."""
+    numbers = [value.number for value in enum.DESCRIPTOR.values if value.number]
+    return {word(enum, number).replace(" ", "-"): number for number in numbers}
+
+
+PRESETS = choices(search_pb2.Preset)
+DEVICES = choices(search_pb2.Device)
+PRECISIONS = choices(search_pb2.Precision)
+METRICS = choices(search_pb2.SelectionMetric)
+
+_INT32, _INT64 = parse_whole(32), parse_whole(64)
+_OPTIONS = (
+    click.option("--dataset", required=True, metavar="NAME", help="Data set of the server, for example mnist."),
+    click.option("--block", required=True, type=click.Choice(list(BLOCKS)), help="Inception, or SE-Inception."),
+    click.option("--preset", type=click.Choice(list(PRESETS)), help="Rules and defaults."),
+    click.option("--seed", type=_INT64, metavar="N", help="Seed of everything random."),
+    click.option("--max-iterations", type=_INT32, metavar="N", help="Most iterations."),
+    click.option("--max-epochs", type=_INT32, metavar="N", help="Most epochs of a child's training."),
+    click.option(
+        "--patience", type=_INT32, metavar="N", help="Epochs without a lower validation loss that end a training."
+    ),
+    click.option("--learning-rate", type=float, metavar="X", help="Adam's step size."),
+    click.option("--weight-decay", type=float, metavar="X", help="Decoupled weight decay."),
+    click.option("--batch-size", type=_INT32, metavar="N", help="Images a step."),
+    click.option("--input-size", type=_INT32, metavar="N", help="Side of the square input in pixels."),
+    click.option(
+        "--train-limit", type=_INT32, metavar="N", help="Images from which training and validation are split."
+    ),
+    click.option("--time-budget", type=parse_span, metavar="SPAN", help="Most running time: 90s, 30m, 12h, none."),
+    click.option("--device", type=click.Choice(list(DEVICES)), help="Where children train."),
+    click.option("--precision", type=click.Choice(list(PRECISIONS)), help="Number format of the forward pass."),
+    click.option("--threads", type=_INT32, metavar="N", help="CPU threads of a worker."),
+    click.option("--initial", type=parse_net, metavar="NOTATION", help="The initial model."),
+    click.option("--selection-metric", type=click.Choice(list(METRICS)), help="What the best child is best at."),
+    click.option("--max-parameters", type=_INT64, metavar="N", help="Most parameters of a child."),
+)
+
+_PLAIN = ("seed", "initial", "input_size", "train_limit", "max_iterations", "max_parameters", "threads")
+_PLAIN_TRAINING = ("learning_rate", "weight_decay", "batch_size", "max_epochs", "patience")
+
+
+def search_options(command: Command) -> Command:
+    """Give a command every option that describes a search."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def make_config(given: Mapping[str, Any]) -> search_pb2.SearchConfig:
+    """Build the config from the values of the options; None means not given."""
+    config = search_pb2.SearchConfig(dataset=given["dataset"], block=BLOCKS[given["block"]])
+    for name in _PLAIN:
+        if given[name] is not None:
+            setattr(config, name, given[name])
+    for name in _PLAIN_TRAINING:
+        if given[name] is not None:
+            setattr(config.training, name, given[name])
+    if given["time_budget"] is not None:
+        config.time_budget.FromSeconds(given["time_budget"])
+    for message, name, words in (
+        (config, "preset", PRESETS),
+        (config, "selection_metric", METRICS),
+        (config.training, "device", DEVICES),
+        (config.training, "precision", PRECISIONS),
+    ):
+        if given[name] is not None:
+            setattr(message, name, words[given[name]])
+    return config
