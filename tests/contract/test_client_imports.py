@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The client starts at once: it loads neither torch nor numpy, and gRPC only when there is a server to talk to."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+CPU_SECONDS = 0.3
+HEAVY = {"torch", "torchvision", "numpy", "sklearn", "PIL", "rich", "apsw", "structlog", "pydantic", "server"}
+WIRE = {"grpc", "grpc_status"}
+SHOW = ("arch", "show", "C(64,3) F() FC(10)", "--input", "1x28x28")
+
+
+def loaded(*arguments: str) -> set[str]:
+    """The top-level packages that a run of the client imports."""
+    command = [sys.executable, "-X", "importtime", "-m", "client", *arguments]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    names = re.findall(r"^import time:[^|]*\|[^|]*\|\s*([\w.]+)$", finished.stderr, flags=re.MULTILINE)
+    assert "client.cli" in names
+    return {name.split(".")[0] for name in names}
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), SHOW, ("arch", "transform", "--help")])
+def test_offline_verbs_load_no_wire(arguments: tuple[str, ...]) -> None:
+    """What needs no server loads neither gRPC nor anything heavy."""
+    assert not loaded(*arguments) & (HEAVY | WIRE)
+
+
+def test_help_loads_no_messages() -> None:
+    """The help of the group does not even load protobuf."""
+    assert "google" not in loaded("--help")
+
+
+@pytest.mark.parametrize("verb", ["start", "watch", "list", "get", "children", "cancel", "plan", "version"])
+def test_no_verb_loads_anything_heavy(verb: str) -> None:
+    """Verbs that talk to a server load gRPC, and still neither torch nor numpy."""
+    assert not loaded(verb, "--help") & HEAVY
+
+
+@pytest.mark.parametrize("arguments", [("--help",), SHOW])
+def test_start_up_costs_little(arguments: tuple[str, ...]) -> None:
+    """``--help`` and ``arch show`` take under 0.3 s of CPU time; the best of three counts, as the machine is shared."""
+    assert min(cpu_seconds(arguments) for _ in range(3)) < CPU_SECONDS
+
+
+def cpu_seconds(arguments: tuple[str, ...]) -> float:
+    """User and system time of one run."""
+    process = subprocess.Popen([sys.executable, "-m", "client", *arguments], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert 0 == process.returncode
+    return usage.ru_utime + usage.ru_stime

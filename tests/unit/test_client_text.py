@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pieces of plain text, and what the options turn words into."""
+
+from __future__ import annotations
+
+import click
+import pytest
+import search_records as records
+from google.protobuf.duration_pb2 import Duration
+
+from client.options import parse_net, parse_span, parse_whole
+from client.settings import parse_address, parse_seconds
+from client.text import binary_size, clock, count, table
+from client.views import closing_summary
+from nas.api.v1 import search_pb2
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [(0, "0 bytes"), (1023, "1023 bytes"), (1024, "1.0 KiB"), (1_572_864, "1.5 MiB"), (3 * 2**40, "3.0 TiB")],
+)
+def test_binary_size(size: int, expected: str) -> None:
+    """The unit is the largest that leaves at least 1."""
+    assert expected == binary_size(size)
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(0, "0:00:00"), (59, "0:00:59"), (360_000, "100:00:00")])
+def test_clock(seconds: int, expected: str) -> None:
+    """Hours are not cut off at a day."""
+    assert expected == clock(Duration(seconds=seconds))
+
+
+def test_count() -> None:
+    """One is singular."""
+    assert ["0 epochs", "1 epoch", "2 epochs"] == [count(number, "epoch") for number in range(3)]
+
+
+def test_table() -> None:
+    """Columns are aligned, numbers to the right; a cell cannot break its line."""
+    text = table(("NAME", "SIZE"), [("a\nb", "1"), ("long name", "1000")], right=frozenset({"SIZE"}))
+
+    assert ["NAME       SIZE", r"a\nb          1", "long name  1000"] == text.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("90s", 90), ("30m", 1800), ("12h", 43_200), ("2d", 172_800), ("45", 45), ("none", 0), ("0", 0)],
+)
+def test_span(text: str, expected: int) -> None:
+    """A time span has a unit or counts seconds."""
+    assert expected == parse_span(text)
+
+
+@pytest.mark.parametrize("text", ["", "h", "-1s", "1.5h", "1w", "1 h", "9999999999999s", "999999999999d"])
+def test_no_span(text: str) -> None:
+    """Anything else is refused."""
+    with pytest.raises(click.BadParameter):
+        parse_span(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["127.0.0.1:50051", "localhost:1", "nas-server.lab:65535", "[::1]:50051", "unix:/run/nas.sock"]
+)
+def test_address(text: str) -> None:
+    """Host and port, or the path of a socket."""
+    assert text == parse_address(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "localhost", "localhost:", "localhost:0", "localhost:65536", "http://localhost:1", "::1:50051", "unix:"],
+)
+def test_no_address(text: str) -> None:
+    """Anything else is refused, instead of being taken for a name that nobody has."""
+    with pytest.raises(click.BadParameter, match="is no address"):
+        parse_address(text)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "86401", "soon"])
+def test_no_seconds(text: str) -> None:
+    """A wait is positive and at most a day."""
+    with pytest.raises(click.BadParameter, match="is no number of seconds"):
+        parse_seconds(text)
+
+
+def test_whole_numbers_fit_their_field() -> None:
+    """The largest number of a field is read, the next one is refused."""
+    assert 2**31 - 1 == parse_whole(32)("2147483647")
+    with pytest.raises(click.BadParameter, match="2147483647"):
+        parse_whole(32)("2147483648")
+    with pytest.raises(click.BadParameter):
+        parse_whole(64)("1" * 5000)
+
+
+def test_a_net_is_brought_into_its_canonical_form() -> None:
+    """Separators of the paper are read; what is no net is refused with the position."""
+    assert "C(64,3) F() FC(10)" == parse_net("C( 64, 3 ); F() FC(10)")
+    with pytest.raises(click.BadParameter, match="character 6"):
+        parse_net("C(64 3) F() FC(10)")
+
+
+def test_summary_of_a_failure() -> None:
+    """A search without a result says why and claims no winner."""
+    search = records.running_search()
+    search.state = search_pb2.Search.STATE_FAILED
+    search.failure_reason = search_pb2.SEARCH_FAILURE_NO_VALID_CHILDREN
+    search.failure_detail = "all four diverged."
+
+    expected = "failed after 0:01:05: nothing was trained successfully (all four diverged)."
+    assert f"Search {records.SEARCH_ID} {expected}" == closing_summary(search)
+
+
+def test_summary_of_a_cancelled_search() -> None:
+    """A cancelled search has a best child so far, not a winner, and no test accuracy."""
+    search = records.search()
+    search.state = search_pb2.Search.STATE_CANCELLED
+    search.ClearField("test_evaluation")
+
+    summary = closing_summary(search)
+
+    assert "cancelled after 0:01:05: somebody asked for it." in summary
+    assert "best so far" in summary
+    assert "winner" not in summary
+    assert "test accuracy" not in summary
