@@ -6,6 +6,8 @@ Legend: N = images, C = channels, H = height, W = width, K = classes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -36,6 +38,7 @@ def evaluate(
     classes: int,
     batch_size: int,
     precision: Precision,
+    on_step: Callable[[], None] = lambda: None,
 ) -> Evaluation:
     """Measure a net on one part of a data set; the model is left in evaluation mode.
 
@@ -46,6 +49,7 @@ def evaluate(
         classes: K, counts are given for each.
         batch_size: images a forward pass; it bounds the memory.
         precision: FP32 or BF16.
+        on_step: called after every batch.
 
     Returns:
         The mean cross-entropy, summed in float64, and the counts; a non-finite loss is handed on as it is.
@@ -59,6 +63,7 @@ def evaluate(
             logits_NK = compute_logits(model, batch_NCHW, precision)
             losses.append(functional.cross_entropy(logits_NK, batch_labels_N, reduction="none"))
             hits.append(logits_NK.argmax(dim=1) == batch_labels_N)
+            on_step()
         # On the CPU from here on: MPS has no float64, and an accelerator has then been waited for only once.
         losses_N, hits_N, truth_N = torch.cat(losses).cpu(), torch.cat(hits).cpu(), labels_N.cpu()
     return Evaluation(

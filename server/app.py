@@ -117,7 +117,10 @@ class App:
         if settings.executor == "fake":
             return FakeExecutor(slots=settings.workers, epoch_seconds=settings.fake_epoch_seconds)
         options = WorkerOptions(
-            trainer=settings.trainer, data_root=settings.data_root, epoch_seconds=settings.fake_epoch_seconds
+            trainer=settings.trainer,
+            data_root=settings.data_root,
+            epoch_seconds=settings.fake_epoch_seconds,
+            progress_seconds=settings.progress_timeout,
         )
         return LocalExecutor(slots=settings.workers, files=files, options=options)
 

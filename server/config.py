@@ -27,6 +27,7 @@ class Settings(BaseSettings):
     executor: Literal["local", "fake"] = "local"
     trainer: Literal["torch", "simulated"] = "torch"
     fake_epoch_seconds: float = Field(default=0.05, ge=0.0, le=3600.0)
+    progress_timeout: float = Field(default=300.0, gt=0.0)
     insecure: bool = False
 
     @field_validator("state_dir", "data_root", "port_file")

@@ -7,6 +7,7 @@ Legend: N = images, B = images of one batch, C = channels, H = height, W = width
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +38,7 @@ def train_epoch(
     *,
     batch_size: int,
     precision: Precision,
+    on_step: Callable[[], None] = lambda: None,
 ) -> float:
     """Train on every image once; the last batch may be smaller.
 
@@ -48,6 +50,7 @@ def train_epoch(
         order_N: permutation of ``range(N)``, on the device of the images.
         batch_size: B of all batches but the last.
         precision: FP32 or BF16.
+        on_step: called after every step.
 
     Returns:
         The mean cross-entropy, each image as seen by the weights of its step. If it is not finite the weights are of no
@@ -65,4 +68,5 @@ def train_epoch(
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         sums.append(loss.detach() * len(batch_B))
+        on_step()
     return torch.stack(sums).cpu().double().sum().item() / len(order_N)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 import torch
 
@@ -30,11 +30,18 @@ _BEST = "best"
 """Group of the best weights in a checkpoint; left out where the epoch's own weights are the best."""
 
 
-def fit(request: FitRequest, data: TrainingData) -> Generator[EpochResult, None, FitOutcome]:
+def fit(
+    request: FitRequest, data: TrainingData, on_step: Callable[[], None] = lambda: None
+) -> Generator[EpochResult, None, FitOutcome]:
     """Train a child from scratch, or on from its newest checkpoint, and keep its best weights.
 
     Each epoch is checkpointed before it is yielded, so closing the generator at a yield loses nothing. A continued
     training first yields the epochs of the checkpoint as they were recorded, so the caller always gets all of them.
+
+    Args:
+        request: the child and how to train it.
+        data: the two parts that training may see.
+        on_step: called after every batch, a sign of progress for whoever waits for an epoch.
 
     Yields:
         One result an epoch, from epoch 1.
@@ -49,7 +56,7 @@ def fit(request: FitRequest, data: TrainingData) -> Generator[EpochResult, None,
         OSError: a checkpoint cannot be written.
     """
     data.require_fit(request)
-    attempt = _Attempt(request, data)
+    attempt = _Attempt(request, data, on_step)
     yield from attempt.history
     while not attempt.is_over:
         outcome = attempt.run_epoch()
@@ -63,9 +70,10 @@ def fit(request: FitRequest, data: TrainingData) -> Generator[EpochResult, None,
 class _Attempt:
     """One training in progress; what it knows besides tensors follows from ``history`` alone."""
 
-    def __init__(self, request: FitRequest, data: TrainingData) -> None:
+    def __init__(self, request: FitRequest, data: TrainingData, on_step: Callable[[], None]) -> None:
         self.history: tuple[EpochResult, ...] = ()
         self._request = request
+        self._on_step = on_step
         self._runtime = resolve_runtime(request.training, request.threads)
         self._device = apply_runtime(self._runtime)
         self._model = build_seeded(request).to(self._device).to(memory_format=torch.channels_last)
@@ -102,6 +110,7 @@ class _Attempt:
             classes=self._request.architecture.classes,
             batch_size=self._request.training.batch_size,
             precision=self._runtime.precision,
+            on_step=self._on_step,
         )
         if not validation.is_finite:
             return Diverged(epoch=epoch, detail=f"the validation loss of epoch {epoch} is {validation.loss}")
@@ -148,6 +157,7 @@ class _Attempt:
             move_array(order, self._device),
             batch_size=self._request.training.batch_size,
             precision=self._runtime.precision,
+            on_step=self._on_step,
         )
 
     def _record(self, result: EpochResult) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import safetensors.torch
@@ -39,7 +40,12 @@ def serialise_tensors(tensors: Tensors) -> bytes:
 
 
 def evaluate_weights(
-    request: FitRequest, weights_path: Path, weights_sha256: str, images: Images, labels: Labels
+    request: FitRequest,
+    weights_path: Path,
+    weights_sha256: str,
+    images: Images,
+    labels: Labels,
+    on_step: Callable[[], None] = lambda: None,
 ) -> Evaluation:
     """Measure stored weights on another part of the data set, such as the test part for the winner of a search.
 
@@ -49,6 +55,7 @@ def evaluate_weights(
         weights_sha256: of that file, in hex, as ``Trained`` reported it.
         images: of the part, (N, C, H, W).
         labels: of the part, (N,).
+        on_step: called after every batch.
 
     Raises:
         WeightsError: the file is missing, has another SHA-256, or holds another net.
@@ -67,6 +74,7 @@ def evaluate_weights(
         classes=request.architecture.classes,
         batch_size=request.training.batch_size,
         precision=runtime.precision,
+        on_step=on_step,
     )
 
 

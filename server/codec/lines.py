@@ -18,6 +18,9 @@ from nas.config import Device, InputShape, Precision, TrainingConfig
 from nas.search import commands
 from nas.search.facts import AttemptKind, FailureReason, LostReason, Runtime
 
+PULSE = b"{}\n"
+"""A sign of progress between two reports."""
+
 MAX_LINE_BYTES = 1 << 20
 """Longer lines are not read: no worker writes one."""
 

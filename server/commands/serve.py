@@ -24,6 +24,12 @@ from server.sinks.logs import configure_logging
 @click.option(
     "--trainer", type=click.Choice(["torch", "simulated"]), help="What the workers of 'local' do. [default: torch]"
 )
+@click.option(
+    "--progress-timeout",
+    type=float,
+    metavar="SECONDS",
+    help="Silence after which a worker is taken for hung. [default: 300]",
+)
 @click.option("--insecure", is_flag=True, default=None, help="Listen beyond this machine without authentication.")
 def serve(**options: object) -> None:
     """Serve until SIGTERM, and go on with what an earlier server left.

@@ -4,17 +4,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nas.notation import format_notation
 from nas.search import commands
 from nas.search.facts import AttemptKind, LostReason
-from server.codec.lines import LineError, WorkerRequest, decode_report, encode_request
+from server.codec.lines import PULSE, LineError, WorkerRequest, decode_report, encode_request
 from server.executor.base import OUTCOMES, AttemptKey, AttemptRequest, OnReport
-from server.executor.process import WorkerProcess
+from server.executor.process import KILL_GRACE_SECONDS, WorkerProcess
 from server.files import StateFiles
+
+WORKER = (sys.executable, "-m", "server.worker")
+"""The program of a worker; it is given ``--trainer``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,34 +31,46 @@ class WorkerOptions:
         trainer: ``torch`` or ``simulated``.
         data_root: where data sets lie; None if the server has none.
         epoch_seconds: how long an epoch of the simulated trainer takes.
+        progress_seconds: how long a worker may say nothing before it is taken for hung and killed.
+        leave_seconds: how long a worker may take to leave after its last word before it is killed.
     """
 
     trainer: str
     data_root: Path | None
     epoch_seconds: float
+    progress_seconds: float = 300.0
+    leave_seconds: float = 5.0
 
 
 @dataclass(slots=True)
 class _Attempt:
-    """An attempt and the task that listens to its worker."""
+    """An attempt and its worker, once there is one."""
 
     on_report: OnReport
-    task: asyncio.Task[None] | None = None
     is_cancelled: bool = False
     worker: WorkerProcess | None = None
+
+    def cancel(self) -> None:
+        """Kill the worker, now or as soon as there is one."""
+        self.is_cancelled = True
+        if self.worker is not None:
+            self.worker.kill()
 
 
 class LocalExecutor:
     """Follows the contract of ``Executor`` with worker processes."""
 
-    def __init__(self, *, slots: int, files: StateFiles, options: WorkerOptions) -> None:
+    def __init__(
+        self, *, slots: int, files: StateFiles, options: WorkerOptions, command: Sequence[str] = WORKER
+    ) -> None:
         self._slots = slots
         self._files = files
         self._options = options
+        self._command = (*command, "--trainer", options.trainer)
         self._attempts: dict[AttemptKey, _Attempt] = {}
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], _Attempt] = {}  # also of attempts whose worker has yet to leave
         self._spare: WorkerProcess | None = None
-        self._spare_count = 0
+        self._spawn_count = 0
 
     @property
     def name(self) -> str:
@@ -71,98 +89,101 @@ class LocalExecutor:
     async def launch(self, request: AttemptRequest, on_report: OnReport) -> None:
         """Give the request to a warm worker, or to a new one."""
         attempt = self._attempts[request.key] = _Attempt(on_report)
-        attempt.task = asyncio.create_task(self._run(request, attempt), name=f"attempt {request.key}")
+        task = asyncio.create_task(self._run(request, attempt), name=f"attempt {request.key}")
+        self._tasks[task] = attempt
+        task.add_done_callback(self._tasks.pop)
 
     async def cancel(self, key: AttemptKey) -> None:
         """Kill the worker; the attempt is lost as CANCELLED."""
         attempt = self._attempts.get(key)
-        if attempt is None or attempt.is_cancelled:
-            return
-        attempt.is_cancelled = True
-        if attempt.worker is not None:
-            attempt.worker.kill()
+        if attempt is not None:
+            attempt.cancel()
 
     async def expect(self, attempts: int) -> None:
-        """Keep one worker warm as long as attempts are near."""
-        if attempts and self._spare is None:
-            self._spare = await self._spawn()
-        elif not attempts and self._spare is not None:
-            spare, self._spare = self._spare, None
+        """Keep one worker warm as long as attempts are near; if none can be started, launching will say so."""
+        spare = self._spare
+        if spare is not None and not (attempts and spare.is_alive):
+            self._spare = None
             await spare.discard()
+        if attempts and self._spare is None:
+            with contextlib.suppress(OSError):
+                self._spare = await self._spawn()
 
     async def close(self) -> None:
-        """Kill all workers and wait for them."""
-        attempts = list(self._attempts.values())
+        """Kill all workers and wait for them; one in an uninterruptible wait is given up."""
         self._attempts.clear()
-        for attempt in attempts:
-            if attempt.worker is not None:
-                attempt.worker.kill()
+        for attempt in self._tasks.values():
+            attempt.cancel()
         await self.expect(0)
-        tasks = [attempt.task for attempt in attempts if attempt.task is not None]
-        await asyncio.gather(*tasks, *self._leaving, return_exceptions=True)
+        if self._tasks:
+            await asyncio.wait(list(self._tasks), timeout=KILL_GRACE_SECONDS)
 
     async def _run(self, request: AttemptRequest, attempt: _Attempt) -> None:
-        """See an attempt through to its outcome."""
+        """See an attempt through to its outcome, and its worker to its end."""
+        key = request.key
         try:
-            worker = attempt.worker = await self._take_worker(request.key)
+            worker = attempt.worker = await self._take_worker(key)
         except OSError as error:
-            self._lose(request.key, LostReason.WORKER_EXITED, f"no worker could be started: {error.strerror}")
+            self._lose(key, attempt, LostReason.WORKER_EXITED, f"no worker could be started: {error.strerror}")
             return
         if attempt.is_cancelled:
             worker.kill()
         try:
             await worker.send(encode_request(self._worker_request(request)))
-            await self._listen(worker, request.key)
+            await self._listen(worker, key, attempt)
         except ConnectionError:
             pass  # it is gone, and how it went is told by its exit status
-        except (LineError, ValueError) as error:
+        except TimeoutError:
             worker.kill()
-            self._lose(request.key, LostReason.PROTOCOL_VIOLATED, str(error))
-        status = await worker.wait()
-        self._lose_to(request.key, attempt, worker, status)
+            silence = f"no sign of progress for {self._options.progress_seconds:.0f} s"
+            self._lose(key, attempt, LostReason.TIMED_OUT, silence)
+        except LineError as error:
+            worker.kill()
+            self._lose(key, attempt, LostReason.PROTOCOL_VIOLATED, str(error))
+        status = await worker.leave(self._options.leave_seconds)
+        self._lose(key, attempt, *_explain(worker, status))
 
-    async def _listen(self, worker: WorkerProcess, key: AttemptKey) -> None:
-        async for line in worker.lines():
-            if key in self._attempts:
+    async def _listen(self, worker: WorkerProcess, key: AttemptKey, attempt: _Attempt) -> None:
+        """Report what the worker says up to its outcome."""
+        async for line in worker.lines(self._options.progress_seconds):
+            if attempt.is_cancelled:
+                return
+            if line != PULSE:
                 self._report(key, decode_report(line, key.child_id, key.attempt))
+            if key not in self._attempts:
+                return
 
     def _report(self, key: AttemptKey, report: commands.Report) -> None:
-        attempt = self._attempts.get(key)
-        if attempt is None:
-            return
+        attempt = self._attempts[key]
         if isinstance(report, OUTCOMES):
             del self._attempts[key]
-            if attempt.task is not None:  # the process may take a moment to leave
-                self._leaving.add(attempt.task)
-                attempt.task.add_done_callback(self._leaving.discard)
         attempt.on_report(key, report)
 
-    def _lose_to(self, key: AttemptKey, attempt: _Attempt, worker: WorkerProcess, status: int) -> None:
-        """Report how a worker without an outcome ended."""
+    def _lose(self, key: AttemptKey, attempt: _Attempt, reason: LostReason, detail: str) -> None:
+        """Report that an attempt is lost, unless it is over."""
+        if key not in self._attempts:
+            return
         if attempt.is_cancelled:
-            self._lose(key, LostReason.CANCELLED, "cancelled")
-        elif status < 0:
-            name = signal.Signals(-status).name if -status in set(signal.Signals) else f"signal {-status}"
-            hint = "; the kernel may have run out of memory" if -status == signal.SIGKILL else ""
-            self._lose(key, LostReason.WORKER_SIGNALLED, f"the worker was ended by {name}{hint}")
-        else:
-            words = worker.last_words()
-            said = f": {words}" if words else ""
-            self._lose(key, LostReason.WORKER_EXITED, f"the worker exited with status {status} without a result{said}")
-
-    def _lose(self, key: AttemptKey, reason: LostReason, detail: str) -> None:
+            reason, detail = LostReason.CANCELLED, "cancelled"
         self._report(key, commands.ReportLost(child_id=key.child_id, attempt=key.attempt, reason=reason, detail=detail))
 
     async def _take_worker(self, key: AttemptKey) -> WorkerProcess:
         spare, self._spare = self._spare, None
-        worker = spare if spare is not None and spare.is_alive else await self._spawn()
-        worker.move_log(self._files.log(key.search_id, key.child_id, key.attempt))
+        if spare is not None and not spare.is_alive:
+            await spare.discard()
+            spare = None
+        worker = spare or await self._spawn()
+        try:
+            worker.move_log(self._files.log(key.search_id, key.child_id, key.attempt))
+        except OSError:
+            await worker.discard()
+            raise
         return worker
 
     async def _spawn(self) -> WorkerProcess:
-        self._spare_count += 1
-        log = self._files.root / "searches" / f"worker-{self._spare_count}.log"
-        return await WorkerProcess.spawn("--trainer", self._options.trainer, log=log)
+        self._spawn_count += 1
+        log = self._files.root / "searches" / f"worker-{self._spawn_count}.log"
+        return await WorkerProcess.spawn(*self._command, log=log)
 
     def _worker_request(self, request: AttemptRequest) -> WorkerRequest:
         key, config, dataset = request.key, request.config, request.dataset
@@ -192,3 +213,16 @@ class LocalExecutor:
             weights_sha256=request.weights_sha256,
             epoch_seconds=self._options.epoch_seconds,
         )
+
+
+def _explain(worker: WorkerProcess, status: int | None) -> tuple[LostReason, str]:
+    """Say how a worker without an outcome ended; without a status it had to be killed."""
+    if status is None:
+        return LostReason.PROTOCOL_VIOLATED, "the worker closed its output without a result and did not leave"
+    if status < 0:
+        name = signal.Signals(-status).name if -status in set(signal.Signals) else f"signal {-status}"
+        hint = "; the kernel may have run out of memory" if -status == signal.SIGKILL else ""
+        return LostReason.WORKER_SIGNALLED, f"the worker was ended by {name}{hint}"
+    words = worker.last_words()
+    said = f": {words}" if words else ""
+    return LostReason.WORKER_EXITED, f"the worker exited with status {status} without a result{said}"

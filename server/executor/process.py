@@ -9,28 +9,30 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from server.codec.lines import MAX_LINE_BYTES
+from server.codec.lines import MAX_LINE_BYTES, LineError, one_line
 
 KILL_GRACE_SECONDS = 5.0
 """How long a killed process may take to be reaped before it is given up; one in an uninterruptible wait never is."""
+
+_TAIL_BYTES = 4096
+_LAST_WORDS_CHARACTERS = 200
 
 # glibc gives freed tensors back to the kernel and faults them in again, page by page (docs/benchmarks.md).
 _MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_TOP_PAD_": str(1 << 26)}
 
 
 class WorkerProcess:
-    """A running ``python -m server.worker``, before or after it was given its request."""
+    """A running worker, before or after it was given its request."""
 
     def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
         self._process = process
         self._log = log
 
     @classmethod
-    async def spawn(cls, *arguments: str, log: Path) -> WorkerProcess:
+    async def spawn(cls, *command: str, log: Path) -> WorkerProcess:
         """Start a worker whose standard error goes to ``log``.
 
         Raises:
@@ -39,10 +41,7 @@ class WorkerProcess:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as stderr:
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "server.worker",
-                *arguments,
+                *command,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=stderr,
@@ -78,19 +77,31 @@ class WorkerProcess:
         self._process.stdin.write(line)
         await self._process.stdin.drain()
 
-    async def lines(self) -> AsyncIterator[bytes]:
-        """Yield what the worker says until it says no more.
+    async def lines(self, patience_seconds: float) -> AsyncIterator[bytes]:
+        """Yield what the worker says until it says no more; half a line, the last of one that was killed, is left out.
 
         Raises:
-            ValueError: a line is longer than ``MAX_LINE_BYTES``.
+            TimeoutError: it has said nothing for that long.
+            LineError: a line is longer than ``MAX_LINE_BYTES``.
         """
         assert self._process.stdout is not None  # noqa: S101 - spawn asked for a pipe
-        while line := await self._process.stdout.readline():
-            yield line
+        try:
+            while (line := await asyncio.wait_for(self._process.stdout.readline(), patience_seconds)).endswith(b"\n"):
+                yield line
+        except ValueError as error:
+            raise LineError(f"a line of the worker is longer than {MAX_LINE_BYTES >> 20} MiB") from error
 
-    async def wait(self) -> int:
-        """Wait until the process is gone; a negative number names the signal."""
-        return await self._process.wait()
+    async def leave(self, seconds: float) -> int | None:
+        """Wait for the process to end by itself, and kill it if it does not.
+
+        Returns:
+            The exit status, where a negative number names the signal; None if it had to be killed.
+        """
+        try:
+            return await asyncio.wait_for(self._process.wait(), seconds)
+        except TimeoutError:
+            await self.reap()
+            return None
 
     def kill(self) -> None:
         """Kill the worker and whatever it started."""
@@ -104,7 +115,7 @@ class WorkerProcess:
         """Kill and wait, but not for ever."""
         self.kill()
         try:
-            await asyncio.wait_for(self.wait(), KILL_GRACE_SECONDS)
+            await asyncio.wait_for(self._process.wait(), KILL_GRACE_SECONDS)
         except TimeoutError:
             return
 
@@ -114,10 +125,12 @@ class WorkerProcess:
         self._log.unlink(missing_ok=True)
 
     def last_words(self) -> str:
-        """The last line of the log, in one line of at most 200 characters."""
+        """The last line of the log, cut down to what fits into an event."""
         try:
-            tail = self._log.read_bytes()[-4096:].decode(errors="replace")
+            with self._log.open("rb") as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
+                tail = log.read().decode(errors="replace")
         except OSError:
             return ""
         lines = [line.strip() for line in tail.splitlines() if line.strip()]
-        return "".join(c if c.isprintable() else " " for c in lines[-1])[:200] if lines else ""
+        return one_line(lines[-1], _LAST_WORDS_CHARACTERS) if lines else ""

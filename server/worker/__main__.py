@@ -5,16 +5,22 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
+from typing import BinaryIO
 
 import click
 
 from nas.search import commands
 from nas.search.facts import LostReason
-from server.codec.lines import WorkerRequest, decode_request, encode_report
+from server.codec.lines import PULSE, WorkerRequest, decode_request, encode_report
 from server.worker.lifeline import claim_stdout, die_with_parent, leave_at_end_of
 
-Trainer = Callable[[WorkerRequest], Iterator[commands.Report]]
+OnStep = Callable[[], None]
+Trainer = Callable[[WorkerRequest, OnStep], Iterator[commands.Report]]
+
+PULSE_SECONDS = 1.0
+"""A worker that makes progress says so at most this often."""
 
 
 @click.command()
@@ -29,7 +35,7 @@ def main(trainer: str) -> None:
         return
     leave_at_end_of(sys.stdin.buffer)
     request = decode_request(line)
-    for report in run_guarded(run, request):
+    for report in run_guarded(run, request, pulse(reports)):
         reports.write(encode_report(report))
     reports.flush()
     os._exit(0)  # the lifeline's thread and torch's need no goodbye
@@ -44,10 +50,24 @@ def load_trainer(name: str) -> Trainer:
     return run
 
 
-def run_guarded(run: Trainer, request: WorkerRequest) -> Iterator[commands.Report]:
+def pulse(reports: BinaryIO) -> OnStep:
+    """Return what a trainer calls after every batch; only a worker that gets on can call it."""
+    last = time.monotonic()
+
+    def beat() -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= PULSE_SECONDS:
+            last = now
+            reports.write(PULSE)
+
+    return beat
+
+
+def run_guarded(run: Trainer, request: WorkerRequest, on_step: OnStep) -> Iterator[commands.Report]:
     """Turn want of memory into an outcome; any other error is a bug and ends the process, its traceback in the log."""
     try:
-        yield from run(request)
+        yield from run(request, on_step)
     except Exception as error:
         if not isinstance(error, MemoryError) and "out of memory" not in str(error).lower():
             raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from nas.child import EpochResult
@@ -16,7 +16,7 @@ from nas.search.simulation import simulate_epoch, simulated_weights
 from server.codec.lines import WorkerRequest
 
 
-def run(request: WorkerRequest) -> Iterator[commands.Report]:
+def run(request: WorkerRequest, on_step: Callable[[], None]) -> Iterator[commands.Report]:
     """Report what a training or a test evaluation would."""
     yield commands.ReportStarted(
         child_id=request.child_id,

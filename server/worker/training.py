@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from nas.data import CachedDataset, DatasetError, Split, prepare, split
@@ -29,17 +29,18 @@ class DataChangedError(Exception):
     """The data is no longer what the search was started with."""
 
 
-def run(request: WorkerRequest) -> Iterator[commands.Report]:
+def run(request: WorkerRequest, on_step: Callable[[], None]) -> Iterator[commands.Report]:
     """Train a child or evaluate the winner."""
     try:
-        yield from _train(request) if request.kind is AttemptKind.TRAINING else _evaluate(request)
+        attempt = _train if request.kind is AttemptKind.TRAINING else _evaluate
+        yield from attempt(request, on_step)
     except (DatasetError, DataChangedError, TrainingError) as error:
         yield commands.ReportFailed(
             child_id=request.child_id, attempt=request.attempt, reason=FailureReason.REJECTED, detail=str(error)
         )
 
 
-def _train(request: WorkerRequest) -> Iterator[commands.Report]:
+def _train(request: WorkerRequest, on_step: Callable[[], None]) -> Iterator[commands.Report]:
     dataset, parts = _load(request)
     data = TrainingData(
         train_images=dataset.images_NCHW[parts.train],
@@ -48,7 +49,7 @@ def _train(request: WorkerRequest) -> Iterator[commands.Report]:
         validation_labels=dataset.labels_N[parts.validation],
     )
     yield _started(request, resumed_after_epoch=latest_checkpoint_epoch(Path(request.checkpoint_dir)))
-    epochs = fit(_fit_request(request), data)
+    epochs = fit(_fit_request(request), data, on_step)
     while True:
         try:
             result = next(epochs)
@@ -77,7 +78,7 @@ def _train(request: WorkerRequest) -> Iterator[commands.Report]:
     )
 
 
-def _evaluate(request: WorkerRequest) -> Iterator[commands.Report]:
+def _evaluate(request: WorkerRequest, on_step: Callable[[], None]) -> Iterator[commands.Report]:
     """The only place that reads the test part."""
     dataset, parts = _load(request)
     yield _started(request, resumed_after_epoch=0)
@@ -87,6 +88,7 @@ def _evaluate(request: WorkerRequest) -> Iterator[commands.Report]:
         request.weights_sha256,
         dataset.images_NCHW[parts.test],
         dataset.labels_N[parts.test],
+        on_step,
     )
     yield commands.ReportEvaluated(child_id=request.child_id, attempt=request.attempt, evaluation=evaluation)
 
