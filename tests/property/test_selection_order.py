@@ -49,7 +49,7 @@ def test_choices(children: list[Contender], metric: SelectionMetric) -> None:
 
     assert [Role.BEST, Role.SMALLEST][: len(finite)] == [choice.role for choice in choices]
     if finite:
-        assert max(child.evaluation.value(metric) for child in finite) == choices[0].metric_value
+        assert float(max(child.evaluation.value(metric) for child in finite)) == choices[0].metric_value
     if len(finite) >= 2:
         others = [child for child in finite if child.child_id != choices[0].child_id]
         assert min(child.param_count for child in others) == choices[1].param_count

@@ -70,8 +70,8 @@ def test_the_metric_decides() -> None:
     by_accuracy = select([lazy, fair], SelectionMetric.ACCURACY)[0]
     by_balanced_accuracy = select([lazy, fair], SelectionMetric.BALANCED_ACCURACY)[0]
 
-    assert (lazy.child_id, Fraction(4, 5)) == (by_accuracy.child_id, by_accuracy.metric_value)
-    assert (fair.child_id, Fraction(7, 10)) == (by_balanced_accuracy.child_id, by_balanced_accuracy.metric_value)
+    assert (lazy.child_id, 0.8) == (by_accuracy.child_id, by_accuracy.metric_value)
+    assert (fair.child_id, 0.7) == (by_balanced_accuracy.child_id, by_balanced_accuracy.metric_value)
 
 
 def test_two_choices() -> None:
@@ -84,7 +84,7 @@ def test_two_choices() -> None:
         role=Role.BEST,
         rule=Rule.HIGHEST_METRIC,
         child_id=ChildId(1, 2),
-        metric_value=Fraction(9, 10),
+        metric_value=0.9,
         param_count=500,
         runner_up=ChildId(1, 3),
         margin=0.1,
@@ -94,7 +94,7 @@ def test_two_choices() -> None:
         role=Role.SMALLEST,
         rule=Rule.FEWEST_PARAMETERS,
         child_id=ChildId(1, 1),
-        metric_value=Fraction(3, 5),
+        metric_value=0.6,
         param_count=300,
         runner_up=ChildId(1, 3),
         margin=100.0,
