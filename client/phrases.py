@@ -25,6 +25,14 @@ def stop_reason(reason: int) -> str:
     return STOP_REASONS.get(reason) or f"for reason {reason}, which this client does not know"
 
 
+def describe_state(search: search_pb2.Search) -> str:
+    """Name the state of a search, and why it does not get on if it does not."""
+    state = word(search_pb2.Search.State, search.state)
+    if search.pause_reason == search_pb2.PAUSE_REASON_UNSPECIFIED:
+        return state
+    return f"{state}, paused: {word(search_pb2.PauseReason, search.pause_reason)}"
+
+
 def block_name(block: int) -> str:
     """Name a block as ``--block`` does."""
     return next((name for name, value in BLOCKS.items() if value == block), f"block {block}")

@@ -11,6 +11,7 @@ from client.phrases import (
     block_name,
     describe_origin,
     describe_runtime,
+    describe_state,
     part_sizes,
     stop_reason,
     validation_text,
@@ -43,7 +44,7 @@ def search_table(searches: Iterable[search_pb2.Search]) -> str:
     rows = [
         (
             search.search_id,
-            word(search_pb2.Search.State, search.state),
+            describe_state(search),
             search.config.dataset,
             block_name(search.config.block),
             str(search.iteration),
@@ -168,7 +169,7 @@ def _epoch_table(epochs: Iterable[search_pb2.EpochResult]) -> str:
 def _settings_fields(search: search_pb2.Search) -> Iterator[tuple[str, str]]:
     config = search.config
     yield "search", search.search_id
-    yield "state", word(search_pb2.Search.State, search.state)
+    yield "state", describe_state(search)
     yield "dataset", f"{config.dataset}: {part_sizes(search.dataset)}"
     yield "block", block_name(config.block)
     yield "settings", f"preset {word(search_pb2.Preset, config.preset)}, seed {config.seed}"

@@ -134,6 +134,15 @@ def weights_bytes(architecture: Architecture, input_shape: InputShape) -> int:
     return BYTES_PER_VALUE * param_count(architecture, input_shape)
 
 
+def checkpoint_bytes(architecture: Architecture, input_shape: InputShape) -> int:
+    """Disk that a training takes at most: two checkpoints of weights, best weights and two moments each; the result.
+
+    Raises:
+        ShapeError: see ``summarise``.
+    """
+    return 9 * weights_bytes(architecture, input_shape)
+
+
 def training_bytes(architecture: Architecture, input_shape: InputShape, batch_size: int) -> int:
     """Estimate from above the bytes that training takes, without the scratch space of the convolution library.
 

@@ -41,6 +41,10 @@ class StateFiles:
         """The standard error of an attempt's worker."""
         return self._search(search_id) / "logs" / f"{child_id}.{attempt}.log"
 
+    def free_bytes(self) -> int:
+        """Room on the disk of the state folder."""
+        return shutil.disk_usage(self.root).free
+
     def prune(
         self, search_id: str, *, keep_weights: Collection[ChildId], keep_checkpoints: Collection[ChildId]
     ) -> None:

@@ -23,7 +23,7 @@ from nas.search.transitions import (
     next_state,
 )
 
-BLAMELESS = (LostReason.SERVER_RESTARTED, LostReason.CANCELLED)
+BLAMELESS = (LostReason.SERVER_RESTARTED, LostReason.CANCELLED, LostReason.PREEMPTED, LostReason.DISK_FULL)
 """Losses that do not count against ``max_attempts``."""
 
 _AttemptEvent = events.AttemptLaunched | events.AttemptStarted | events.AttemptLost
@@ -112,13 +112,15 @@ def _after_attempt_event(search: Search, event: _AttemptEvent) -> Search:
     if evaluation is not None and evaluation.child_id == event.child_id:
         if isinstance(event, events.AttemptLaunched):
             search = _with_child(search, replace(child, attempts=event.attempt))
+        elif isinstance(event, events.AttemptStarted):
+            search = _with_child(search, replace(child, started_attempt=event.attempt))
         return replace(search, evaluation=_evaluation_after(evaluation, event))
     state = next_state(CHILD_TRANSITIONS, child.state, event)
     match event:
         case events.AttemptLaunched():
             child = replace(child, state=state, attempts=event.attempt)
         case events.AttemptStarted():
-            child = replace(child, state=state, runtime=event.runtime)
+            child = replace(child, state=state, started_attempt=event.attempt, runtime=event.runtime)
         case events.AttemptLost():
             child = replace(
                 child,

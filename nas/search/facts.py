@@ -32,6 +32,10 @@ class LostReason(Enum):
     """The worker said something that no worker says."""
     CANCELLED = "cancelled"
     """Ended because the search asked for it."""
+    PREEMPTED = "preempted"
+    """Ended because the server was asked to stop; blameless, the next server goes on from the checkpoint."""
+    DISK_FULL = "disk_full"
+    """No room for a checkpoint; blameless, tried again when there is room."""
 
 
 class FailureReason(Enum):

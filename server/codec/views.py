@@ -19,6 +19,7 @@ class SearchView:
 
     Attributes:
         created_ns, updated_ns: wall clock of the first and the last event, nanoseconds since the epoch.
+        is_disk_full: whether the search waits for room.
     """
 
     search_id: str
@@ -27,6 +28,7 @@ class SearchView:
     created_ns: int
     updated_ns: int
     running_seconds: float
+    is_disk_full: bool = False
 
 
 def encode_search(view: SearchView, *, is_full: bool) -> pb.Search:
@@ -54,6 +56,8 @@ def encode_search(view: SearchView, *, is_full: bool) -> pb.Search:
         update_time=timestamp(view.updated_ns),
         running_time=records.encode_duration(view.running_seconds),
     )
+    if view.is_disk_full and not search.state.is_terminal:
+        message.pause_reason = pb.PAUSE_REASON_DISK_FULL
     if incumbent is not None:
         message.incumbent.CopyFrom(encode_child(incumbent))
     if search.evaluation is not None and search.evaluation.result is not None:

@@ -59,6 +59,8 @@ class Engine:
         self._running_base = 0.0
         self._anchor = clock.monotonic()
         self._turn = asyncio.Lock()
+        self.is_short_of_room = False
+        """Whether the search waits for room on the disk."""
 
     @property
     def search(self) -> Search:
@@ -87,6 +89,7 @@ class Engine:
             created_ns=self._created_ns,
             updated_ns=self._updated_ns,
             running_seconds=self.running_seconds,
+            is_disk_full=self.is_short_of_room,
         )
 
     async def recover(self) -> None:
@@ -135,12 +138,16 @@ class Engine:
             envelopes = self._wrap(facts)
             payloads = [encode(envelope) for envelope in envelopes]
             try:
-                return envelopes, await self._journal.append(self.search_id, self._sequence, payloads)
+                records = await self._journal.append(self.search_id, self._sequence, payloads)
             except JournalFullError:
                 if self._search is None:
                     raise
+                self.is_short_of_room = True
                 log.warning("journal_full", search_id=self.search_id, retry_seconds=_DISK_FULL_PAUSE_SECONDS)
                 await asyncio.sleep(_DISK_FULL_PAUSE_SECONDS)
+            else:
+                self.is_short_of_room = False
+                return envelopes, records
 
     def _wrap(self, facts: Sequence[events.Event]) -> list[Envelope]:
         now, running = self._clock.wall_ns(), self.running_seconds

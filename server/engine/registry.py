@@ -128,6 +128,7 @@ class Registry:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         await self.executor.close()
+        await self._scheduler.preempt()
         await self._scheduler.close()
 
     async def _start(self, config: SearchConfig, request_id: str, principal: str) -> SearchView:

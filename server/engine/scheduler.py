@@ -12,11 +12,15 @@ from nas.search import commands
 from nas.search.facts import LostReason
 from nas.search.machine import Work, attempts_out, pending_work
 from nas.search.retention import Retention, retained
+from nas.shapes import checkpoint_bytes
 from server.engine.engine import Engine
 from server.executor.base import AttemptKey, AttemptRequest, Executor
 from server.files import StateFiles
 
 _LONGEST_WAIT_SECONDS = 3600.0
+_ROOM_CHECK_SECONDS = 2.0
+_RESERVE_BYTES = 64 << 20
+"""Room that no attempt may take: the journal needs some to say what happens."""
 
 log = structlog.get_logger("nas.scheduler")
 
@@ -47,25 +51,15 @@ class Scheduler:
 
     async def resolve_orphans(self) -> None:
         """Report the attempts that a server before this one left behind; their workers died with it."""
-        for engine in self._engines():
-            for work in attempts_out(engine.search):
-                key = _key(engine, work)
-                await engine.submit(
-                    commands.ReportLost(
-                        child_id=key.child_id,
-                        attempt=key.attempt,
-                        reason=LostReason.SERVER_RESTARTED,
-                        detail="the server was restarted",
-                    )
-                )
+        await self._report_out(LostReason.SERVER_RESTARTED, "the server was restarted")
 
     async def run(self) -> None:
-        """Reconcile whenever something has changed or a time budget ends; ends only by cancellation."""
+        """Reconcile when something has changed, a time budget ends or room is waited for; ends only by cancellation."""
         while True:
             self._wake.clear()
             await self.reconcile()
             try:
-                await asyncio.wait_for(self._wake.wait(), self._seconds_to_next_budget())
+                await asyncio.wait_for(self._wake.wait(), self._seconds_to_next_look())
             except TimeoutError:
                 continue
 
@@ -79,9 +73,21 @@ class Scheduler:
         for engine in self._engines():
             await self._prune(engine)
 
+    async def preempt(self) -> None:
+        """Journal that the attempts that are out ended because the server was asked to stop."""
+        await self._report_out(LostReason.PREEMPTED, "the server was asked to stop")
+
     async def close(self) -> None:
         """Wait until everything that was reported is journaled."""
         await asyncio.gather(*self._reports, return_exceptions=True)
+
+    async def _report_out(self, reason: LostReason, detail: str) -> None:
+        for engine in self._engines():
+            for work in attempts_out(engine.search):
+                key = _key(engine, work)
+                await engine.submit(
+                    commands.ReportLost(child_id=key.child_id, attempt=key.attempt, reason=reason, detail=detail)
+                )
 
     async def _reconcile(self, engine: Engine) -> None:
         if _remaining_seconds(engine) <= 0:
@@ -92,10 +98,17 @@ class Scheduler:
                 await self._executor.cancel(key)
         while len(self._executor.running()) < self._executor.slots:
             waiting = [work for work in pending_work(engine.search) if work.attempt is None]
-            if not waiting:
+            engine.is_short_of_room = bool(waiting) and not self._has_room(engine, waiting[0])
+            if not waiting or engine.is_short_of_room:
                 return
             await engine.submit(commands.LaunchAttempt(child_id=waiting[0].child_id))
             await self._launch(engine)
+
+    def _has_room(self, engine: Engine, work: Work) -> bool:
+        """Whether the disk can take the weights and checkpoints of an attempt."""
+        search = engine.search
+        needed = checkpoint_bytes(search.children[work.child_id].architecture, search.started.dataset.shape)
+        return self._files.free_bytes() >= needed + _RESERVE_BYTES
 
     async def _launch(self, engine: Engine) -> None:
         """Start the attempt that has just been journaled."""
@@ -130,9 +143,11 @@ class Scheduler:
             keep_checkpoints=retention.checkpoints,
         )
 
-    def _seconds_to_next_budget(self) -> float:
+    def _seconds_to_next_look(self) -> float:
         remaining = [_remaining_seconds(engine) for engine in self._engines() if pending_work(engine.search)]
-        return max(0.0, min([_LONGEST_WAIT_SECONDS, *remaining]))
+        is_short_of_room = any(engine.is_short_of_room for engine in self._engines())
+        longest = _ROOM_CHECK_SECONDS if is_short_of_room else _LONGEST_WAIT_SECONDS
+        return max(0.0, min([longest, *remaining]))
 
 
 def _remaining_seconds(engine: Engine) -> float:

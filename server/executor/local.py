@@ -221,8 +221,9 @@ def _explain(worker: WorkerProcess, status: int | None) -> tuple[LostReason, str
         return LostReason.PROTOCOL_VIOLATED, "the worker closed its output without a result and did not leave"
     if status < 0:
         name = signal.Signals(-status).name if -status in set(signal.Signals) else f"signal {-status}"
-        hint = "; the kernel may have run out of memory" if -status == signal.SIGKILL else ""
-        return LostReason.WORKER_SIGNALLED, f"the worker was ended by {name}{hint}"
+        if -status == signal.SIGKILL and worker.has_memory_run_out():
+            return LostReason.OUT_OF_MEMORY, "the kernel ended a process for want of memory while the worker ran"
+        return LostReason.WORKER_SIGNALLED, f"the worker was ended by {name}"
     words = worker.last_words()
     said = f": {words}" if words else ""
     return LostReason.WORKER_EXITED, f"the worker exited with status {status} without a result{said}"

@@ -30,6 +30,7 @@ class WorkerProcess:
     def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
         self._process = process
         self._log = log
+        self._memory_kills = count_memory_kills()
 
     @classmethod
     async def spawn(cls, *command: str, log: Path) -> WorkerProcess:
@@ -58,8 +59,13 @@ class WorkerProcess:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process has not been reaped."""
-        return self._process.returncode is None
+        """Whether the process still runs, as the kernel knows it: the event loop hears of an end a little later."""
+        if self._process.returncode is not None:
+            return False
+        try:
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        except ChildProcessError:
+            return False
 
     def move_log(self, target: Path) -> None:
         """Rename the log; the process goes on writing to it."""
@@ -124,6 +130,10 @@ class WorkerProcess:
         await self.reap()
         self._log.unlink(missing_ok=True)
 
+    def has_memory_run_out(self) -> bool:
+        """Whether the kernel has killed any process for want of memory since the worker was started."""
+        return count_memory_kills() > self._memory_kills
+
     def last_words(self) -> str:
         """The last line of the log, cut down to what fits into an event."""
         try:
@@ -134,3 +144,12 @@ class WorkerProcess:
             return ""
         lines = [line.strip() for line in tail.splitlines() if line.strip()]
         return one_line(lines[-1], _LAST_WORDS_CHARACTERS) if lines else ""
+
+
+def count_memory_kills() -> int:
+    """Return how many processes the kernel has killed for want of memory; 0 where it does not say."""
+    try:
+        text = Path("/proc/vmstat").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in text.splitlines() if line.startswith("oom_kill ")), 0)

@@ -7,14 +7,11 @@ from nas.api.v1 import search_service_pb2 as pb
 from nas.search import events
 from nas.search.evolve import replay
 from nas.search.state import Child, Search
-from nas.shapes import training_bytes, weights_bytes
+from nas.shapes import checkpoint_bytes, training_bytes
 from server.codec import records, settings
 from server.codec.facts import encode_skipped
 from server.codec.views import encode_child_in_full
 from server.engine import PlanResult
-
-_COPIES = 9
-"""How often a child in training stores its weights: two checkpoints of weights, best and two moments; the result."""
 
 
 def encode_plan(plan: PlanResult) -> pb.Plan:
@@ -42,4 +39,4 @@ def _planned(child: Child, search: Search) -> pb.PlannedChild:
 
 
 def _disk_bytes(child: Child, search: Search) -> int:
-    return _COPIES * weights_bytes(child.architecture, search.started.dataset.shape)
+    return checkpoint_bytes(child.architecture, search.started.dataset.shape)

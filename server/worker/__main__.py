@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
@@ -65,18 +66,31 @@ def pulse(reports: BinaryIO) -> OnStep:
 
 
 def run_guarded(run: Trainer, request: WorkerRequest, on_step: OnStep) -> Iterator[commands.Report]:
-    """Turn want of memory into an outcome; any other error is a bug and ends the process, its traceback in the log."""
+    """Turn want of memory or room into an outcome; any other error is a bug and ends the process, as its log tells."""
     try:
         yield from run(request, on_step)
     except Exception as error:
-        if not isinstance(error, MemoryError) and "out of memory" not in str(error).lower():
+        reason = classify(error)
+        if reason is None:
             raise
         yield commands.ReportLost(
-            child_id=request.child_id,
-            attempt=request.attempt,
-            reason=LostReason.OUT_OF_MEMORY,
-            detail="memory ran out during training",
+            child_id=request.child_id, attempt=request.attempt, reason=reason, detail=_WANTS[reason]
         )
+
+
+_WANTS = {
+    LostReason.OUT_OF_MEMORY: "memory ran out during training",
+    LostReason.DISK_FULL: "there was no room for a checkpoint",
+}
+
+
+def classify(error: Exception) -> LostReason | None:
+    """Return what an attempt wanted for; None for an error that is our fault."""
+    if isinstance(error, MemoryError) or "out of memory" in str(error).lower() or "can't allocate memory" in str(error):
+        return LostReason.OUT_OF_MEMORY
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return LostReason.DISK_FULL
+    return None
 
 
 if __name__ == "__main__":

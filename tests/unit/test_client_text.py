@@ -9,6 +9,7 @@ import search_records as records
 from google.protobuf.duration_pb2 import Duration
 
 from client.options import parse_net, parse_span, parse_whole
+from client.phrases import describe_state
 from client.settings import parse_address, parse_seconds
 from client.text import binary_size, clock, count, table
 from client.views import closing_summary
@@ -122,3 +123,11 @@ def test_summary_of_a_cancelled_search() -> None:
     assert "best so far" in summary
     assert "winner" not in summary
     assert "test accuracy" not in summary
+
+
+def test_a_paused_search_says_why() -> None:
+    """A search that waits for room says so beside its state."""
+    running = search_pb2.Search(state=search_pb2.Search.STATE_RUNNING)
+    waiting = search_pb2.Search(state=search_pb2.Search.STATE_RUNNING, pause_reason=search_pb2.PAUSE_REASON_DISK_FULL)
+
+    assert ["running", "running, paused: disk full"] == [describe_state(running), describe_state(waiting)]

@@ -259,6 +259,10 @@ class _LostReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LostReason
     """The worker said something that no worker says."""
     LOST_REASON_CANCELLED: _LostReason.ValueType  # 7
     """The search asked for it."""
+    LOST_REASON_PREEMPTED: _LostReason.ValueType  # 8
+    """The server was asked to stop; does not count against max_attempts."""
+    LOST_REASON_DISK_FULL: _LostReason.ValueType  # 9
+    """No room for a checkpoint; does not count against max_attempts."""
 
 class LostReason(_LostReason, metaclass=_LostReasonEnumTypeWrapper):
     """Why an attempt ended without an outcome. May grow."""
@@ -279,6 +283,10 @@ LOST_REASON_PROTOCOL_VIOLATED: LostReason.ValueType  # 6
 """The worker said something that no worker says."""
 LOST_REASON_CANCELLED: LostReason.ValueType  # 7
 """The search asked for it."""
+LOST_REASON_PREEMPTED: LostReason.ValueType  # 8
+"""The server was asked to stop; does not count against max_attempts."""
+LOST_REASON_DISK_FULL: LostReason.ValueType  # 9
+"""No room for a checkpoint; does not count against max_attempts."""
 Global___LostReason: _TypeAlias = LostReason  # noqa: Y015
 
 class _FailureReason:
@@ -348,6 +356,26 @@ STOP_REASON_NO_VALID_CHILDREN: StopReason.ValueType  # 4
 STOP_REASON_MAX_FAILED_CHILDREN: StopReason.ValueType  # 5
 """max_failed_children have failed."""
 Global___StopReason: _TypeAlias = StopReason  # noqa: Y015
+
+class _PauseReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PauseReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PauseReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PAUSE_REASON_UNSPECIFIED: _PauseReason.ValueType  # 0
+    """It gets on."""
+    PAUSE_REASON_DISK_FULL: _PauseReason.ValueType  # 1
+    """The disk of the state folder is full; it goes on by itself when there is room."""
+
+class PauseReason(_PauseReason, metaclass=_PauseReasonEnumTypeWrapper):
+    """Why a search that is running does not get on at the moment. May grow."""
+
+PAUSE_REASON_UNSPECIFIED: PauseReason.ValueType  # 0
+"""It gets on."""
+PAUSE_REASON_DISK_FULL: PauseReason.ValueType  # 1
+"""The disk of the state folder is full; it goes on by itself when there is room."""
+Global___PauseReason: _TypeAlias = PauseReason  # noqa: Y015
 
 class _SearchFailure:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -1269,6 +1297,7 @@ class Search(_message.Message):
     END_TIME_FIELD_NUMBER: _builtins.int
     RUNNING_TIME_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
+    PAUSE_REASON_FIELD_NUMBER: _builtins.int
     search_id: _builtins.str
     """Twelve hexadecimal digits."""
     state: Global___Search.State.ValueType
@@ -1295,6 +1324,8 @@ class Search(_message.Message):
     """Sequence of the last event."""
     digest: _builtins.str
     """SHA-256 of what the search found, hexadecimal; equal for equal results. Left out in lists."""
+    pause_reason: Global___PauseReason.ValueType
+    """Why it does not get on at the moment; not journaled, for a full disk leaves no room to say so."""
     @_builtins.property
     def config(self) -> Global___SearchConfig:
         """The settings as requested, with the preset's values filled in."""
@@ -1361,10 +1392,11 @@ class Search(_message.Message):
         end_time: _timestamp_pb2.Timestamp | None = ...,
         running_time: _duration_pb2.Duration | None = ...,
         digest: _builtins.str = ...,
+        pause_reason: Global___PauseReason.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "create_time", b"create_time", "dataset", b"dataset", "end_time", b"end_time", "incumbent", b"incumbent", "resources", b"resources", "running_time", b"running_time", "test_evaluation", b"test_evaluation", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["child_count", b"child_count", "config", b"config", "create_time", b"create_time", "dataset", b"dataset", "digest", b"digest", "end_time", b"end_time", "failed_count", b"failed_count", "failure_detail", b"failure_detail", "failure_reason", b"failure_reason", "incumbent", b"incumbent", "iteration", b"iteration", "principal", b"principal", "request_id", b"request_id", "resources", b"resources", "running_time", b"running_time", "search_id", b"search_id", "sequence", b"sequence", "state", b"state", "stop_reason", b"stop_reason", "succeeded_count", b"succeeded_count", "test_evaluation", b"test_evaluation", "update_time", b"update_time", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["child_count", b"child_count", "config", b"config", "create_time", b"create_time", "dataset", b"dataset", "digest", b"digest", "end_time", b"end_time", "failed_count", b"failed_count", "failure_detail", b"failure_detail", "failure_reason", b"failure_reason", "incumbent", b"incumbent", "iteration", b"iteration", "pause_reason", b"pause_reason", "principal", b"principal", "request_id", b"request_id", "resources", b"resources", "running_time", b"running_time", "search_id", b"search_id", "sequence", b"sequence", "state", b"state", "stop_reason", b"stop_reason", "succeeded_count", b"succeeded_count", "test_evaluation", b"test_evaluation", "update_time", b"update_time", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
