@@ -7,6 +7,7 @@ never remembered beside it, so recovery is replay plus reconcile.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -155,13 +156,10 @@ def _launch(history: History, search: Search, child_id: ChildId) -> None:
 
 
 def _report(history: History, search: Search, kind: AttemptKind, report: commands.Report) -> None:
-    child = search.children[report.child_id]
     child_id, attempt = report.child_id, report.attempt
-    problem = _violation(child, kind, report)
-    if problem:
-        report = commands.ReportLost(
-            child_id=child_id, attempt=attempt, reason=LostReason.PROTOCOL_VIOLATED, detail=problem
-        )
+    report = _judged(search, kind, report)
+    if _is_repeated(search.children[child_id], report):
+        return
     match report:
         case commands.ReportStarted():
             history.record(
@@ -196,18 +194,54 @@ def _report(history: History, search: Search, kind: AttemptKind, report: command
             assert_never(report)
 
 
-def _violation(child: Child, kind: AttemptKind, report: commands.Report) -> str:
+def _is_repeated(child: Child, report: commands.Report) -> bool:
+    """Whether a report of the running attempt says only what is known already."""
+    match report:
+        case commands.ReportStarted(attempt=attempt):
+            return child.started_attempt == attempt
+        case commands.ReportEpoch(result=result):
+            return result in child.epochs
+    return False
+
+
+def _judged(search: Search, kind: AttemptKind, report: commands.Report) -> commands.Report:
+    """Turn a report that no worker would send into a loss, and one of a loss that is no number into a failure."""
+    child_id, attempt = report.child_id, report.attempt
+    problem = _violation(search, kind, report)
+    if problem:
+        return commands.ReportLost(
+            child_id=child_id, attempt=attempt, reason=LostReason.PROTOCOL_VIOLATED, detail=problem
+        )
+    problem = _divergence(report)
+    if problem:
+        return commands.ReportFailed(child_id=child_id, attempt=attempt, reason=FailureReason.DIVERGED, detail=problem)
+    return report
+
+
+def _violation(search: Search, kind: AttemptKind, report: commands.Report) -> str:
     """Return what is wrong with a report that no worker would send, empty if nothing is."""
-    done = len(child.epochs)
+    done, most = len(search.children[report.child_id].epochs), search.config.training.max_epochs
     match report:
         case commands.ReportEpoch() | commands.ReportTrained() if kind is AttemptKind.TEST_EVALUATION:
             return "a test evaluation reported training"
         case commands.ReportEvaluated() if kind is AttemptKind.TRAINING:
             return "a training reported a test evaluation"
-        case commands.ReportEpoch(result=result) if not 1 <= result.epoch <= done + 1:
-            return f"epoch {result.epoch} was reported after epoch {done}"
+        case commands.ReportEpoch(result=result) if not 1 <= result.epoch <= min(done + 1, most):
+            return f"epoch {result.epoch} was reported after epoch {done} of at most {most}"
         case commands.ReportTrained(epochs=epochs, best_epoch=best) if epochs != done or not 1 <= best <= done:
             return f"{epochs} epochs with best epoch {best} were reported after epoch {done}"
+    return ""
+
+
+def _divergence(report: commands.Report) -> str:
+    """Return which loss of a training is not finite, empty if none is: NaN would never decline, so it never enters."""
+    match report:
+        case commands.ReportEpoch(result=result) if not math.isfinite(result.training_loss):
+            return f"the training loss of epoch {result.epoch} is {result.training_loss}"
+        case commands.ReportEpoch(result=result) if not result.validation.is_finite:
+            return f"the validation loss of epoch {result.epoch} is {result.validation.loss}"
+        case commands.ReportTrained(best_epoch=best, evaluation=evaluation) if not evaluation.is_finite:
+            return f"the validation loss of epoch {best} is {evaluation.loss}"
     return ""
 
 
@@ -216,6 +250,12 @@ def _fail(history: History, kind: AttemptKind, report: commands.ReportFailed) ->
         history.record(
             events.ChildFailed(
                 child_id=report.child_id, attempt=report.attempt, reason=report.reason, detail=report.detail
+            )
+        )
+    elif history.search.state is SearchState.CANCELLING:  # it ends as CANCELLED, whatever becomes of the evaluation
+        history.record(
+            events.AttemptLost(
+                child_id=report.child_id, attempt=report.attempt, reason=LostReason.CANCELLED, detail=report.detail
             )
         )
     else:

@@ -48,6 +48,7 @@ class Child:
 
     Attributes:
         attempts: attempts launched so far; the running one has this number.
+        started_attempt: the last one whose worker was ready.
         lost_attempts: those that count against ``max_attempts``.
         out_of_memory: how many of them ended for want of memory.
         epochs: one result an epoch, the last report of each, in order.
@@ -64,6 +65,7 @@ class Child:
     flops: int
     state: ChildState = ChildState.PROPOSED
     attempts: int = 0
+    started_attempt: int = 0
     lost_attempts: int = 0
     out_of_memory: int = 0
     runtime: Runtime | None = None
