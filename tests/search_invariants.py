@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What holds of a search at every moment, whatever it has been told."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from search_driver import Driver
+
+from nas.child import ChildId
+from nas.search import events
+from nas.search.evolve import evolve
+from nas.search.facts import AttemptKind
+from nas.search.machine import attempts_out, pending_work
+from nas.search.retention import retained
+from nas.search.state import Search
+
+STEPS = (
+    events.AttemptStarted,
+    events.EpochCompleted,
+    events.AttemptLost,
+    events.ChildSucceeded,
+    events.WinnerEvaluated,
+)
+OUTCOMES = (events.AttemptLost, events.ChildSucceeded, events.WinnerEvaluated)
+
+
+def check_all(driver: Driver) -> None:
+    """Check everything that can be seen from facts and state."""
+    check_never_stuck(driver)
+    check_ids(driver)
+    check_fences(driver)
+    check_caps(driver.search)
+    check_numbers(driver.search)
+
+
+def check_never_stuck(driver: Driver) -> None:
+    """Before the end there is something to do or to wait for, afterwards there is neither."""
+    search = driver.search
+    assert search.state.is_terminal != bool(pending_work(search) or attempts_out(search))
+    assert search.state.is_terminal == isinstance(driver.facts[-1], events.TERMINAL_EVENTS)
+    assert not any(isinstance(fact, events.TERMINAL_EVENTS) for fact in driver.facts[:-1])
+
+
+def check_ids(driver: Driver) -> None:
+    """An id is used once, for a child or for a skipped one, and each iteration has those from 1 to 4 or 8."""
+    facts = driver.of(events.ChildProposed) + driver.of(events.TransformationSkipped)
+    used = [fact.child_id for fact in facts]
+    expected = [ChildId(0, 1)]
+    for started in driver.of(events.IterationStarted):
+        expected += [ChildId(started.iteration, y) for y in range(1, 4 * len(started.parents) + 1)]
+    assert expected == sorted(used)
+    assert [started.iteration for started in driver.of(events.IterationStarted)] == list(
+        range(1, driver.search.iteration + 1)
+    )
+
+
+def check_fences(driver: Driver) -> None:
+    """A child's attempts count up by one, never two at once, and only the one that is out has anything to say."""
+    last: dict[ChildId, int] = {}
+    out: dict[ChildId, int] = {}
+    for fact in driver.facts:
+        if isinstance(fact, events.AttemptLaunched):
+            assert fact.child_id not in out
+            assert last.get(fact.child_id, 0) + 1 == fact.attempt
+            last[fact.child_id] = out[fact.child_id] = fact.attempt
+        elif isinstance(fact, STEPS):
+            assert out[fact.child_id] == fact.attempt
+            if isinstance(fact, OUTCOMES):
+                del out[fact.child_id]
+        elif isinstance(fact, events.ChildFailed):
+            assert last[fact.child_id] == fact.attempt
+            out.pop(fact.child_id, None)
+    expected = {work.child_id: work.attempt for work in attempts_out(driver.search)}
+    assert driver.search.state.is_terminal or expected == out
+
+
+def check_caps(search: Search) -> None:
+    """Nothing goes on for ever."""
+    assert search.iteration <= search.config.max_iterations
+    for child in search.children.values():
+        assert child.lost_attempts <= search.config.max_attempts
+        assert child.out_of_memory <= 2
+        assert len(child.epochs) <= search.config.training.max_epochs
+    if search.evaluation is not None:
+        assert search.evaluation.lost_attempts <= search.config.max_attempts
+
+
+def check_numbers(search: Search) -> None:
+    """No loss that is no number is in the state, so that everything can be compared."""
+    for child in search.children.values():
+        assert [result.epoch for result in child.epochs] == list(range(1, len(child.epochs) + 1))
+        assert all(math.isfinite(result.training_loss) for result in child.epochs)
+        assert all(result.validation.is_finite for result in child.epochs)
+        assert child.evaluation is None or child.evaluation.is_finite
+
+
+def check_files(driver: Driver) -> None:
+    """Whoever needed a file, from the first command to the last, found it."""
+    files, search = Files(), None
+    for _, facts in driver.log:
+        for fact in facts:
+            assert not isinstance(fact, str), "a command was refused"
+            search = evolve(search, fact)
+        if search is not None and not isinstance(facts, str):
+            files.follow(search, facts)
+
+
+@dataclass(slots=True)
+class Files:
+    """The files of a server that deletes at once whatever is not retained.
+
+    Attributes:
+        weights, checkpoints: of which children there are any.
+    """
+
+    weights: set[ChildId] = field(default_factory=set)
+    checkpoints: set[ChildId] = field(default_factory=set)
+
+    def follow(self, search: Search, facts: Sequence[events.Event]) -> None:
+        """Write, read and delete as the facts demand; ``search`` is the state after them."""
+        for fact in facts:
+            match fact:
+                case events.EpochCompleted(child_id=child_id):
+                    self.checkpoints.add(child_id)
+                case events.ChildSucceeded(child_id=child_id):
+                    self.weights.add(child_id)
+                case events.AttemptLaunched(child_id=child_id, kind=AttemptKind.TEST_EVALUATION):
+                    assert child_id in self.weights
+                case events.AttemptLaunched(child_id=child_id):
+                    assert not search.children[child_id].epochs or child_id in self.checkpoints
+        kept = retained(search)
+        self.weights &= kept.weights
+        self.checkpoints &= kept.checkpoints
+        self.check(search)
+
+    def check(self, search: Search) -> None:
+        """Weights of incumbent, winner and parents are there."""
+        incumbent = search.incumbent
+        assert incumbent is None or incumbent.child_id in self.weights
+        if search.evaluation is not None:
+            assert incumbent is not None
+            assert incumbent.child_id == search.evaluation.child_id
+        if search.selections:
+            assert {choice.child_id for choice in search.selections[-1].choices} <= self.weights
