@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When to strike and whom: drawn from a seed, mixed so that short windows are hit as well as long ones."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import Enum
+
+KINDS = (
+    *("search_started", "attempt_launched", "attempt_started", "epoch_completed", "child_succeeded", "attempt_lost"),
+    *("children_selected", "stopping_criterion_met", "winner_evaluated"),
+)
+"""Events after which a server may be struck."""
+
+
+class Target(Enum):
+    """Who is killed."""
+
+    SERVER = "server"
+    WORKER = "worker"
+    BOTH = "both"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blow:
+    """One SIGKILL, or two at once; due when the first of its conditions holds.
+
+    Attributes:
+        seconds: after the server was spawned or the last blow fell.
+        events: so many have been seen since then.
+        kind: one of this kind has been seen since then; empty for none.
+    """
+
+    target: Target
+    seconds: float
+    events: int = 0
+    kind: str = ""
+
+
+def draw_blow(draw: random.Random, targets: tuple[Target, ...], longest: float) -> Blow:
+    """Draw a blow: a third of them by the clock, a third by events seen, a third right after an event of some kind.
+
+    Args:
+        draw: where randomness comes from.
+        targets: who may be struck; name one twice to have it struck more often.
+        longest: seconds after which a blow falls whatever happens.
+    """
+    target = draw.choice(targets)
+    match draw.randrange(3):
+        case 0:
+            return Blow(target=target, seconds=draw.uniform(0.0, 0.7 * longest))
+        case 1:
+            return Blow(target=target, seconds=longest, events=draw.randint(1, 40))
+        case _:
+            return Blow(target=target, seconds=longest, kind=draw.choice(KINDS))
+
+
+@dataclass(slots=True)
+class Feed:
+    """The events that somebody sees as they come; tells the striker when its moment has come."""
+
+    seen: Counter[str] = field(default_factory=Counter)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def take(self, kind: str) -> None:
+        """Note an event."""
+        self.seen[kind] += 1
+        self.wake()
+
+    def wake(self) -> None:
+        """Have whoever waits look again."""
+        self._changed.set()
+
+    async def wait_for(self, blow: Blow, is_over: asyncio.Event) -> None:
+        """Return when a blow is due, or when it is all over."""
+        before = self.seen.copy()
+        try:
+            async with asyncio.timeout(blow.seconds):
+                while not (is_over.is_set() or self._is_due(blow, before)):
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            return
+
+    def _is_due(self, blow: Blow, before: Counter[str]) -> bool:
+        if blow.kind:
+            return self.seen[blow.kind] > before[blow.kind]
+        return bool(blow.events) and self.seen.total() >= before.total() + blow.events
