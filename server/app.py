@@ -15,6 +15,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from server.config import Settings
+from server.crash_points import reach
 from server.engine import Clock, Registry
 from server.engine.admission import Admission, default_memory_limit_bytes, default_threads
 from server.executor.base import Executor
@@ -100,16 +101,20 @@ class App:
         server.add_generic_rpc_handlers((make_handler(SERVICE, servicer),))
         checks = _add_standard_services(server, with_reflection=True)
         address = self._bind(server)
+        reach("serve.before_recovery")
         await registry.recover()
         await server.start()
+        reach("serve.started")
         for service in ("", SERVICE.full_name, LIVENESS):
             await checks.set(service, health_pb2.HealthCheckResponse.SERVING)
         self._announce(address)
         await self._stop.wait()
         log.info("server_stopping")
+        reach("stop.begun")
         await checks.enter_graceful_shutdown()
         hub.close()
         await server.stop(_GRACE_SECONDS)
+        reach("stop.deaf")
         await registry.close()
 
     def _executor(self, files: StateFiles) -> Executor:
@@ -173,4 +178,6 @@ def write_atomically(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(text)
+    reach("port_file.before_rename")
     temporary.replace(path)
+    reach("port_file.after_rename")

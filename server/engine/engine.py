@@ -20,6 +20,7 @@ from nas.search.state import Search
 from nas.seeds import seeded_draw
 from server.codec.envelope import Envelope, decode, encode
 from server.codec.views import SearchView
+from server.crash_points import reach
 from server.engine.clock import Clock
 from server.hub import Hub
 from server.journal.base import Journal, JournalFullError, Record
@@ -117,12 +118,17 @@ class Engine:
         async with self._turn:
             facts = decide(self._search, command, self._draw_for(command))
             if facts:
+                reach("engine.before_append")
                 envelopes, records = await self._append(facts)
+                reach("engine.before_evolve")
                 for envelope in envelopes:
                     self._take_over(envelope)
+                reach("engine.before_publish")
                 self._hub.publish(records)
+                reach("engine.before_sinks")
                 self._tell_sinks(envelopes)
                 self._on_change()
+                reach("engine.done")
 
     def _tell_sinks(self, envelopes: Sequence[Envelope]) -> None:
         for sink in self._sinks:

@@ -12,6 +12,7 @@ from nas.config import SearchConfig
 from nas.search import commands, events
 from nas.search.machine import RejectedError, decide
 from server.codec.views import SearchView
+from server.crash_points import reach
 from server.engine.admission import Admission
 from server.engine.clock import Clock
 from server.engine.engine import Engine, Sink, seeded_by
@@ -70,7 +71,9 @@ class Registry:
             engine = self._new_engine(head.search_id)
             await engine.recover()
             self._add(engine)
+        reach("recovery.replayed")
         await self._scheduler.resolve_orphans()
+        reach("recovery.orphans_resolved")
         self._task = asyncio.create_task(self._scheduler.run(), name="scheduler")
         self._task.add_done_callback(self._scheduler_done)
 
@@ -128,6 +131,7 @@ class Registry:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         await self.executor.close()
+        reach("stop.workers_ended")
         await self._scheduler.preempt()
         await self._scheduler.close()
 
@@ -139,10 +143,14 @@ class Registry:
             return known.view()
         if self._is_closing:
             raise ShuttingDownError
+        reach("start.before_admission")
         command = await self._admission.admit(config, request_id, principal)
+        reach("start.after_admission")
         engine = self._new_engine(secrets.token_hex(6))
         await engine.submit(command)
+        reach("start.journaled")
         self._add(engine)
+        reach("start.known")
         self._scheduler.wake()
         return engine.view()
 

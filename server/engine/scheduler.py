@@ -13,6 +13,7 @@ from nas.search.facts import LostReason
 from nas.search.machine import Work, attempts_out, pending_work
 from nas.search.retention import Retention, retained
 from nas.shapes import checkpoint_bytes
+from server.crash_points import reach
 from server.engine.engine import Engine
 from server.executor.base import AttemptKey, AttemptRequest, Executor
 from server.files import StateFiles
@@ -95,13 +96,17 @@ class Scheduler:
         wanted = {_key(engine, work) for work in pending_work(engine.search) if work.attempt is not None}
         for key in self._executor.running():
             if key.search_id == engine.search_id and key not in wanted:
+                reach("cancel.before")
                 await self._executor.cancel(key)
+                reach("cancel.after")
         while len(self._executor.running()) < self._executor.slots:
             waiting = [work for work in pending_work(engine.search) if work.attempt is None]
             engine.is_short_of_room = bool(waiting) and not self._has_room(engine, waiting[0])
             if not waiting or engine.is_short_of_room:
                 return
+            reach("launch.before_journal")
             await engine.submit(commands.LaunchAttempt(child_id=waiting[0].child_id))
+            reach("launch.journaled")
             await self._launch(engine)
 
     def _has_room(self, engine: Engine, work: Work) -> bool:
@@ -117,14 +122,17 @@ class Scheduler:
             if key not in self._launched:
                 self._launched.add(key)
                 await self._executor.launch(_request(engine, work, key), self._take_report)
+                reach("launch.done")
 
     def _take_report(self, key: AttemptKey, report: commands.Report) -> None:
         engine = next(engine for engine in self._engines() if engine.search_id == key.search_id)
+        reach("report.taken")
         task = asyncio.create_task(engine.submit(report), name=f"report of {key}")
         self._reports.add(task)
         task.add_done_callback(self._report_done)
 
     def _report_done(self, task: asyncio.Task[None]) -> None:
+        reach("report.journaled")
         self._reports.discard(task)
         self._wake.set()
         error = None if task.cancelled() else task.exception()
@@ -136,12 +144,14 @@ class Scheduler:
         if self._retained.get(engine.search_id) == retention:
             return
         self._retained[engine.search_id] = retention
+        reach("prune.before")
         await asyncio.to_thread(
             self._files.prune,
             engine.search_id,
             keep_weights=retention.weights,
             keep_checkpoints=retention.checkpoints,
         )
+        reach("prune.after")
 
     def _seconds_to_next_look(self) -> float:
         remaining = [_remaining_seconds(engine) for engine in self._engines() if pending_work(engine.search)]

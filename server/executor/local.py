@@ -15,6 +15,7 @@ from nas.notation import format_notation
 from nas.search import commands
 from nas.search.facts import AttemptKind, LostReason
 from server.codec.lines import PULSE, LineError, WorkerRequest, decode_report, encode_request
+from server.crash_points import reach
 from server.executor.base import OUTCOMES, AttemptKey, AttemptRequest, OnReport
 from server.executor.process import KILL_GRACE_SECONDS, WorkerProcess
 from server.files import StateFiles
@@ -129,7 +130,9 @@ class LocalExecutor:
         if attempt.is_cancelled:
             worker.kill()
         try:
+            reach("executor.before_request")
             await worker.send(encode_request(self._worker_request(request)))
+            reach("executor.requested")
             await self._listen(worker, key, attempt)
         except ConnectionError:
             pass  # it is gone, and how it went is told by its exit status
@@ -141,6 +144,7 @@ class LocalExecutor:
             worker.kill()
             self._lose(key, attempt, LostReason.PROTOCOL_VIOLATED, str(error))
         status = await worker.leave(self._options.leave_seconds)
+        reach("executor.worker_left")
         self._lose(key, attempt, *_explain(worker, status))
 
     async def _listen(self, worker: WorkerProcess, key: AttemptKey, attempt: _Attempt) -> None:
@@ -181,6 +185,7 @@ class LocalExecutor:
         return worker
 
     async def _spawn(self) -> WorkerProcess:
+        reach("executor.before_spawn")
         self._spawn_count += 1
         log = self._files.root / "searches" / f"worker-{self._spawn_count}.log"
         return await WorkerProcess.spawn(*self._command, log=log)

@@ -14,6 +14,7 @@ from typing import Final
 
 import apsw
 
+from server.crash_points import reach
 from server.journal.base import FutureVersionError, JournalDamagedError
 from server.journal.chain import GENESIS, link
 from server.journal.high_water import Mark
@@ -166,6 +167,7 @@ def insert(connection: apsw.Connection, rows: list[Row]) -> None:
     """
     connection.execute("BEGIN IMMEDIATE")
     connection.executemany("INSERT INTO event VALUES (?, ?, ?, ?, ?)", rows)
+    reach("journal.inside_commit")
     connection.execute("COMMIT")
 
 

@@ -15,6 +15,7 @@ from typing import Final
 
 import apsw
 
+from server.crash_points import reach
 from server.journal import database
 from server.journal.base import (
     Head,
@@ -130,8 +131,10 @@ class JournalStore:
         """
         if self._failure or self._high_water is None or self._wal_pages < limit_pages:
             return
+        reach("journal.before_tidy")
         try:
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            reach("journal.after_tidy")
             self._wal_pages = 0
         except apsw.FullError:
             return
@@ -175,6 +178,7 @@ class JournalStore:
         return tuple(records)
 
     def _write(self, rows: list[database.Row], high_water: HighWater) -> None:
+        reach("journal.before_commit")
         try:
             database.insert(self._connection, rows)
         except apsw.FullError as error:
@@ -183,6 +187,7 @@ class JournalStore:
         except apsw.Error as error:
             raise self.fail(error) from error
         mark = Mark(position=rows[-1][0], chain=rows[-1][4])
+        reach("journal.before_mark")
         try:
             high_water.write(mark)
         except OSError as error:
@@ -190,6 +195,7 @@ class JournalStore:
             # records are committed and not acknowledged, and only the next opening can bring the mark forward.
             raise self.fail(error) from error
         self._mark = mark
+        reach("journal.after_mark")
 
     def _roll_back(self) -> None:
         try:

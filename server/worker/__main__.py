@@ -15,6 +15,7 @@ import click
 from nas.search import commands
 from nas.search.facts import LostReason
 from server.codec.lines import PULSE, WorkerRequest, decode_request, encode_report
+from server.crash_points import reach
 from server.worker.lifeline import claim_stdout, die_with_parent, leave_at_end_of
 
 OnStep = Callable[[], None]
@@ -31,13 +32,17 @@ def main(trainer: str) -> None:
     die_with_parent()
     reports = claim_stdout()
     run = load_trainer(trainer)  # before the request arrives: this is what a warm worker has behind it
+    reach("worker.loaded")
     line = sys.stdin.buffer.readline()
     if not line:
         return
     leave_at_end_of(sys.stdin.buffer)
     request = decode_request(line)
+    reach("worker.requested")
     for report in run_guarded(run, request, pulse(reports)):
+        reach("worker.before_report")
         reports.write(encode_report(report))
+        reach("worker.after_report")
     reports.flush()
     os._exit(0)  # the lifeline's thread and torch's need no goodbye
 

@@ -14,6 +14,8 @@ from nas.search import commands
 from nas.search.facts import AttemptKind, Runtime
 from nas.search.simulation import simulate_epoch, simulated_weights
 from server.codec.lines import WorkerRequest
+from server.crash_points import reach
+from server.worker.faults import commit_fault
 
 
 def run(request: WorkerRequest, on_step: Callable[[], None]) -> Iterator[commands.Report]:
@@ -42,11 +44,16 @@ def _train(request: WorkerRequest) -> Iterator[commands.Report]:
     epochs = request.training.max_epochs
     for epoch in range(request.epochs_recorded + 1, epochs + 1):
         time.sleep(request.epoch_seconds)
-        yield commands.ReportEpoch(child_id=request.child_id, attempt=request.attempt, result=_simulate(request, epoch))
+        result = commit_fault(request.child_id, request.attempt, _simulate(request, epoch))
+        yield commands.ReportEpoch(child_id=request.child_id, attempt=request.attempt, result=result)
     content = simulated_weights(search_seed=request.search_seed, graph_hash=request.graph_hash)
     path = Path(request.weights_path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_bytes(content)
+    reach("weights.before_rename")
+    temporary.replace(path)
+    reach("weights.after_rename")
     yield commands.ReportTrained(
         child_id=request.child_id,
         attempt=request.attempt,

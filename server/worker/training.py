@@ -23,6 +23,7 @@ from nas.training import (
     resolve_runtime,
 )
 from server.codec.lines import WorkerRequest
+from server.crash_points import reach
 
 
 class DataChangedError(Exception):
@@ -135,7 +136,9 @@ def _keep_weights(request: WorkerRequest) -> None:
     """Move the best weights to where they outlive the checkpoints; durable before anybody is told."""
     target = Path(request.weights_path)
     target.parent.mkdir(parents=True, exist_ok=True)
+    reach("weights.before_rename")
     os.replace(Path(request.checkpoint_dir) / BEST_WEIGHTS, target)
+    reach("weights.after_rename")
     for folder in (target.parent, target.parent.parent):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
