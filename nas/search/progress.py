@@ -88,7 +88,7 @@ def _child_proposed(
 def _cancel_waiting(history: History) -> None:
     search = history.search
     for child in search.of_iteration(search.iteration):
-        if child.state is ChildState.PROPOSED and child.child_id != INITIAL_CHILD:
+        if child.state is ChildState.PROPOSED:
             history.record(events.ChildCancelled(child_id=child.child_id))
 
 

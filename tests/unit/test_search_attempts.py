@@ -274,6 +274,7 @@ def test_an_attempt_continues_where_the_last_one_was() -> None:
             replace(TRAINED, epochs=1, best_epoch=0),
             "1 epochs with best epoch 0 were reported after epoch 1",
         ),
+        ((_epoch(1),), replace(TRAINED, best_epoch=1), "2 epochs with best epoch 1 were reported after epoch 1"),
         ((), EVALUATED, "a training reported a test evaluation"),
     ],
 )

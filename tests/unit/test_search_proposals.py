@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from search_driver import RESOURCES, Driver, Fails, ids, make_config, make_start, scripted
+from search_driver import DATASET, RESOURCES, Driver, Fails, ids, make_config, make_start, scripted
 
 from nas.architecture import BlockType, SEInception
 from nas.canonical import graph_hash
@@ -15,6 +15,7 @@ from nas.search import commands, events
 from nas.search.facts import FailureReason, Resources, SearchFailure, StopReason
 from nas.search.machine import RejectedError, decide, pending_work
 from nas.search.state import SearchState
+from nas.shapes import training_bytes
 from nas.transformations import MAX_REDRAWS, Operation, SkipReason, operation_of, transform, valid_transformations
 
 NOTHING_TO_TRANSFORM = "F() FC(2)"
@@ -157,15 +158,20 @@ def test_what_does_not_fit_is_drawn_again_and_then_skipped(
     assert [(f"1-{y}", index) for y in range(1, 5) for index in range(MAX_REDRAWS + 1)] == draws
 
 
-@pytest.mark.parametrize(("first", "expected"), [(0, 1), (1, 0)])
-def test_limits_are_inclusive(first: int, expected: int) -> None:
+@pytest.mark.parametrize(("less", "expected"), [(0, 1), (1, 0)])
+def test_limits_are_inclusive(less: int, expected: int) -> None:
     """A child of exactly ``max_parameters``, or exactly the memory limit, is proposed; one less and it is not."""
-    largest = max(child.param_count for child in Driver().search.of_iteration(1))
+    children = Driver().search.of_iteration(1)
+    shape, batch_size = DATASET.shape, make_config().training.batch_size
+    most = max(child.param_count for child in children)
+    memory = max(training_bytes(child.architecture, shape, batch_size) for child in children)
 
-    driver = Driver(config=make_config(max_parameters=largest - first))
+    by_parameters = Driver(config=make_config(max_parameters=most - less))
+    by_memory = Driver(start={"resources": Resources(threads=1, memory_limit_bytes=memory - less)})
 
-    counts = [child.param_count for child in driver.search.of_iteration(1)]
-    assert expected == counts.count(largest)
+    counts = [child.param_count for child in by_parameters.search.of_iteration(1)]
+    needs = [training_bytes(child.architecture, shape, batch_size) for child in by_memory.search.of_iteration(1)]
+    assert (expected, expected) == (counts.count(most), needs.count(memory))
 
 
 def test_the_batch_size_counts_for_the_memory_limit() -> None:

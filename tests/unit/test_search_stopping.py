@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from search_driver import Driver, Fails, Faults, ids, make_config, make_result, 
 from nas.child import ChildId, EpochResult, Evaluation
 from nas.config import SearchConfig, SelectionMetric
 from nas.search import commands, events
+from nas.search.evolve import evolve
 from nas.search.facts import AttemptKind, FailureReason, SearchFailure, StopReason
 from nas.search.machine import Work, pending_work
 from nas.search.state import Child, SearchState
@@ -141,6 +143,23 @@ def test_the_incumbent_is_the_best_of_the_whole_search() -> None:
     first, second = driver.of(events.ChildrenSelected)
     assert ChildId(1, 3) == first.incumbent == second.incumbent
     assert ChildId(1, 3) == driver.facts[-1].winner  # type: ignore[union-attr]
+
+
+def test_a_number_that_cannot_be_compared_is_never_the_best() -> None:
+    """Such a result is refused today; a journal that holds one still replays, and the child is no incumbent."""
+    driver = Driver()
+    driver.launch("1-1")
+    fact = events.ChildSucceeded(
+        child_id=ChildId(1, 1),
+        attempt=1,
+        epochs=1,
+        best_epoch=1,
+        is_stopped_early=False,
+        evaluation=Evaluation(loss=math.nan, correct=(50, 50), total=(50, 50)),
+        weights_sha256="",
+    )
+
+    assert evolve(driver.search, fact).incumbent is None
 
 
 def test_of_equals_the_incumbent_has_fewer_parameters() -> None:
