@@ -4,10 +4,20 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
-from client.settings import DEFAULT_SERVER, DEFAULT_TIMEOUT_SECONDS, Output, Settings, parse_address, parse_seconds
+from client.settings import (
+    DEFAULT_SERVER,
+    DEFAULT_STATE_DIR,
+    DEFAULT_TIMEOUT_SECONDS,
+    Output,
+    Settings,
+    parse_address,
+    parse_seconds,
+)
 
 VERBS = {
     "start": ("client.commands.start", "Start a search and watch it."),
@@ -77,6 +87,15 @@ def _print_version(context: click.Context, _parameter: click.Parameter, is_asked
     show_default=True,
     help="HOST:PORT or unix:PATH.",
 )
+@click.option("--local", is_flag=True, help="Use a server of one's own, started when it is needed.")
+@click.option(
+    "--state-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    default=DEFAULT_STATE_DIR,
+    show_default=True,
+    help="With --local: the folder of that server.",
+)
 @click.option(
     "--output",
     type=click.Choice([o.value for o in Output]),
@@ -102,6 +121,10 @@ def _print_version(context: click.Context, _parameter: click.Parameter, is_asked
     help="Print the client's version and exit.",
 )
 @click.pass_context
-def cli(context: click.Context, server: str, output: str, timeout: float) -> None:
+def cli(context: click.Context, server: str, local: bool, state_dir: Path, output: str, timeout: float) -> None:
     """Search small, accurate image classifiers on a NAS server."""
-    context.obj = Settings(server=server, output=Output(output), timeout=timeout)
+    if local and context.get_parameter_source("server") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--local and --server name two servers; give one of them.")
+    context.obj = Settings(
+        server=server, output=Output(output), timeout=timeout, state_dir=state_dir if local else None
+    )

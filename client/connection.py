@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TypeVar
 
 # gRPC's own log lines would stand between a person and the one sentence that explains a failure.
@@ -14,6 +15,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import grpc
 
+from client.local import ensure_server
 from client.refusals import to_server_error
 from client.settings import Settings
 from nas.api.v1 import search_service_pb2
@@ -58,6 +60,7 @@ class Connection:
 
     def __init__(self, channel: grpc.Channel, settings: Settings) -> None:
         self.stub = SearchServiceStub(channel)
+        self.address = settings.server
         self._settings = settings
 
     def call(
@@ -96,7 +99,13 @@ class Connection:
 
 @contextmanager
 def connect(settings: Settings) -> Iterator[Connection]:
-    """Open a channel; nothing is sent before the first call."""
+    """Open a channel; nothing is sent before the first call. With ``--local`` the server is started if need be.
+
+    Raises:
+        ClientError: with ``--local``, there is no server to be had.
+    """
+    if settings.state_dir is not None:
+        settings = replace(settings, server=ensure_server(settings.state_dir))
     options = [
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),

@@ -34,7 +34,7 @@ EXITS = {
 
 _SENTENCES = {
     grpc.StatusCode.UNAVAILABLE: (
-        "No server answers at {address}; start one with `nas-server serve`, or name another with --server."
+        "No server answers at {address}; start one with `nas-server serve`, name another with --server, or use --local."
     ),
     grpc.StatusCode.DEADLINE_EXCEEDED: (
         "The server at {address} did not answer within {timeout:g} s; try again, or allow more time with --timeout."

@@ -6,10 +6,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 
 import click
 
 DEFAULT_SERVER = "127.0.0.1:50051"
+DEFAULT_STATE_DIR = Path("~/.local/state/nas")
 DEFAULT_TIMEOUT_SECONDS = 60
 
 
@@ -29,12 +31,20 @@ class Settings:
 
     Attributes:
         server: ``host:port`` or ``unix:path``.
+        state_dir: with ``--local``, the folder of the server of one's own; None without.
         timeout: seconds that one call may take; streams have no such limit.
     """
 
     server: str
     output: Output
     timeout: float
+    state_dir: Path | None = None
+
+    def spell(self) -> str:
+        """Return the options that lead back to this server, as one types them before a verb."""
+        if self.state_dir is not None:
+            return "--local " if self.state_dir == DEFAULT_STATE_DIR else f"--local --state-dir {self.state_dir} "
+        return "" if self.server == DEFAULT_SERVER else f"--server {self.server} "
 
 
 def parse_address(text: str) -> str:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from importlib.metadata import version
@@ -25,6 +26,8 @@ from server.executor.preparation import DataPreparation
 from server.files import StateFiles
 from server.hub import Hub
 from server.journal.sqlite import SqliteJournal
+from server.listening import bind
+from server.rpc.activity import Activity
 from server.rpc.dispatch import make_handler
 from server.rpc.servicer import SERVICE, SearchServicer
 from server.sinks.logs import log_fact
@@ -44,14 +47,6 @@ _OPTIONS = (
 )
 
 log = structlog.get_logger("nas.server")
-
-
-class ListenError(Exception):
-    """The address cannot be listened on."""
-
-    def __init__(self, listen: str) -> None:
-        super().__init__(f"cannot listen on {listen}: another program may be using the port; choose one with --listen")
-        self.listen = listen
 
 
 class App:
@@ -98,17 +93,18 @@ class App:
         )
         server = grpc.aio.server(options=_OPTIONS)
         servicer = SearchServicer(registry=registry, hub=hub, preparation=preparation, version=version("seib-nas"))
-        server.add_generic_rpc_handlers((make_handler(SERVICE, servicer),))
+        activity = Activity()
+        server.add_generic_rpc_handlers((make_handler(SERVICE, servicer, activity),))
         checks = _add_standard_services(server, with_reflection=True)
-        address = self._bind(server)
+        address = bind(server, self._settings.listen)
         reach("serve.before_recovery")
         await registry.recover()
         await server.start()
         reach("serve.started")
         for service in ("", SERVICE.full_name, LIVENESS):
             await checks.set(service, health_pb2.HealthCheckResponse.SERVING)
-        self._announce(address)
-        await self._stop.wait()
+        self._announce(address, files)
+        await self._wait_for_the_end(registry, activity)
         log.info("server_stopping")
         reach("stop.begun")
         await checks.enter_graceful_shutdown()
@@ -116,6 +112,7 @@ class App:
         await server.stop(_GRACE_SECONDS)
         reach("stop.deaf")
         await registry.close()
+        files.address.unlink(missing_ok=True)
 
     def _executor(self, files: StateFiles) -> Executor:
         settings = self._settings
@@ -138,20 +135,25 @@ class App:
             software=f"seib-nas {version('seib-nas')}",
         )
 
-    def _bind(self, server: grpc.aio.Server) -> str:
-        """Bind the port and return the address, with the port that was picked for port 0."""
-        listen = self._settings.listen
-        try:
-            port = server.add_insecure_port(listen)
-        except RuntimeError as error:
-            raise ListenError(listen) from error
-        return f"{listen.rpartition(':')[0]}:{port}"
+    async def _wait_for_the_end(self, registry: Registry, activity: Activity) -> None:
+        """Return when the server has been asked to stop, or when nobody has needed it for the idle timeout."""
+        patience = self._settings.idle_timeout
+        if not patience:
+            await self._stop.wait()
+        while not self._stop.is_set():
+            idle = 0.0 if registry.has_running() else activity.idle_seconds()
+            if idle >= patience:
+                log.info("server_idle", seconds=round(idle))
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), max(0.05, patience - idle))
 
-    def _announce(self, address: str) -> None:
+    def _announce(self, address: str, files: StateFiles) -> None:
         """Say where the server is, now that it is SERVING."""
         settings = self._settings
         if settings.data_root is None or not settings.data_root.is_dir():
             log.warning("data_root_missing", hint="only data sets that ship with the package can be used")
+        write_atomically(files.address, address + "\n")
         if settings.port_file is not None:
             write_atomically(settings.port_file, address + "\n")
         log.info("server_serving", address=address, executor=settings.executor, workers=settings.workers)

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from server.listening import check_address, is_loopback
 
 DEFAULT_LISTEN = "127.0.0.1:50051"
 DEFAULT_STATE_DIR = Path("~/.local/state/nas")
@@ -28,6 +29,7 @@ class Settings(BaseSettings):
     trainer: Literal["torch", "simulated"] = "torch"
     fake_epoch_seconds: float = Field(default=0.05, ge=0.0, le=3600.0)
     progress_timeout: float = Field(default=300.0, gt=0.0)
+    idle_timeout: float = Field(default=0.0, ge=0.0)
     insecure: bool = False
 
     @field_validator("state_dir", "data_root", "port_file")
@@ -37,11 +39,8 @@ class Settings(BaseSettings):
 
     @field_validator("listen")
     @classmethod
-    def _require_host_and_port(cls, listen: str) -> str:
-        host, _, port = listen.rpartition(":")
-        if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-            raise ValueError(f"must be HOST:PORT, for example {DEFAULT_LISTEN}, not {listen!r}")
-        return listen
+    def _require_address(cls, listen: str) -> str:
+        return check_address(listen)
 
     @model_validator(mode="after")
     def _require_loopback(self) -> Settings:
@@ -51,14 +50,3 @@ class Settings(BaseSettings):
                 "listen on 127.0.0.1, or accept that with --insecure"
             )
         return self
-
-
-def is_loopback(listen: str) -> bool:
-    """Whether only this machine can connect to HOST:PORT."""
-    host = listen.rpartition(":")[0].strip("[]")
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

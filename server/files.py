@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The state folder: where everything lies that is not in the journal.
 
+address                                   where the server of this folder listens, while it serves
 journal.*                                 the journal's own files
 cache/                                    data sets as tensors; may be deleted while the server is stopped
 searches/<search>/weights/x-y.safetensors weights of children, as the journal's SHA-256 says
@@ -23,6 +24,11 @@ class StateFiles:
     """Paths below one state folder."""
 
     root: Path
+
+    @property
+    def address(self) -> Path:
+        """Where the server of this folder listens."""
+        return self.root / "address"
 
     @property
     def cache(self) -> Path:

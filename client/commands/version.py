@@ -25,14 +25,14 @@ Examples:
 @click.pass_obj
 def command(settings: Settings) -> None:
     """Print the versions of the client and the server; a server that is not there is no error."""
-    server = _server_info(settings)
+    server, address = _server_info(settings)
     if settings.output is not Output.TEXT:
         document = {"client": client_version(), "api": API, "server": server}
         write_document(document, is_compact=settings.output is Output.JSONL)
         return
     write(f"client {client_version()}, API {API}")
     if server is not None:
-        write(f"server {server['version']}, API {server['api']}, executor {server['executor']}, at {settings.server}")
+        write(f"server {server['version']}, API {server['api']}, executor {server['executor']}, at {address}")
 
 
 def client_version() -> str:
@@ -43,7 +43,7 @@ def client_version() -> str:
         return "unknown"
 
 
-def _server_info(settings: Settings) -> dict[str, object] | None:
+def _server_info(settings: Settings) -> tuple[dict[str, object] | None, str]:
     from google.protobuf.json_format import MessageToDict
 
     from client.connection import connect
@@ -56,8 +56,8 @@ def _server_info(settings: Settings) -> dict[str, object] | None:
             info = connection.call(connection.stub.GetServerInfo, request, timeout=_ANSWER_SECONDS)
         except ServerError as error:
             note(str(error))
-            return None
+            return None, connection.address
     fields: dict[str, object] = MessageToDict(
         info, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
-    return fields
+    return fields, connection.address

@@ -3,16 +3,23 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from typing import TYPE_CHECKING
+
 import click
 
 from client.connection import Connection, connect
 from client.errors import Exit, ServerError
 from client.follow import TERMINAL_FACTS, Follower
+from client.lines import Lines
 from client.output import note, write, write_message
-from client.render import event_line
-from client.settings import DEFAULT_SERVER, Output, Settings, output_option, parse_seconds
+from client.settings import Output, Settings, output_option, parse_seconds
 from client.views import closing_summary
-from nas.api.v1 import event_pb2, search_pb2, search_service_pb2
+from nas.api.v1 import search_pb2, search_service_pb2
+
+if TYPE_CHECKING:
+    from client.live.screen import LiveView
 
 _EPILOG = """\b
 Examples:
@@ -30,6 +37,9 @@ reconnect_option = click.option(
 )
 """``--reconnect`` of every verb that watches."""
 
+plain_option = click.option("--plain", is_flag=True, help="Print a line an event in a terminal, too.")
+"""``--plain`` of every verb that watches."""
+
 
 @click.command("watch", epilog=_EPILOG)
 @click.argument("search")
@@ -37,21 +47,39 @@ reconnect_option = click.option(
     "--after", type=click.IntRange(0, 2**63 - 1), metavar="N", default=0, help="Only events after this sequence."
 )
 @reconnect_option
+@plain_option
 @output_option
 @click.pass_obj
-def command(settings: Settings, search: str, after: int, reconnect: float) -> int:
+def command(settings: Settings, search: str, after: int, reconnect: float, plain: bool) -> int:
     """Show the events of a search, from the first one on.
 
-    Ends with the search; Ctrl-C leaves it running. With --output json one document is printed at the end: the search.
+    Ends with the search; Ctrl-C leaves it running. In a terminal one screen is kept up to date; a line an event is
+    printed with --plain or --after, and wherever else text goes. With --output json one document is printed at the end:
+    the search.
     """
     with connect(settings) as connection:
-        return watch_to_the_end(connection, settings, search, after=after, reconnect_seconds=reconnect, is_known=False)
+        return watch_to_the_end(
+            connection,
+            settings,
+            search,
+            after=after,
+            reconnect_seconds=reconnect,
+            is_known=False,
+            is_plain=plain or after > 0,
+        )
 
 
 def watch_to_the_end(
-    connection: Connection, settings: Settings, search_id: str, *, after: int, reconnect_seconds: float, is_known: bool
+    connection: Connection,
+    settings: Settings,
+    search_id: str,
+    *,
+    after: int,
+    reconnect_seconds: float,
+    is_known: bool,
+    is_plain: bool,
 ) -> Exit:
-    """Print a search's events, then what came of it.
+    """Show a search's events, then what came of it.
 
     Args:
         connection: to the server.
@@ -60,18 +88,21 @@ def watch_to_the_end(
         after: sequence of the last event that is not printed.
         reconnect_seconds: how long to look for a server that went away.
         is_known: whether the server has answered already.
+        is_plain: whether to print lines where a live view could be.
 
     Returns:
         OK if the search succeeded, SEARCH_FAILED if it failed or was cancelled, INTERRUPTED if a person left.
     """
+    view = _make_view(settings.output, search_id, is_plain=is_plain)
     follower = Follower(
-        connection, search_id, after=after, reconnect_seconds=reconnect_seconds, is_known=is_known, note=note
+        connection, search_id, after=after, reconnect_seconds=reconnect_seconds, is_known=is_known, listener=view
     )
     try:
         state = None
-        for event in follower.events():
-            _print_event(event, settings.output)
-            state = TERMINAL_FACTS.get(event.WhichOneof("fact") or "")
+        with view:
+            for event in follower.events():
+                view.on_event(event)
+                state = TERMINAL_FACTS.get(event.WhichOneof("fact") or "")
         return _finish(connection, settings.output, search_id, state)
     except KeyboardInterrupt:
         note(f"Left search {search_id} running; come back with: {_way_back(settings, search_id)}")
@@ -82,14 +113,19 @@ def watch_to_the_end(
         raise
 
 
-def _print_event(event: event_pb2.Event, output: Output) -> None:
-    if event.WhichOneof("fact") == "search_started":
-        for warning in event.search_started.warnings:
-            note(f"Warning: {warning}")
-    if output is Output.TEXT:
-        write(event_line(event))
-    elif output is Output.JSONL:
-        write_message(event, is_compact=True)
+def _make_view(output: Output, search_id: str, *, is_plain: bool) -> Lines | LiveView:
+    if output is not Output.TEXT or is_plain or not _can_show_a_screen():
+        return Lines(output)
+    from client.live.screen import LiveView  # rich is loaded for those who see it only
+
+    return LiveView(search_id)
+
+
+def _can_show_a_screen() -> bool:
+    """Whether standard output is a terminal that can move its cursor and draw a bar."""
+    if sys.stdout is None or not sys.stdout.isatty() or os.environ.get("TERM", "") in ("", "dumb", "unknown"):
+        return False
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 
 def _finish(
@@ -115,5 +151,4 @@ def _finish(
 
 
 def _way_back(settings: Settings, search_id: str) -> str:
-    server = "" if settings.server == DEFAULT_SERVER else f"--server {settings.server} "
-    return f"nas-client {server}watch {search_id}"
+    return f"nas-client {settings.spell()}watch {search_id}"

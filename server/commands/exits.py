@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from enum import IntEnum
 from typing import NoReturn
 
+import click
 from pydantic import ValidationError
 
 from nas.search.transitions import IllegalEventError
-from server.app import ListenError
 from server.codec.envelope import UnknownEventError
 from server.journal.base import (
     FutureVersionError,
@@ -22,6 +22,7 @@ from server.journal.base import (
     JournalMissingError,
     StateLockedError,
 )
+from server.listening import ListenError
 
 
 class Exit(IntEnum):
@@ -42,6 +43,8 @@ def exit_codes() -> Iterator[None]:
     """Turn errors into one sentence on standard error and the documented exit code."""
     try:
         yield
+    except click.ClickException:
+        raise  # usage: click says it better
     except ValidationError as error:
         leave(Exit.CONFIG, "; ".join(_explain(detail) for detail in error.errors()))
     except ListenError as error:

@@ -16,7 +16,9 @@ from server.sinks.logs import configure_logging
 
 @click.command()
 @click.option("--state-dir", type=Path, help=f"Folder of the journal and all weights. [default: {DEFAULT_STATE_DIR}]")
-@click.option("--listen", metavar="HOST:PORT", help=f"Address; port 0 picks a free one. [default: {DEFAULT_LISTEN}]")
+@click.option(
+    "--listen", metavar="ADDRESS", help=f"HOST:PORT or unix:PATH; port 0 picks a free one. [default: {DEFAULT_LISTEN}]"
+)
 @click.option("--port-file", type=Path, help="File that gets the address once the server is ready.")
 @click.option("--data-root", type=Path, help="Folder of the data sets: DIR/mnist, DIR/fashion-mnist.")
 @click.option("--workers", type=int, help="Children trained at the same time. [default: 1]")
@@ -30,6 +32,7 @@ from server.sinks.logs import configure_logging
     metavar="SECONDS",
     help="Silence after which a worker is taken for hung. [default: 300]",
 )
+@click.option("--idle-timeout", type=float, metavar="SECONDS", help="End after that long without a call or a search.")
 @click.option("--insecure", is_flag=True, default=None, help="Listen beyond this machine without authentication.")
 def serve(**options: object) -> None:
     """Serve until SIGTERM, and go on with what an earlier server left.

@@ -124,15 +124,21 @@ class Registry:
         """Return all searches, newest first."""
         return [engine.view() for engine in reversed(self._engines.values())]
 
+    def has_running(self) -> bool:
+        """Whether any search has not ended."""
+        return any(not engine.search.state.is_terminal for engine in self._engines.values())
+
     async def close(self) -> None:
         """End all workers; the searches go on when a server is started again."""
         self._is_closing = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        await self.executor.preempt()
         await self.executor.close()
         reach("stop.workers_ended")
-        await self._scheduler.preempt()
+        for engine in self._all():
+            engine.close()
         await self._scheduler.close()
 
     async def _start(self, config: SearchConfig, request_id: str, principal: str) -> SearchView:
@@ -162,6 +168,7 @@ class Registry:
             clock=self._clock,
             sinks=self._sinks,
             on_change=self._scheduler.wake,
+            on_fatal=self._on_fatal,
         )
 
     def _add(self, engine: Engine) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any, NoReturn
 
 import grpc
@@ -19,6 +20,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import code_pb2
 
+from server.rpc.activity import Activity
 from server.rpc.errors import InvalidRequestError, PublicError, to_public, to_status
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -26,16 +28,18 @@ Context = grpc.aio.ServicerContext[Any, Any]
 log = structlog.get_logger("nas.rpc")
 
 
-def make_handler(service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHandler:
+def make_handler(service: ServiceDescriptor, servicer: object, activity: Activity) -> grpc.GenericRpcHandler:
     """Bind every method of ``service`` to the method of ``servicer`` that has its name."""
-    handlers = {method.name: _handler(method, getattr(servicer, method.name)) for method in service.methods}
+    handlers = {method.name: _handler(method, getattr(servicer, method.name), activity) for method in service.methods}
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
-def _handler(method: MethodDescriptor, call: Callable[..., Any]) -> grpc.RpcMethodHandler[Any, Any]:
+def _handler(method: MethodDescriptor, call: Callable[..., Any], activity: Activity) -> grpc.RpcMethodHandler[Any, Any]:
     if method.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(_guard_stream(method, call), response_serializer=_serialise)
-    return grpc.unary_unary_rpc_method_handler(_guard_unary(method, call), response_serializer=_serialise)
+        return grpc.unary_stream_rpc_method_handler(
+            _guard_stream(method, call, activity), response_serializer=_serialise
+        )
+    return grpc.unary_unary_rpc_method_handler(_guard_unary(method, call, activity), response_serializer=_serialise)
 
 
 def _serialise(message: Message) -> bytes:
@@ -50,12 +54,13 @@ def _parse(method: MethodDescriptor, payload: bytes) -> Message:
 
 
 def _guard_unary(
-    method: MethodDescriptor, call: Callable[[Any], Awaitable[Message]]
+    method: MethodDescriptor, call: Callable[[Any], Awaitable[Message]], activity: Activity
 ) -> Callable[[bytes, Context], Awaitable[Message]]:
     async def guarded(payload: bytes, context: Context) -> Message:
         start = time.monotonic()
         try:
-            response = await call(_parse(method, payload))
+            with activity.call():
+                response = await call(_parse(method, payload))
         except (Exception, asyncio.CancelledError) as error:
             await _refuse(method, context, error, start)
         log.info("rpc", method=method.name, code="OK", seconds=round(time.monotonic() - start, 4))
@@ -65,13 +70,15 @@ def _guard_unary(
 
 
 def _guard_stream(
-    method: MethodDescriptor, call: Callable[[Any], AsyncIterator[Message]]
+    method: MethodDescriptor, call: Callable[[Any], AsyncGenerator[Message, None]], activity: Activity
 ) -> Callable[[bytes, Context], AsyncIterator[Message]]:
     async def guarded(payload: bytes, context: Context) -> AsyncIterator[Message]:
         start = time.monotonic()
         try:
-            async for response in call(_parse(method, payload)):
-                yield response
+            with activity.call():
+                async with aclosing(call(_parse(method, payload))) as responses:  # whoever leaves frees it at once
+                    async for response in responses:
+                        yield response
         except (Exception, asyncio.CancelledError) as error:
             await _refuse(method, context, error, start)
         log.info("rpc", method=method.name, code="OK", seconds=round(time.monotonic() - start, 4))

@@ -31,7 +31,7 @@ SEARCH_OPTIONS = {
     *("--threads", "--initial", "--selection-metric", "--max-parameters"),
 }
 SURFACE = {
-    "": {"--server", "--output", "--timeout", "--version"},
+    "": {"--server", "--local", "--state-dir", "--output", "--timeout", "--version"},
     "start": {*SEARCH_OPTIONS, "--request-id", "--detach", "--reconnect", "--output"},
     "watch": {"SEARCH", "--after", "--reconnect", "--output"},
     "list": {"--limit", "--output"},

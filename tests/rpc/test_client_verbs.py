@@ -257,7 +257,7 @@ def test_nobody_there(capsys: pytest.CaptureFixture[str], verb: tuple[str, ...])
     status = run(["--server", address, *verb])
 
     expected = (
-        f"Error: No server answers at {address}; start one with `nas-server serve`, or name another with --server.\n"
+        f"Error: No server answers at {address}; start one with `nas-server serve`, name another with --server, or use --local.\n"
     )
     assert (5, expected) == (status, capsys.readouterr().err)
 

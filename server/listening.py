@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Addresses: HOST:PORT on this machine or beyond, and sockets in the file system that only their owner can open."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from pathlib import Path
+
+import grpc
+
+MAX_SOCKET_PATH = 100
+"""Longest path of a socket in bytes; the kernel takes 108 with its end mark, and other systems fewer."""
+
+_UNIX = "unix:"
+
+
+class ListenError(Exception):
+    """The address cannot be listened on."""
+
+    def __init__(self, listen: str, reason: str) -> None:
+        super().__init__(f"cannot listen on {listen}: {reason}; choose another address with --listen")
+        self.listen = listen
+
+
+def check_address(listen: str) -> str:
+    """Return an address that can be tried.
+
+    Raises:
+        ValueError: it is none.
+    """
+    path = socket_path(listen)
+    if path is not None:
+        if not path.is_absolute() or len(os.fsencode(path)) > MAX_SOCKET_PATH:
+            raise ValueError(f"the path of a socket must be absolute and at most {MAX_SOCKET_PATH} bytes long")
+        return listen
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"must be HOST:PORT or unix:PATH, for example 127.0.0.1:50051, not {listen!r}")
+    return listen
+
+
+def socket_path(listen: str) -> Path | None:
+    """Return the path of ``unix:PATH``; None for HOST:PORT."""
+    return Path(listen.removeprefix(_UNIX)) if listen.startswith(_UNIX) else None
+
+
+def is_loopback(listen: str) -> bool:
+    """Whether only this machine can connect."""
+    if socket_path(listen) is not None:
+        return True
+    host = listen.rpartition(":")[0].strip("[]")
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def bind(server: grpc.aio.Server, listen: str) -> str:
+    """Bind and return the address, with the port that was picked for port 0.
+
+    Raises:
+        ListenError: it is taken, or may not be used.
+    """
+    path = socket_path(listen)
+    if path is None:
+        try:
+            return f"{listen.rpartition(':')[0]}:{server.add_insecure_port(listen)}"
+        except RuntimeError as error:
+            raise ListenError(listen, "another program may be using the port") from error
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if is_answering(path):
+        raise ListenError(listen, "another server is using the socket")
+    path.unlink(missing_ok=True)  # left by a server that was killed
+    mask = os.umask(0o177)  # before the socket exists: it is never open to others, not even for a moment
+    try:
+        server.add_insecure_port(listen)
+    except RuntimeError as error:
+        raise ListenError(listen, "the socket cannot be made") from error
+    finally:
+        os.umask(mask)
+    return listen
+
+
+def is_answering(path: Path) -> bool:
+    """Whether somebody accepts connections on a socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(2.0)
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+        return True
