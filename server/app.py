@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 from importlib.metadata import version
 from pathlib import Path
@@ -178,7 +177,7 @@ def _add_standard_services(server: grpc.aio.Server, *, with_reflection: bool) ->
 def write_atomically(path: Path, text: str) -> None:
     """Write a small file so that nobody ever reads half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.new")  # the same name each time: what a killed server left is reused
     temporary.write_text(text)
     reach("port_file.before_rename")
     temporary.replace(path)

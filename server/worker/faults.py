@@ -65,5 +65,8 @@ def commit_fault(child_id: ChildId, attempt: int, result: EpochResult) -> EpochR
     fault = planned[attempt - 1] if attempt <= len(planned) else None
     if fault is None or fault[1] != result.epoch:
         return result
-    FAULTS.get(fault[0], lambda: None)()
-    return RESULTS.get(fault[0], lambda result: result)(result)
+    name = fault[0]
+    if name in RESULTS:
+        return RESULTS[name](result)
+    FAULTS[name]()
+    return result
