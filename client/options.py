@@ -12,6 +12,7 @@ import click
 from client.phrases import BLOCKS
 from client.text import word
 from nas.api.v1 import search_pb2
+from nas.config import CLASS_MAPS
 from nas.notation import NotationError, format_notation, parse_notation
 
 _MAX_DURATION_SECONDS = 315_576_000_000  # what google.protobuf.Duration can hold
@@ -76,7 +77,9 @@ METRICS = choices(search_pb2.SelectionMetric)
 
 _INT32, _INT64 = parse_whole(32), parse_whole(64)
 _OPTIONS = (
-    click.option("--dataset", required=True, metavar="NAME", help="Data set of the server, for example mnist."),
+    click.option(
+        "--dataset", required=True, metavar="NAME", help="Data set of the server: mnist, kau, folder:PATH and others."
+    ),
     click.option("--block", required=True, type=click.Choice(list(BLOCKS)), help="Inception, or SE-Inception."),
     click.option("--preset", type=click.Choice(list(PRESETS)), help="Rules and defaults."),
     click.option("--seed", type=_INT64, metavar="N", help="Seed of everything random."),
@@ -99,9 +102,14 @@ _OPTIONS = (
     click.option("--initial", type=parse_net, metavar="NOTATION", help="The initial model."),
     click.option("--selection-metric", type=click.Choice(list(METRICS)), help="What the best child is best at."),
     click.option("--max-parameters", type=_INT64, metavar="N", help="Most parameters of a child."),
+    click.option("--class-map", type=click.Choice(CLASS_MAPS), help="Of kau: BI-RADS 1, 3 and 4-5, or other classes."),
+    click.option("--max-bad-files", type=_INT32, metavar="N", help="Unreadable images to leave out before giving up."),
 )
 
-_PLAIN = ("seed", "initial", "input_size", "train_limit", "max_iterations", "max_parameters", "threads")
+_PLAIN = (
+    *("seed", "initial", "input_size", "train_limit", "max_iterations", "max_parameters", "threads", "class_map"),
+    "max_bad_files",
+)
 _PLAIN_TRAINING = ("learning_rate", "weight_decay", "batch_size", "max_epochs", "patience")
 
 

@@ -42,6 +42,10 @@ class SelectionMetric(Enum):
     BALANCED_ACCURACY = "balanced_accuracy"
 
 
+CLASS_MAPS = ("birads", "three", "binary")
+"""Of KAU-BCMD: BI-RADS categories as found; 1, 3 and 4-5, the paper's FC(3); 1-3 and 4-5."""
+
+
 class ConfigError(ValueError):
     """A setting out of its range; ``field`` names it."""
 
@@ -113,6 +117,10 @@ class SearchConfig:
     """None means the preset's choice."""
     threads: int = 0
     """CPU threads of one worker; 0 means the server's choice, fixed when the search starts."""
+    class_map: str = ""
+    """How the classes as found become those of the search, one of ``CLASS_MAPS``; empty means the data set's own."""
+    max_bad_files: int = 0
+    """Images that may be unreadable; they are left out. One more, and the search is not started."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
@@ -127,6 +135,9 @@ class SearchConfig:
         _require_range(self, "max_failed_children", low=1, high=10_000)
         _require_range(self, "max_parameters", low=1, high=10**12)
         _require_range(self, "threads", low=0, high=1024)
+        _require_range(self, "max_bad_files", low=0, high=2**31 - 1)
+        if self.class_map not in ("", *CLASS_MAPS):
+            raise ConfigError("class_map", f"must be one of {', '.join(CLASS_MAPS)}, not {self.class_map[:40]!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,12 +162,20 @@ class DatasetInfo:
 
     name: str
     summary: str
-    shape: InputShape
+    shape: InputShape | None
+    """None if the images decide."""
     classes: int
+    """0 if the folders decide."""
     has_test_part: bool
     """Whether the publisher fixed a test part; else the set is divided 80/10/10."""
-    files: tuple[tuple[str, ...], ...]
+    files: tuple[tuple[str, ...], ...] = ()
     """What must lie under ``<data root>/<name>``: one tuple of accepted names a file; empty if the package ships it."""
+    is_folder: bool = False
+    """Whether it is a folder of image files, which ``NAME:PATH`` can name."""
+    needs_path: bool = False
+    """Whether it has no folder of its own under the data root."""
+    class_maps: tuple[str, ...] = ()
+    """What ``class_map`` can be; the first is the default."""
 
 
 def _idx(name: str) -> tuple[str, ...]:
@@ -180,7 +199,6 @@ CATALOGUE: dict[str, DatasetInfo] = {
             shape=_GREY_28,
             classes=10,
             has_test_part=False,
-            files=(),
         ),
         DatasetInfo(
             name="mnist",
@@ -198,6 +216,48 @@ CATALOGUE: dict[str, DatasetInfo] = {
             has_test_part=True,
             files=_MNIST_FILES,
         ),
+        DatasetInfo(
+            name="folder",
+            summary="your own images: folder:PATH with a folder for each class; PNG, JPEG, BMP, TIFF or PGM",
+            shape=None,
+            classes=0,
+            has_test_part=False,
+            is_folder=True,
+            needs_path=True,
+        ),
+        DatasetInfo(
+            name="kau",
+            summary="KAU-BCMD mammograms, 64x64 grey, divided by patient; kau, or kau:PATH (Alsolami et al. 2021)",
+            shape=InputShape(channels=1, height=64, width=64),
+            classes=3,
+            has_test_part=False,
+            is_folder=True,
+            class_maps=("three", "birads", "binary"),
+        ),
     )
 }
 """Data sets by name."""
+
+
+def known_datasets() -> tuple[str, ...]:
+    """Return what ``dataset`` can be, as one writes it."""
+    names = [
+        form
+        for info in CATALOGUE.values()
+        for form, is_form in ((info.name, not info.needs_path), (f"{info.name}:PATH", info.is_folder))
+        if is_form
+    ]
+    return tuple(sorted(names))
+
+
+def find_dataset(text: str) -> tuple[DatasetInfo, str] | None:
+    """Read ``NAME`` or ``NAME:PATH``.
+
+    Returns:
+        The data set and the path as it was written, empty without one; None if there is no such data set.
+    """
+    name, colon, path = text.partition(":")
+    info = CATALOGUE.get(name)
+    if info is None or (colon and not info.is_folder) or (info.needs_path and not path) or (colon and not path):
+        return None
+    return info, path

@@ -12,7 +12,16 @@ from strategies import architectures
 
 from nas.architecture import BlockType
 from nas.child import ChildId, EpochResult, Evaluation
-from nas.config import Device, InputShape, Precision, Preset, SearchConfig, SelectionMetric, TrainingConfig
+from nas.config import (
+    CLASS_MAPS,
+    Device,
+    InputShape,
+    Precision,
+    Preset,
+    SearchConfig,
+    SelectionMetric,
+    TrainingConfig,
+)
 from nas.search import commands, events
 from nas.search.facts import (
     AttemptKind,
@@ -82,6 +91,8 @@ configs = st.builds(
     max_parameters=st.integers(1, 10**12),
     selection_metric=st.none() | st.sampled_from(SelectionMetric),
     threads=st.integers(0, 1024),
+    class_map=st.sampled_from(["", *CLASS_MAPS]),
+    max_bad_files=numbers,
     training=trainings,
 )
 counts = st.lists(sizes, max_size=4).map(tuple)

@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any
 
 from nas.child import EpochResult
+from nas.config import SearchConfig
 from nas.notation import format_notation
 from nas.search.state import Child, Search
 from nas.transformations import format_transformation
@@ -31,7 +32,7 @@ def canonical_result(search: Search) -> dict[str, Any]:
     """Return what the digest covers, as plain data."""
     winner = search.incumbent
     return {
-        "config": asdict(search.config),
+        "config": _config(search.config),
         "children": [_child(search.children[child_id]) for child_id in sorted(search.children)],
         "selections": [
             {"iteration": selected.iteration, "choices": [(c.role, str(c.child_id)) for c in selected.choices]}
@@ -41,6 +42,18 @@ def canonical_result(search: Search) -> dict[str, Any]:
         "state": search.state,
         "weights_sha256": winner.weights_sha256 if winner else "",
     }
+
+
+_LATER_SETTINGS = ("class_map", "max_bad_files")
+"""Added after the first digests were made: left out where they have their default, so that those stay as they are."""
+
+
+def _config(config: SearchConfig) -> dict[str, Any]:
+    content = asdict(config)
+    for name in _LATER_SETTINGS:
+        if not content[name]:
+            del content[name]
+    return content
 
 
 def _child(child: Child) -> dict[str, Any]:

@@ -31,6 +31,8 @@ def encode_config(config: SearchConfig) -> pb.SearchConfig:
         max_failed_children=config.max_failed_children,
         max_parameters=config.max_parameters,
         threads=config.threads,
+        class_map=config.class_map,
+        max_bad_files=config.max_bad_files,
         training=pb.TrainingConfig(
             learning_rate=training.learning_rate,
             beta1=training.beta1,
@@ -57,6 +59,7 @@ _OPTIONAL_SETTINGS = (
     "max_failed_children",
     "max_parameters",
     "threads",
+    "max_bad_files",
 )
 _OPTIONAL_TRAINING = (
     "learning_rate",
@@ -88,6 +91,7 @@ def decode_config(message: pb.SearchConfig) -> SearchConfig:
         preset=enums.PRESET.decode_or(message.preset, Preset.PAPER),
         seed=message.seed,
         initial=message.initial,
+        class_map=message.class_map,
         training=TrainingConfig(
             device=enums.DEVICE.decode_or(message.training.device, Device.AUTO),
             precision=enums.PRECISION.decode_or(message.training.precision, Precision.AUTO),

@@ -29,19 +29,27 @@ class DataPreparation:
 
     data_root: Path | None
     cache_dir: Path
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False, repr=False, compare=False)
 
-    def missing_files(self, info: DatasetInfo) -> tuple[str, ...]:
-        """Name the files of a data set that are not where they have to lie."""
-        if not info.files:
-            return ()
-        names = [[name for name in accepted if self._has(info.name, name)] for accepted in info.files]
-        return tuple(accepted[0] for accepted, found in zip(info.files, names, strict=True) if not found)
+    def hint(self, info: DatasetInfo) -> str:
+        """Say what to do before a data set can be used; empty if it can."""
+        if (info.files or info.is_folder) and (self.data_root is None or not self.data_root.is_dir()):
+            return "start the server with --data-root DIR"
+        if info.is_folder:
+            is_there = info.needs_path or self._path(info.name).is_dir()
+            return "" if is_there else f"put its class folders into <data root>/{info.name}, or write {info.name}:PATH"
+        missing = [accepted[0] for accepted in info.files if not any(self._has(info.name, name) for name in accepted)]
+        return f"put {', '.join(missing)} (or .gz) into <data root>/{info.name}" if missing else ""
+
+    def _path(self, name: str) -> Path:
+        assert self.data_root is not None  # noqa: S101 - asked only where there is one
+        return self.data_root / name
 
     def _has(self, dataset: str, name: str) -> bool:
-        return self.data_root is not None and (self.data_root / dataset / name).is_file()
+        return (self._path(dataset) / name).is_file()
 
     async def prepare(self, config: SearchConfig) -> DatasetSummary:
-        """Build or check the cache of the config's data set and divide it.
+        """Build or check the cache of the config's data set and divide it; one request at a time, whoever asks.
 
         Raises:
             DataError: what is wrong with the data, in one sentence.

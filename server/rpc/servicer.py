@@ -109,14 +109,14 @@ class SearchServicer:
         )
 
     def _dataset(self, info: DatasetInfo) -> pb.Dataset:
-        missing = self._preparation.missing_files(info)
+        hint = self._preparation.hint(info)
         return pb.Dataset(
             name=info.name,
             summary=info.summary,
-            shape=encode_shape(info.shape),
+            shape=None if info.shape is None else encode_shape(info.shape),
             class_count=info.classes,
-            is_available=not missing,
-            hint=f"put {', '.join(missing)} (or .gz) into <data root>/{info.name}" if missing else "",
+            is_available=not hint,
+            hint=hint,
         )
 
 

@@ -28,7 +28,7 @@ SEARCH_OPTIONS = {
         "--learning-rate",
     ),
     *("--weight-decay", "--batch-size", "--input-size", "--train-limit", "--time-budget", "--device", "--precision"),
-    *("--threads", "--initial", "--selection-metric", "--max-parameters"),
+    *("--threads", "--initial", "--selection-metric", "--max-parameters", "--class-map", "--max-bad-files"),
 }
 SURFACE = {
     "": {"--server", "--local", "--state-dir", "--output", "--timeout", "--version"},
@@ -54,6 +54,7 @@ CHOICES = {
     ("start", "--device"): ["auto", "cpu", "cuda", "mps"],
     ("start", "--precision"): ["auto", "fp32", "bf16"],
     ("start", "--selection-metric"): ["accuracy", "balanced-accuracy"],
+    ("start", "--class-map"): ["birads", "three", "binary"],
     ("arch transform", "--op"): ["add_layer", "add_block", "widen", "concat"],
     ("arch transform", "--block"): ["ib", "seib"],
 }

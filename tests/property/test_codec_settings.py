@@ -130,6 +130,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"max_parameters": 0}, "max_parameters"),
     ({"max_parameters": 2**63 - 1}, "max_parameters"),
     ({"threads": 2**31 - 1}, "threads"),
+    ({"class_map": "five"}, "class_map"),
+    ({"max_bad_files": -1}, "max_bad_files"),
     ({"time_budget": Duration(seconds=-1)}, "time_budget_seconds"),
     ({"time_budget": Duration(seconds=2**63 - 1)}, "time_budget_seconds"),
     ({"time_budget": Duration(nanos=1)}, "time_budget"),

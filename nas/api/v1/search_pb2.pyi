@@ -591,6 +591,8 @@ class SearchConfig(_message.Message):
     SELECTION_METRIC_FIELD_NUMBER: _builtins.int
     THREADS_FIELD_NUMBER: _builtins.int
     TRAINING_FIELD_NUMBER: _builtins.int
+    CLASS_MAP_FIELD_NUMBER: _builtins.int
+    MAX_BAD_FILES_FIELD_NUMBER: _builtins.int
     dataset: _builtins.str
     """Name of the data set."""
     block: Global___BlockType.ValueType
@@ -617,6 +619,10 @@ class SearchConfig(_message.Message):
     """What BEST is best at."""
     threads: _builtins.int
     """CPU threads of one worker."""
+    class_map: _builtins.str
+    """How the classes as found become those of the search: "birads", "three" or "binary" of KAU-BCMD; empty for the data set's own."""
+    max_bad_files: _builtins.int
+    """Images that may be unreadable and are then left out; default 0."""
     @_builtins.property
     def time_budget(self) -> _duration_pb2.Duration:
         """Most running time; zero for none."""
@@ -643,15 +649,19 @@ class SearchConfig(_message.Message):
         selection_metric: Global___SelectionMetric.ValueType = ...,
         threads: _builtins.int | None = ...,
         training: Global___TrainingConfig | None = ...,
+        class_map: _builtins.str = ...,
+        max_bad_files: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_input_size", b"_input_size", "_max_attempts", b"_max_attempts", "_max_failed_children", b"_max_failed_children", "_max_iterations", b"_max_iterations", "_max_parameters", b"_max_parameters", "_threads", b"_threads", "_train_limit", b"_train_limit", "input_size", b"input_size", "max_attempts", b"max_attempts", "max_failed_children", b"max_failed_children", "max_iterations", b"max_iterations", "max_parameters", b"max_parameters", "threads", b"threads", "time_budget", b"time_budget", "train_limit", b"train_limit", "training", b"training"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_input_size", b"_input_size", "_max_attempts", b"_max_attempts", "_max_bad_files", b"_max_bad_files", "_max_failed_children", b"_max_failed_children", "_max_iterations", b"_max_iterations", "_max_parameters", b"_max_parameters", "_threads", b"_threads", "_train_limit", b"_train_limit", "input_size", b"input_size", "max_attempts", b"max_attempts", "max_bad_files", b"max_bad_files", "max_failed_children", b"max_failed_children", "max_iterations", b"max_iterations", "max_parameters", b"max_parameters", "threads", b"threads", "time_budget", b"time_budget", "train_limit", b"train_limit", "training", b"training"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_input_size", b"_input_size", "_max_attempts", b"_max_attempts", "_max_failed_children", b"_max_failed_children", "_max_iterations", b"_max_iterations", "_max_parameters", b"_max_parameters", "_threads", b"_threads", "_train_limit", b"_train_limit", "block", b"block", "dataset", b"dataset", "initial", b"initial", "input_size", b"input_size", "max_attempts", b"max_attempts", "max_failed_children", b"max_failed_children", "max_iterations", b"max_iterations", "max_parameters", b"max_parameters", "preset", b"preset", "seed", b"seed", "selection_metric", b"selection_metric", "threads", b"threads", "time_budget", b"time_budget", "train_limit", b"train_limit", "training", b"training"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_input_size", b"_input_size", "_max_attempts", b"_max_attempts", "_max_bad_files", b"_max_bad_files", "_max_failed_children", b"_max_failed_children", "_max_iterations", b"_max_iterations", "_max_parameters", b"_max_parameters", "_threads", b"_threads", "_train_limit", b"_train_limit", "block", b"block", "class_map", b"class_map", "dataset", b"dataset", "initial", b"initial", "input_size", b"input_size", "max_attempts", b"max_attempts", "max_bad_files", b"max_bad_files", "max_failed_children", b"max_failed_children", "max_iterations", b"max_iterations", "max_parameters", b"max_parameters", "preset", b"preset", "seed", b"seed", "selection_metric", b"selection_metric", "threads", b"threads", "time_budget", b"time_budget", "train_limit", b"train_limit", "training", b"training"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__input_size: _TypeAlias = _typing.Literal["input_size"]  # noqa: Y015
     _WhichOneofArgType__input_size: _TypeAlias = _typing.Literal["_input_size", b"_input_size"]  # noqa: Y015
     _WhichOneofReturnType__max_attempts: _TypeAlias = _typing.Literal["max_attempts"]  # noqa: Y015
     _WhichOneofArgType__max_attempts: _TypeAlias = _typing.Literal["_max_attempts", b"_max_attempts"]  # noqa: Y015
+    _WhichOneofReturnType__max_bad_files: _TypeAlias = _typing.Literal["max_bad_files"]  # noqa: Y015
+    _WhichOneofArgType__max_bad_files: _TypeAlias = _typing.Literal["_max_bad_files", b"_max_bad_files"]  # noqa: Y015
     _WhichOneofReturnType__max_failed_children: _TypeAlias = _typing.Literal["max_failed_children"]  # noqa: Y015
     _WhichOneofArgType__max_failed_children: _TypeAlias = _typing.Literal["_max_failed_children", b"_max_failed_children"]  # noqa: Y015
     _WhichOneofReturnType__max_iterations: _TypeAlias = _typing.Literal["max_iterations"]  # noqa: Y015
@@ -666,6 +676,8 @@ class SearchConfig(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__input_size) -> _WhichOneofReturnType__input_size | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_attempts) -> _WhichOneofReturnType__max_attempts | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_bad_files) -> _WhichOneofReturnType__max_bad_files | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_failed_children) -> _WhichOneofReturnType__max_failed_children | None: ...
     @_typing.overload
