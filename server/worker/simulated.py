@@ -49,7 +49,8 @@ def _train(request: WorkerRequest) -> Iterator[commands.Report]:
     content = simulated_weights(search_seed=request.search_seed, graph_hash=request.graph_hash)
     path = Path(request.weights_path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
+    temporary = Path(request.checkpoint_dir) / path.name  # goes with the checkpoints if this process is killed
+    temporary.parent.mkdir(parents=True, exist_ok=True)
     temporary.write_bytes(content)
     reach("weights.before_rename")
     temporary.replace(path)
