@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """A training small enough for a test, and the same one as a program, for what must hold across processes.
 
-``python tiny_training.py FOLDER EPOCHS`` trains until EPOCHS epochs are there, stops, and prints them as JSON.
+``python tiny_training.py FOLDER EPOCHS`` trains until EPOCHS epochs are there, stops, and prints them as JSON;
+``python tiny_training.py FOLDER STEPS steps`` is asked to stop after STEPS further steps.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +72,28 @@ def make_request(architecture: Architecture = SMALL_NET, folder: Path | None = N
     )
 
 
-def run_fit(request: FitRequest, data: TrainingData) -> tuple[list[EpochResult], FitOutcome]:
-    """Train to the end."""
+@dataclass(slots=True)
+class Stopper:
+    """Asks to stop when so many batches, those of a validation included, have been done; ``fit`` takes its methods."""
+
+    after: int
+    done: int = 0
+
+    def count(self) -> None:
+        """One more batch."""
+        self.done += 1
+
+    def should_stop(self) -> bool:
+        """Whether it is time."""
+        return self.done >= self.after
+
+
+def run_fit(
+    request: FitRequest, data: TrainingData, stopper: Stopper | None = None
+) -> tuple[list[EpochResult], FitOutcome]:
+    """Train to the end, or until ``stopper`` says so."""
     epochs = []
-    generator = fit(request, data)
+    generator = fit(request, data, stopper.count, stopper.should_stop) if stopper else fit(request, data)
     while True:
         try:
             epochs.append(next(generator))
@@ -97,4 +116,8 @@ def without_times(results: list[EpochResult]) -> list[EpochResult]:
 
 if __name__ == "__main__":
     request = make_request(folder=Path(sys.argv[1]), precision=Precision.BF16)
-    print(json.dumps([asdict(result) for result in run_some(request, make_data(), int(sys.argv[2]))]))
+    if sys.argv[3:] == ["steps"]:
+        results, _ = run_fit(request, make_data(), Stopper(int(sys.argv[2])))
+    else:
+        results = run_some(request, make_data(), int(sys.argv[2]))
+    print(json.dumps([asdict(result) for result in results]))

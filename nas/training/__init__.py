@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-from nas.training.checkpoint import latest_checkpoint_epoch
 from nas.training.device import resolve_runtime
 from nas.training.errors import DataMismatchError, DeviceUnavailableError, TrainingError, WeightsError
-from nas.training.loop import fit
-from nas.training.request import Diverged, FitOutcome, FitRequest, Trained, TrainingData
+from nas.training.loop import find_resumed_epoch, fit
+from nas.training.request import Diverged, FitOutcome, FitRequest, Interrupted, Trained, TrainingData
 from nas.training.weights import BEST_WEIGHTS, evaluate_weights
 
 __all__ = [
@@ -17,12 +16,13 @@ __all__ = [
     "Diverged",
     "FitOutcome",
     "FitRequest",
+    "Interrupted",
     "Trained",
     "TrainingData",
     "TrainingError",
     "WeightsError",
     "evaluate_weights",
+    "find_resumed_epoch",
     "fit",
-    "latest_checkpoint_epoch",
     "resolve_runtime",
 ]

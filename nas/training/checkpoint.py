@@ -3,13 +3,15 @@
 
 A checkpoint is two files: ``epoch-0003.safetensors`` holds every tensor; ``epoch-0003.jsonl``, written last, has one
 line with the history and the SHA-256 of the tensors, and one with the SHA-256 of that line. Nothing is ever unpickled.
-The newest two are kept: if the newest is damaged the older one serves, and if both are, the training starts again.
+One in the middle of the fourth epoch is called ``epoch-0003-step-00000012``. The newest two are kept: if the newest is
+damaged the older one serves, and if both are, the training starts again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,21 +23,35 @@ from nas.training.durable import TEMPORARY_SUFFIX, sync_folder, write_durably
 from nas.training.weights import Tensors, serialise_tensors
 
 _KEPT = 2
+_NAME = re.compile(r"epoch-([0-9]+)(?:-step-([0-9]+))?")
 _LARGEST_META_BYTES = 64 * 1024 * 1024
 """Room for 10,000 epochs of 100 classes; a larger file is not one of ours."""
 
 
+Position = tuple[int, int]
+"""Whole epochs, and steps of the next one; of two positions of one training the later one is the greater."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Checkpoint:
-    """A training after a whole epoch.
+    """A training between two steps.
 
     Attributes:
-        history: every epoch so far, the last one included.
-        groups: tensors by what they are (weights, best weights, optimizer state) and by the weight's name.
+        history: every whole epoch so far.
+        groups: tensors by what they are (weights, best weights, optimizer state) and by their name.
+        steps: done in the epoch after those; 0 between two epochs.
+        seconds: that these steps took.
     """
 
     history: tuple[EpochResult, ...]
     groups: dict[str, Tensors]
+    steps: int = 0
+    seconds: float = 0.0
+
+    @property
+    def position(self) -> Position:
+        """Where the training is."""
+        return len(self.history), self.steps
 
 
 def save_checkpoint(folder: Path, fingerprint: str, checkpoint: Checkpoint) -> None:
@@ -44,19 +60,21 @@ def save_checkpoint(folder: Path, fingerprint: str, checkpoint: Checkpoint) -> N
     Raises:
         OSError: the disk is full or the folder is not writable.
     """
-    epoch = checkpoint.history[-1].epoch
+    position = checkpoint.position
     tensors = serialise_tensors(
         {f"{group}/{name}": tensor for group, named in checkpoint.groups.items() for name, tensor in named.items()}
     )
     body = {
         "fingerprint": fingerprint,
         "history": [asdict(result) for result in checkpoint.history],
+        "steps": checkpoint.steps,
+        "seconds": checkpoint.seconds,
         "tensors_sha256": hashlib.sha256(tensors).hexdigest(),
     }
-    write_durably(_tensors_path(folder, epoch), tensors)
+    write_durably(_tensors_path(folder, position), tensors)
     # Python prints a float as the shortest text that reads back as the same one, so the history survives exactly.
-    write_durably(_meta_path(folder, epoch), _seal(json.dumps(body, sort_keys=True, allow_nan=False).encode()))
-    for old in _list_epochs(folder)[_KEPT:]:
+    write_durably(_meta_path(folder, position), _seal(json.dumps(body, sort_keys=True, allow_nan=False).encode()))
+    for old in list_positions(folder)[_KEPT:]:
         _delete(folder, old)
 
 
@@ -66,49 +84,59 @@ def load_checkpoint(folder: Path, fingerprint: str) -> Checkpoint | None:
     Files that are newer than it are damaged or of another training, and are deleted.
     """
     found = None
-    for epoch in _list_epochs(folder):
-        body = _read_meta(folder, epoch)
-        tensors = _read_tensors(folder, epoch, body) if body and body["fingerprint"] == fingerprint else None
-        if body and tensors is not None:
-            found = Checkpoint(history=_decode_history(body), groups=_ungroup(tensors))
+    for position in list_positions(folder):
+        found = _read(folder, position, fingerprint)
+        if found is not None:
             break
-        _delete(folder, epoch)
+        _delete(folder, position)
     for leftover in folder.glob(f"*{TEMPORARY_SUFFIX}"):
         leftover.unlink()
     return found
 
 
-def latest_checkpoint_epoch(checkpoint_dir: Path) -> int:
-    """Tell after which epoch the newest sound checkpoint was written, 0 if there is none; reads, deletes nothing.
-
-    Whether ``fit`` continues from it also depends on the fingerprint of its request.
-    """
-    for epoch in _list_epochs(checkpoint_dir):
-        body = _read_meta(checkpoint_dir, epoch)
-        if body and _read_tensors(checkpoint_dir, epoch, body) is not None:
-            return epoch
-    return 0
+def find_checkpoint(folder: Path, fingerprint: str) -> Position | None:
+    """Tell where ``load_checkpoint`` would go on; reads, deletes nothing."""
+    found = (_read(folder, position, fingerprint) for position in list_positions(folder))
+    return next((checkpoint.position for checkpoint in found if checkpoint is not None), None)
 
 
-def _tensors_path(folder: Path, epoch: int) -> Path:
-    return folder / f"epoch-{epoch:04d}.safetensors"
+def list_positions(folder: Path) -> list[Position]:
+    """List the positions that have either file, sound or not, the newest first."""
+    names = [_NAME.fullmatch(path.stem) for path in folder.glob("epoch-*.*")]
+    return sorted({(int(name[1]), int(name[2] or 0)) for name in names if name is not None}, reverse=True)
 
 
-def _meta_path(folder: Path, epoch: int) -> Path:
-    return folder / f"epoch-{epoch:04d}.jsonl"
+def _tensors_path(folder: Path, position: Position) -> Path:
+    return folder / f"{_stem(position)}.safetensors"
 
 
-def _list_epochs(folder: Path) -> list[int]:
-    """List the epochs that have either file, the newest first."""
-    numbers = {path.stem.removeprefix("epoch-") for path in folder.glob("epoch-*.*")}
-    return sorted((int(number) for number in numbers if number.isdecimal()), reverse=True)
+def _meta_path(folder: Path, position: Position) -> Path:
+    return folder / f"{_stem(position)}.jsonl"
 
 
-def _delete(folder: Path, epoch: int) -> None:
+def _stem(position: Position) -> str:
+    epochs, steps = position
+    return f"epoch-{epochs:04d}-step-{steps:08d}" if steps else f"epoch-{epochs:04d}"
+
+
+def _delete(folder: Path, position: Position) -> None:
     """Take away the history first: without it the tensors mean nothing."""
-    for path in (_meta_path(folder, epoch), _tensors_path(folder, epoch)):
+    for path in (_meta_path(folder, position), _tensors_path(folder, position)):
         path.unlink(missing_ok=True)
     sync_folder(folder)
+
+
+def _read(folder: Path, position: Position, fingerprint: str) -> Checkpoint | None:
+    """Read one checkpoint, unless it is damaged or of another training."""
+    body = _read_meta(folder, position)
+    if body is None or body["fingerprint"] != fingerprint:
+        return None
+    tensors = _read_tensors(folder, position, body)
+    if tensors is None:
+        return None
+    return Checkpoint(
+        history=_decode_history(body), groups=_ungroup(tensors), steps=body["steps"], seconds=body["seconds"]
+    )
 
 
 def _seal(line: bytes) -> bytes:
@@ -116,8 +144,8 @@ def _seal(line: bytes) -> bytes:
     return line + b"\n" + json.dumps({"sha256": hashlib.sha256(line).hexdigest()}).encode() + b"\n"
 
 
-def _read_meta(folder: Path, epoch: int) -> dict[str, Any] | None:
-    path = _meta_path(folder, epoch)
+def _read_meta(folder: Path, position: Position) -> dict[str, Any] | None:
+    path = _meta_path(folder, position)
     try:
         if path.stat().st_size > _LARGEST_META_BYTES:
             return None
@@ -131,9 +159,9 @@ def _read_meta(folder: Path, epoch: int) -> dict[str, Any] | None:
     return body
 
 
-def _read_tensors(folder: Path, epoch: int, body: dict[str, Any]) -> Tensors | None:
+def _read_tensors(folder: Path, position: Position, body: dict[str, Any]) -> Tensors | None:
     try:
-        content = _tensors_path(folder, epoch).read_bytes()
+        content = _tensors_path(folder, position).read_bytes()
     except OSError:
         return None
     if hashlib.sha256(content).hexdigest() != body["tensors_sha256"]:

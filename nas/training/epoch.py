@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,24 @@ from torch.nn import functional
 
 from nas.config import Precision, TrainingConfig
 from nas.evaluation import compute_logits
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class EpochProgress:
+    """How far the training of one epoch has got; the order of an epoch is derived, so this is all to go on from.
+
+    Attributes:
+        loss_sums: of each step done, the cross-entropy summed over the images of its batch, a scalar.
+        seconds: that these steps took.
+    """
+
+    loss_sums: list[Tensor] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def steps(self) -> int:
+        """Number of steps done."""
+        return len(self.loss_sums)
 
 
 def make_optimizer(model: nn.Module, training: TrainingConfig) -> torch.optim.AdamW:
@@ -38,8 +57,10 @@ def train_epoch(
     *,
     batch_size: int,
     precision: Precision,
+    progress: EpochProgress | None = None,
     on_step: Callable[[], None] = lambda: None,
-) -> float:
+    should_stop: Callable[[], bool] = lambda: False,
+) -> float | None:
     """Train on every image once; the last batch may be smaller.
 
     Args:
@@ -50,16 +71,20 @@ def train_epoch(
         order_N: permutation of ``range(N)``, on the device of the images.
         batch_size: B of all batches but the last.
         precision: FP32 or BF16.
+        progress: the steps that are done already; each further one is added to it.
         on_step: called after every step.
+        should_stop: asked before every step.
 
     Returns:
-        The mean cross-entropy, each image as seen by the weights of its step. If it is not finite the weights are of no
-        use. The CPU stops before the step that would spoil them; an accelerator is not made to wait for every loss, so
-        there it shows at the end.
+        None if it was asked to stop before the last step; else the mean cross-entropy, each image as seen by the
+        weights of its step. If it is not finite the weights are of no use. The CPU stops before the step that would
+        spoil them; an accelerator is not made to wait for every loss, so there it shows at the end.
     """
+    progress = EpochProgress() if progress is None else progress
     model.train()
-    sums: list[Tensor] = []
-    for batch_B in torch.split(order_N, batch_size):
+    for batch_B in torch.split(order_N, batch_size)[progress.steps :]:
+        if should_stop():
+            return None
         optimizer.zero_grad(set_to_none=True)
         logits_BK = compute_logits(model, images_NCHW[batch_B], precision)
         loss = functional.cross_entropy(logits_BK, labels_N[batch_B])
@@ -67,6 +92,6 @@ def train_epoch(
             return loss.item()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        sums.append(loss.detach() * len(batch_B))
+        progress.loss_sums.append(loss.detach() * len(batch_B))
         on_step()
-    return torch.stack(sums).cpu().double().sum().item() / len(order_N)
+    return torch.stack(progress.loss_sums).cpu().double().sum().item() / len(order_N)

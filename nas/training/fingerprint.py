@@ -10,7 +10,7 @@ import numpy as np
 from nas.search.facts import Runtime
 from nas.training.request import FitRequest, Images, Labels, TrainingData
 
-_FORMAT = 1
+_FORMAT = 2
 """Raised when checkpoints or the training itself change, so that old checkpoints are left alone."""
 
 

@@ -15,23 +15,28 @@ import torch
 
 from nas.child import EpochResult
 from nas.evaluation import evaluate
-from nas.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from nas.training.checkpoint import Checkpoint, find_checkpoint, list_positions, load_checkpoint, save_checkpoint
 from nas.training.device import apply_runtime, resolve_runtime
 from nas.training.durable import write_durably
 from nas.training.early_stopping import EarlyStopping
-from nas.training.epoch import make_optimizer, train_epoch
+from nas.training.epoch import EpochProgress, make_optimizer, train_epoch
 from nas.training.fingerprint import compute_fingerprint
-from nas.training.request import Diverged, FitOutcome, FitRequest, Trained, TrainingData
+from nas.training.request import Diverged, FitOutcome, FitRequest, Interrupted, Trained, TrainingData
 from nas.training.seeding import build_seeded, draw_order
 from nas.training.state import WEIGHTS, capture_state, restore_state
 from nas.training.weights import BEST_WEIGHTS, Tensors, move_array, serialise_tensors, snapshot_weights
 
 _BEST = "best"
 """Group of the best weights in a checkpoint; left out where the epoch's own weights are the best."""
+_PROGRESS = "progress"
+_LOSS_SUMS = "loss_sums"
 
 
 def fit(
-    request: FitRequest, data: TrainingData, on_step: Callable[[], None] = lambda: None
+    request: FitRequest,
+    data: TrainingData,
+    on_step: Callable[[], None] = lambda: None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Generator[EpochResult, None, FitOutcome]:
     """Train a child from scratch, or on from its newest checkpoint, and keep its best weights.
 
@@ -42,12 +47,15 @@ def fit(
         request: the child and how to train it.
         data: the two parts that training may see.
         on_step: called after every batch, a sign of progress for whoever waits for an epoch.
+        should_stop: asked before every step. Once it says so, what is done is checkpointed and no further step is
+            taken; a validation that has begun is finished, but checkpointed before.
 
     Yields:
         One result an epoch, from epoch 1.
 
     Returns:
-        Trained, or Diverged as soon as a loss is not finite; the epoch in which that happens is not yielded.
+        Trained; Diverged as soon as a loss is not finite, without yielding the epoch in which that happens; or
+        Interrupted if it was asked to stop before the last step.
 
     Raises:
         DataMismatchError: the images or labels do not fit the net.
@@ -56,24 +64,46 @@ def fit(
         OSError: a checkpoint cannot be written.
     """
     data.require_fit(request)
-    attempt = _Attempt(request, data, on_step)
+    attempt = _Attempt(request, data, on_step, should_stop)
     yield from attempt.history
     while not attempt.is_over:
         outcome = attempt.run_epoch()
-        if isinstance(outcome, Diverged):
+        if isinstance(outcome, (Diverged, Interrupted)):
             return outcome
-        attempt.save()
         yield outcome
     return attempt.finish()
 
 
-class _Attempt:
-    """One training in progress; what it knows besides tensors follows from ``history`` alone."""
+def find_resumed_epoch(request: FitRequest, data: TrainingData) -> int:
+    """Tell how many whole epochs ``fit`` would take over from a checkpoint; reads, deletes nothing.
 
-    def __init__(self, request: FitRequest, data: TrainingData, on_step: Callable[[], None]) -> None:
+    Raises:
+        DeviceUnavailableError: the device asked for is not there.
+    """
+    folder = request.checkpoint_dir
+    if folder is None or not list_positions(folder):
+        return 0
+    runtime = resolve_runtime(request.training, request.threads)
+    epochs, _ = find_checkpoint(folder, compute_fingerprint(request, runtime, data)) or (0, 0)
+    return epochs
+
+
+class _Attempt:
+    """One training in progress; what it knows besides tensors follows from ``history`` and ``_progress``."""
+
+    def __init__(
+        self,
+        request: FitRequest,
+        data: TrainingData,
+        on_step: Callable[[], None],
+        should_stop: Callable[[], bool],
+    ) -> None:
         self.history: tuple[EpochResult, ...] = ()
+        self._progress = EpochProgress()
+        self._saved_steps = 0
         self._request = request
         self._on_step = on_step
+        self._should_stop = should_stop
         self._runtime = resolve_runtime(request.training, request.threads)
         self._device = apply_runtime(self._runtime)
         self._model = build_seeded(request).to(self._device).to(memory_format=torch.channels_last)
@@ -95,14 +125,16 @@ class _Attempt:
         """Whether early stopping or the last epoch has ended the training."""
         return self._stopping.is_exhausted or len(self.history) >= self._request.training.max_epochs
 
-    def run_epoch(self) -> EpochResult | Diverged:
-        """Train and validate one epoch and take it into the history, unless a loss is not finite."""
+    def run_epoch(self) -> EpochResult | Diverged | Interrupted:
+        """Train, validate and checkpoint one epoch, or what there is of it when it is time to stop."""
         epoch = len(self.history) + 1
-        start = time.perf_counter()
         training_loss = self._train(epoch)
-        training_seconds = time.perf_counter() - start
+        if training_loss is None:
+            self._save_progress()
+            return Interrupted(epoch=epoch, steps=self._progress.steps)
         if not math.isfinite(training_loss):
             return Diverged(epoch=epoch, detail=f"the training loss of epoch {epoch} is {training_loss}")
+        start = time.perf_counter()
         validation = evaluate(
             self._model,
             self._validation_images_NCHW,
@@ -110,7 +142,7 @@ class _Attempt:
             classes=self._request.architecture.classes,
             batch_size=self._request.training.batch_size,
             precision=self._runtime.precision,
-            on_step=self._on_step,
+            on_step=self._take_validation_step,
         )
         if not validation.is_finite:
             return Diverged(epoch=epoch, detail=f"the validation loss of epoch {epoch} is {validation.loss}")
@@ -118,21 +150,12 @@ class _Attempt:
             epoch=epoch,
             training_loss=training_loss,
             validation=validation,
-            seconds=time.perf_counter() - start,
-            images_per_second=len(self._train_labels_N) / training_seconds,
+            seconds=self._progress.seconds + time.perf_counter() - start,
+            images_per_second=len(self._train_labels_N) / self._progress.seconds,
         )
         self._record(result)
+        self._save()
         return result
-
-    def save(self) -> None:
-        """Checkpoint the last epoch, if the request names a folder."""
-        if self._request.checkpoint_dir is None:
-            return
-        groups = capture_state(self._model, self._optimizer)
-        if self._stopping.best_epoch != len(self.history):
-            groups[_BEST] = self._best_weights
-        checkpoint = Checkpoint(history=self.history, groups=groups)
-        save_checkpoint(self._request.checkpoint_dir, self._fingerprint, checkpoint)
 
     def finish(self) -> Trained:
         """Write the best weights out and sum up."""
@@ -147,9 +170,10 @@ class _Attempt:
             weights_sha256=hashlib.sha256(content).hexdigest(),
         )
 
-    def _train(self, epoch: int) -> float:
+    def _train(self, epoch: int) -> float | None:
+        start = time.perf_counter()
         order = draw_order(self._request.search_seed, self._request.child_id, epoch, len(self._train_labels_N))
-        return train_epoch(
+        training_loss = train_epoch(
             self._model,
             self._optimizer,
             self._train_images_NCHW,
@@ -157,19 +181,56 @@ class _Attempt:
             move_array(order, self._device),
             batch_size=self._request.training.batch_size,
             precision=self._runtime.precision,
+            progress=self._progress,
             on_step=self._on_step,
+            should_stop=self._should_stop,
         )
+        self._progress.seconds += time.perf_counter() - start
+        return training_loss
+
+    def _take_validation_step(self) -> None:
+        self._on_step()
+        if self._should_stop():
+            self._save_progress()  # the rest of a large validation part may take longer than is left
 
     def _record(self, result: EpochResult) -> None:
         self.history = (*self.history, result)
+        self._progress = EpochProgress()
+        self._saved_steps = 0
         self._stopping = self._stopping.observe(result.epoch, result.validation.loss)
         if self._stopping.best_epoch == result.epoch:
             self._best_weights = snapshot_weights(self._model)
 
+    def _save_progress(self) -> None:
+        """Checkpoint the steps of an epoch in progress, unless there are none since the last checkpoint."""
+        if self._progress.steps > self._saved_steps:
+            self._save()
+            self._saved_steps = self._progress.steps
+
+    def _save(self) -> None:
+        """Checkpoint what there is, if the request names a folder."""
+        if self._request.checkpoint_dir is None:
+            return
+        groups = capture_state(self._model, self._optimizer)
+        progress = self._progress
+        if progress.steps:
+            groups[_PROGRESS] = {_LOSS_SUMS: torch.stack(progress.loss_sums).cpu()}
+        if progress.steps or self._stopping.best_epoch != len(self.history):
+            groups[_BEST] = self._best_weights
+        checkpoint = Checkpoint(history=self.history, groups=groups, steps=progress.steps, seconds=progress.seconds)
+        save_checkpoint(self._request.checkpoint_dir, self._fingerprint, checkpoint)
+
     def _restore(self, checkpoint: Checkpoint | None) -> None:
         if checkpoint is None:
             return
-        restore_state(self._model, self._optimizer, checkpoint.groups)
+        groups = checkpoint.groups
+        restore_state(self._model, self._optimizer, groups)
         self.history = checkpoint.history
         self._stopping = self._stopping.observe_all(checkpoint.history)
-        self._best_weights = checkpoint.groups.get(_BEST, checkpoint.groups[WEIGHTS])
+        if not checkpoint.steps:
+            self._best_weights = groups.get(_BEST, groups[WEIGHTS])
+            return
+        self._best_weights = groups.get(_BEST, {})  # in the first epoch there are none
+        sums = groups[_PROGRESS][_LOSS_SUMS].to(self._device)
+        self._progress = EpochProgress(loss_sums=list(sums.unbind()), seconds=checkpoint.seconds)
+        self._saved_steps = checkpoint.steps

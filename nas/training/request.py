@@ -105,7 +105,20 @@ class Diverged:
     detail: str
 
 
-FitOutcome = Trained | Diverged
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interrupted:
+    """The training was asked to stop; one with an equal request goes on from its checkpoint, bit for bit.
+
+    Attributes:
+        epoch: in progress, counted from 1.
+        steps: of that epoch that are done; 0 if it has not begun.
+    """
+
+    epoch: int
+    steps: int
+
+
+FitOutcome = Trained | Diverged | Interrupted
 
 
 def require_pair(part: str, images: Images, labels: Labels) -> None:

@@ -21,6 +21,9 @@ from nas.search.facts import AttemptKind, FailureReason, LostReason, Runtime
 PULSE = b"{}\n"
 """A sign of progress between two reports."""
 
+STOP = b'{"stop":true}\n'
+"""After the request: the worker is to keep what it has and leave."""
+
 MAX_LINE_BYTES = 1 << 20
 """Longer lines are not read: no worker writes one."""
 

@@ -84,6 +84,13 @@ class Executor(Protocol):
         """Say how many launches are near, so that workers can be kept warm; 0 lets them go."""
         ...
 
+    async def preempt(self) -> None:
+        """Ask all attempts to keep what they have and to end as PREEMPTED, and wait for that, but not for long.
+
+        An attempt may as well come to another outcome meanwhile, or not come to any; no attempt is launched afterwards.
+        """
+        ...
+
     async def close(self) -> None:
         """End all attempts and wait until their processes are gone; nothing is reported."""
         ...

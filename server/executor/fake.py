@@ -58,6 +58,9 @@ class FakeExecutor:
     async def expect(self, attempts: int) -> None:
         """Nothing to warm."""
 
+    async def preempt(self) -> None:
+        """Nothing to keep."""
+
     async def close(self) -> None:
         """End all tasks."""
         tasks = list(self._tasks.values())

@@ -14,7 +14,7 @@ from pathlib import Path
 from nas.notation import format_notation
 from nas.search import commands
 from nas.search.facts import AttemptKind, LostReason
-from server.codec.lines import PULSE, LineError, WorkerRequest, decode_report, encode_request
+from server.codec.lines import PULSE, STOP, LineError, WorkerRequest, decode_report, encode_request
 from server.crash_points import reach
 from server.executor.base import OUTCOMES, AttemptKey, AttemptRequest, OnReport
 from server.executor.process import KILL_GRACE_SECONDS, WorkerProcess
@@ -34,6 +34,7 @@ class WorkerOptions:
         epoch_seconds: how long an epoch of the simulated trainer takes.
         progress_seconds: how long a worker may say nothing before it is taken for hung and killed.
         leave_seconds: how long a worker may take to leave after its last word before it is killed.
+        preempt_seconds: how long workers may take to keep what they have when the server is asked to stop.
     """
 
     trainer: str
@@ -41,6 +42,7 @@ class WorkerOptions:
     epoch_seconds: float
     progress_seconds: float = 300.0
     leave_seconds: float = 5.0
+    preempt_seconds: float = 10.0
 
 
 @dataclass(slots=True)
@@ -49,6 +51,7 @@ class _Attempt:
 
     on_report: OnReport
     is_cancelled: bool = False
+    is_preempted: bool = False
     worker: WorkerProcess | None = None
 
     def cancel(self) -> None:
@@ -56,6 +59,12 @@ class _Attempt:
         self.is_cancelled = True
         if self.worker is not None:
             self.worker.kill()
+
+    def preempt(self) -> None:
+        """Ask the worker to stop, now or together with its request."""
+        self.is_preempted = True
+        if self.worker is not None:
+            self.worker.ask_to_stop()
 
 
 class LocalExecutor:
@@ -70,6 +79,7 @@ class LocalExecutor:
         self._command = (*command, "--trainer", options.trainer)
         self._attempts: dict[AttemptKey, _Attempt] = {}
         self._tasks: dict[asyncio.Task[None], _Attempt] = {}  # also of attempts whose worker has yet to leave
+        self._is_idle = asyncio.Event()  # no attempt without an outcome
         self._spare: WorkerProcess | None = None
         self._spawn_count = 0
 
@@ -90,6 +100,7 @@ class LocalExecutor:
     async def launch(self, request: AttemptRequest, on_report: OnReport) -> None:
         """Give the request to a warm worker, or to a new one."""
         attempt = self._attempts[request.key] = _Attempt(on_report)
+        self._is_idle.clear()
         task = asyncio.create_task(self._run(request, attempt), name=f"attempt {request.key}")
         self._tasks[task] = attempt
         task.add_done_callback(self._tasks.pop)
@@ -109,6 +120,16 @@ class LocalExecutor:
         if attempts and self._spare is None:
             with contextlib.suppress(OSError):
                 self._spare = await self._spawn()
+
+    async def preempt(self) -> None:
+        """Ask all workers to stop at their next batch and give them the time to write a checkpoint."""
+        for attempt in self._attempts.values():
+            attempt.preempt()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._options.preempt_seconds):
+                await self.expect(0)
+                if self._attempts:
+                    await self._is_idle.wait()
 
     async def close(self) -> None:
         """Kill all workers and wait for them; one in an uninterruptible wait is given up."""
@@ -131,7 +152,7 @@ class LocalExecutor:
             worker.kill()
         try:
             reach("executor.before_request")
-            await worker.send(encode_request(self._worker_request(request)))
+            await worker.send(encode_request(self._worker_request(request)) + (STOP if attempt.is_preempted else b""))
             reach("executor.requested")
             await self._listen(worker, key, attempt)
         except ConnectionError:
@@ -161,6 +182,8 @@ class LocalExecutor:
         attempt = self._attempts[key]
         if isinstance(report, OUTCOMES):
             del self._attempts[key]
+            if not self._attempts:
+                self._is_idle.set()
         attempt.on_report(key, report)
 
     def _lose(self, key: AttemptKey, attempt: _Attempt, reason: LostReason, detail: str) -> None:

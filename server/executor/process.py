@@ -12,7 +12,7 @@ import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from server.codec.lines import MAX_LINE_BYTES, LineError, one_line
+from server.codec.lines import MAX_LINE_BYTES, STOP, LineError, one_line
 
 KILL_GRACE_SECONDS = 5.0
 """How long a killed process may take to be reaped before it is given up; one in an uninterruptible wait never is."""
@@ -82,6 +82,11 @@ class WorkerProcess:
         assert self._process.stdin is not None  # noqa: S101 - spawn asked for a pipe
         self._process.stdin.write(line)
         await self._process.stdin.drain()
+
+    def ask_to_stop(self) -> None:
+        """Ask for an outcome soon, after the request was sent; one that is gone does not hear it."""
+        assert self._process.stdin is not None  # noqa: S101 - spawn asked for a pipe
+        self._process.stdin.write(STOP)
 
     async def lines(self, patience_seconds: float) -> AsyncIterator[bytes]:
         """Yield what the worker says until it says no more; half a line, the last of one that was killed, is left out.

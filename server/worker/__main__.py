@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
@@ -19,7 +21,7 @@ from server.crash_points import reach
 from server.worker.lifeline import claim_stdout, die_with_parent, leave_at_end_of
 
 OnStep = Callable[[], None]
-Trainer = Callable[[WorkerRequest, OnStep], Iterator[commands.Report]]
+Trainer = Callable[[WorkerRequest, OnStep, threading.Event], Iterator[commands.Report]]
 
 PULSE_SECONDS = 1.0
 """A worker that makes progress says so at most this often."""
@@ -30,16 +32,18 @@ PULSE_SECONDS = 1.0
 def main(trainer: str) -> None:
     """Run one attempt; started by the server, which writes the request to standard input."""
     die_with_parent()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # service managers send it to all at once; the server says when
     reports = claim_stdout()
     run = load_trainer(trainer)  # before the request arrives: this is what a warm worker has behind it
     reach("worker.loaded")
     line = sys.stdin.buffer.readline()
     if not line:
         return
-    leave_at_end_of(sys.stdin.buffer)
+    stop = threading.Event()
+    leave_at_end_of(sys.stdin.buffer, stop)
     request = decode_request(line)
     reach("worker.requested")
-    for report in run_guarded(run, request, pulse(reports)):
+    for report in run_guarded(run, request, pulse(reports), stop):
         reach("worker.before_report")
         reports.write(encode_report(report))
         reach("worker.after_report")
@@ -70,10 +74,12 @@ def pulse(reports: BinaryIO) -> OnStep:
     return beat
 
 
-def run_guarded(run: Trainer, request: WorkerRequest, on_step: OnStep) -> Iterator[commands.Report]:
+def run_guarded(
+    run: Trainer, request: WorkerRequest, on_step: OnStep, stop: threading.Event
+) -> Iterator[commands.Report]:
     """Turn want of memory or room into an outcome; any other error is a bug and ends the process, as its log tells."""
     try:
-        yield from run(request, on_step)
+        yield from run(request, on_step, stop)
     except Exception as error:
         reason = classify(error)
         if reason is None:

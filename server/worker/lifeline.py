@@ -10,6 +10,8 @@ import sys
 import threading
 from typing import BinaryIO
 
+from server.codec.lines import STOP
+
 PARENT_VARIABLE = "NAS_WORKER_PARENT"
 _PR_SET_PDEATHSIG = 1
 
@@ -23,12 +25,16 @@ def die_with_parent() -> None:
         os._exit(0)
 
 
-def leave_at_end_of(stream: BinaryIO) -> None:
-    """Exit when nobody holds the other end of ``stream`` any more; works where the kernel's signal does not."""
+def leave_at_end_of(stream: BinaryIO, stop: threading.Event) -> None:
+    """Exit when nobody holds the other end of ``stream`` any more; works where the kernel's signal does not.
+
+    Until then ``stop`` is set when the server asks for it.
+    """
 
     def watch() -> None:
-        while stream.read(4096):
-            pass
+        for line in stream:
+            if line == STOP:
+                stop.set()
         os._exit(0)
 
     threading.Thread(target=watch, name="lifeline", daemon=True).start()

@@ -4,22 +4,22 @@
 from __future__ import annotations
 
 import hashlib
-import time
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from nas.child import EpochResult
 from nas.config import Device, Precision
 from nas.search import commands
-from nas.search.facts import AttemptKind, Runtime
+from nas.search.facts import AttemptKind, LostReason, Runtime
 from nas.search.simulation import simulate_epoch, simulated_weights
 from server.codec.lines import WorkerRequest
 from server.crash_points import reach
 from server.worker.faults import commit_fault
 
 
-def run(request: WorkerRequest, on_step: Callable[[], None]) -> Iterator[commands.Report]:
-    """Report what a training or a test evaluation would."""
+def run(request: WorkerRequest, on_step: Callable[[], None], stop: threading.Event) -> Iterator[commands.Report]:
+    """Report what a training or a test evaluation would, until ``stop`` is set."""
     yield commands.ReportStarted(
         child_id=request.child_id,
         attempt=request.attempt,
@@ -33,17 +33,20 @@ def run(request: WorkerRequest, on_step: Callable[[], None]) -> Iterator[command
         resumed_after_epoch=request.epochs_recorded,
     )
     if request.kind is AttemptKind.TRAINING:
-        yield from _train(request)
+        yield from _train(request, stop)
+    elif stop.wait(request.epoch_seconds):
+        yield _preempted(request)
     else:
-        time.sleep(request.epoch_seconds)
         evaluation = _simulate(request, request.best_epoch).validation
         yield commands.ReportEvaluated(child_id=request.child_id, attempt=request.attempt, evaluation=evaluation)
 
 
-def _train(request: WorkerRequest) -> Iterator[commands.Report]:
+def _train(request: WorkerRequest, stop: threading.Event) -> Iterator[commands.Report]:
     epochs = request.training.max_epochs
     for epoch in range(request.epochs_recorded + 1, epochs + 1):
-        time.sleep(request.epoch_seconds)
+        if stop.wait(request.epoch_seconds):
+            yield _preempted(request)
+            return
         result = commit_fault(request.child_id, request.attempt, _simulate(request, epoch))
         yield commands.ReportEpoch(child_id=request.child_id, attempt=request.attempt, result=result)
     content = simulated_weights(search_seed=request.search_seed, graph_hash=request.graph_hash)
@@ -63,6 +66,15 @@ def _train(request: WorkerRequest) -> Iterator[commands.Report]:
         is_stopped_early=False,
         evaluation=_simulate(request, epochs).validation,
         weights_sha256=hashlib.sha256(content).hexdigest(),
+    )
+
+
+def _preempted(request: WorkerRequest) -> commands.ReportLost:
+    return commands.ReportLost(
+        child_id=request.child_id,
+        attempt=request.attempt,
+        reason=LostReason.PREEMPTED,
+        detail="the server was asked to stop",
     )
 
 

@@ -4,22 +4,27 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import assert_never
 
 from nas.data import CachedDataset, DatasetError, Split, prepare, split
 from nas.notation import parse_notation
 from nas.search import commands
-from nas.search.facts import AttemptKind, FailureReason
+from nas.search.facts import AttemptKind, FailureReason, LostReason
 from nas.training import (
     BEST_WEIGHTS,
     Diverged,
+    FitOutcome,
     FitRequest,
+    Interrupted,
+    Trained,
     TrainingData,
     TrainingError,
     evaluate_weights,
+    find_resumed_epoch,
     fit,
-    latest_checkpoint_epoch,
     resolve_runtime,
 )
 from server.codec.lines import WorkerRequest
@@ -30,18 +35,20 @@ class DataChangedError(Exception):
     """The data is no longer what the search was started with."""
 
 
-def run(request: WorkerRequest, on_step: Callable[[], None]) -> Iterator[commands.Report]:
-    """Train a child or evaluate the winner."""
+def run(request: WorkerRequest, on_step: Callable[[], None], stop: threading.Event) -> Iterator[commands.Report]:
+    """Train a child, until ``stop`` is set, or evaluate the winner, which is short and not interrupted."""
     try:
-        attempt = _train if request.kind is AttemptKind.TRAINING else _evaluate
-        yield from attempt(request, on_step)
+        if request.kind is AttemptKind.TRAINING:
+            yield from _train(request, on_step, stop)
+        else:
+            yield from _evaluate(request, on_step)
     except (DatasetError, DataChangedError, TrainingError) as error:
         yield commands.ReportFailed(
             child_id=request.child_id, attempt=request.attempt, reason=FailureReason.REJECTED, detail=str(error)
         )
 
 
-def _train(request: WorkerRequest, on_step: Callable[[], None]) -> Iterator[commands.Report]:
+def _train(request: WorkerRequest, on_step: Callable[[], None], stop: threading.Event) -> Iterator[commands.Report]:
     dataset, parts = _load(request)
     data = TrainingData(
         train_images=dataset.images_NCHW[parts.train],
@@ -49,34 +56,20 @@ def _train(request: WorkerRequest, on_step: Callable[[], None]) -> Iterator[comm
         validation_images=dataset.images_NCHW[parts.validation],
         validation_labels=dataset.labels_N[parts.validation],
     )
-    yield _started(request, resumed_after_epoch=latest_checkpoint_epoch(Path(request.checkpoint_dir)))
-    epochs = fit(_fit_request(request), data, on_step)
+    fit_request = _fit_request(request)
+    yield _started(request, resumed_after_epoch=find_resumed_epoch(fit_request, data))
+    epochs = fit(fit_request, data, on_step, stop.is_set)
     while True:
         try:
             result = next(epochs)
-        except StopIteration as stop:
-            outcome = stop.value
+        except StopIteration as end:
+            outcome = end.value
             break
         if result.epoch > request.epochs_recorded:
             yield commands.ReportEpoch(child_id=request.child_id, attempt=request.attempt, result=result)
-    if isinstance(outcome, Diverged):
-        yield commands.ReportFailed(
-            child_id=request.child_id,
-            attempt=request.attempt,
-            reason=FailureReason.DIVERGED,
-            detail=outcome.detail,
-        )
-        return
-    _keep_weights(request)
-    yield commands.ReportTrained(
-        child_id=request.child_id,
-        attempt=request.attempt,
-        epochs=outcome.epochs,
-        best_epoch=outcome.best_epoch,
-        is_stopped_early=outcome.stopped_early,
-        evaluation=outcome.evaluation,
-        weights_sha256=outcome.weights_sha256,
-    )
+    if isinstance(outcome, Trained):
+        _keep_weights(request)
+    yield _outcome(request, outcome)
 
 
 def _evaluate(request: WorkerRequest, on_step: Callable[[], None]) -> Iterator[commands.Report]:
@@ -118,6 +111,30 @@ def _started(request: WorkerRequest, *, resumed_after_epoch: int) -> commands.Re
         runtime=resolve_runtime(request.training, request.threads),
         resumed_after_epoch=resumed_after_epoch,
     )
+
+
+def _outcome(request: WorkerRequest, outcome: FitOutcome) -> commands.Report:
+    child_id, attempt = request.child_id, request.attempt
+    match outcome:
+        case Trained():
+            return commands.ReportTrained(
+                child_id=child_id,
+                attempt=attempt,
+                epochs=outcome.epochs,
+                best_epoch=outcome.best_epoch,
+                is_stopped_early=outcome.stopped_early,
+                evaluation=outcome.evaluation,
+                weights_sha256=outcome.weights_sha256,
+            )
+        case Diverged(detail=detail):
+            return commands.ReportFailed(
+                child_id=child_id, attempt=attempt, reason=FailureReason.DIVERGED, detail=detail
+            )
+        case Interrupted(epoch=epoch, steps=steps):
+            detail = f"the server was asked to stop; epoch {epoch} goes on after step {steps}"
+            return commands.ReportLost(child_id=child_id, attempt=attempt, reason=LostReason.PREEMPTED, detail=detail)
+        case _:
+            assert_never(outcome)
 
 
 def _fit_request(request: WorkerRequest) -> FitRequest:

@@ -16,8 +16,8 @@ import torch
 from tiny_training import make_data, make_request, run_fit, run_some, without_times
 
 from nas.child import ChildId, EpochResult, Evaluation
-from nas.training import FitRequest, Trained, latest_checkpoint_epoch
-from nas.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from nas.training import FitRequest, Trained, find_resumed_epoch
+from nas.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, save_checkpoint
 from nas.training.durable import write_durably
 
 RESULT = EpochResult(
@@ -60,8 +60,10 @@ def test_a_checkpoint_comes_back_bit_for_bit(tmp_path: Path) -> None:
 def test_an_empty_folder_has_no_checkpoint(tmp_path: Path) -> None:
     """Nothing there is no error, whether the folder exists or not."""
     assert load_checkpoint(tmp_path, "f") is None
-    assert 0 == latest_checkpoint_epoch(tmp_path)
-    assert 0 == latest_checkpoint_epoch(tmp_path / "missing")
+    assert find_checkpoint(tmp_path, "f") is None
+    assert find_checkpoint(tmp_path / "missing", "f") is None
+    assert 0 == find_resumed_epoch(make_request(folder=tmp_path / "missing"), make_data())
+    assert 0 == find_resumed_epoch(make_request(), make_data())
 
 
 def test_two_checkpoints_are_kept(tmp_path: Path) -> None:
@@ -71,7 +73,7 @@ def test_two_checkpoints_are_kept(tmp_path: Path) -> None:
 
     kept = {f"epoch-000{epoch}.{ending}" for epoch in (2, 3) for ending in ("jsonl", "safetensors")}
     assert kept == _names(tmp_path)
-    assert 3 == latest_checkpoint_epoch(tmp_path)
+    assert (3, 0) == find_checkpoint(tmp_path, "f")
 
 
 def _truncate(path: Path) -> None:
@@ -98,7 +100,7 @@ def test_a_damaged_newest_falls_back_to_the_older_one(
     save_checkpoint(tmp_path, "f", _checkpoint(2))
     damage(tmp_path / f"epoch-0002.{ending}")
 
-    assert 1 == latest_checkpoint_epoch(tmp_path)
+    assert (1, 0) == find_checkpoint(tmp_path, "f")
     loaded = load_checkpoint(tmp_path, "f")
 
     assert loaded is not None
@@ -136,6 +138,8 @@ def test_a_checkpoint_of_another_training_is_not_used(tmp_path: Path) -> None:
     """Under another fingerprint it is deleted, as the new training will write its own."""
     save_checkpoint(tmp_path, "f", _checkpoint(1))
 
+    assert find_checkpoint(tmp_path, "g") is None
+    assert (1, 0) == find_checkpoint(tmp_path, "f")
     assert load_checkpoint(tmp_path, "g") is None
     assert set() == _names(tmp_path)
 
@@ -146,7 +150,7 @@ def test_files_that_are_no_checkpoint_are_not_used(tmp_path: Path) -> None:
         (tmp_path / f"epoch-{number:04d}.jsonl").write_text(text)
     (tmp_path / "epoch-last.jsonl").write_text("{}")
 
-    assert 0 == latest_checkpoint_epoch(tmp_path)
+    assert find_checkpoint(tmp_path, "f") is None
     assert load_checkpoint(tmp_path, "f") is None
 
 
@@ -222,7 +226,7 @@ def test_damaged_checkpoints_do_not_change_the_result(tmp_path: Path, damaged: l
     for name in damaged:
         _flip(tmp_path / f"{name}.safetensors")
 
-    assert left == latest_checkpoint_epoch(tmp_path)
+    assert left == find_resumed_epoch(make_request(folder=tmp_path), make_data())
     assert _sha256(make_request()) == _sha256(make_request(folder=tmp_path))
 
 
@@ -231,9 +235,10 @@ def test_a_new_training_in_a_used_folder_starts_from_zero(tmp_path: Path) -> Non
     run_fit(make_request(folder=tmp_path), make_data())
     other = replace(make_request(folder=tmp_path), child_id=ChildId(1, 3))
 
+    before = find_resumed_epoch(other, make_data())
     run_some(other, make_data(), 1)
 
-    assert 1 == latest_checkpoint_epoch(tmp_path)
+    assert (0, 1) == (before, find_resumed_epoch(other, make_data()))
 
 
 def test_history_is_json_and_tensors_are_safetensors(tmp_path: Path) -> None:
@@ -242,5 +247,5 @@ def test_history_is_json_and_tensors_are_safetensors(tmp_path: Path) -> None:
 
     body, _ = (json.loads(line) for line in (tmp_path / "epoch-0001.jsonl").read_text().splitlines())
     header = (tmp_path / "epoch-0001.safetensors").read_bytes()[8:]
-    assert {"fingerprint", "history", "tensors_sha256"} == body.keys()
+    assert {"fingerprint", "history", "seconds", "steps", "tensors_sha256"} == body.keys()
     assert header.startswith(b"{")

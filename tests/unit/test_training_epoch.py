@@ -24,6 +24,7 @@ def _train(net: Network, training: TrainingConfig) -> tuple[torch.optim.Optimize
     loss = train_epoch(
         net, optimizer, IMAGES, LABELS, torch.arange(10), batch_size=training.batch_size, precision=Precision.FP32
     )
+    assert loss is not None
     return optimizer, loss
 
 
