@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Protocol
 
 from client.connection import Connection
 from client.errors import ClientError, Exit, ServerError
@@ -23,6 +24,19 @@ LONGEST_PAUSE_SECONDS = 2.0
 _LOST = ("UNAVAILABLE", "CANCELLED")
 
 
+class Listener(Protocol):
+    """Is told what happens beside the events, in the thread that asks for them."""
+
+    def on_lost(self, text: str) -> None:
+        """Take note that the connection is lost; ``text`` says so in a sentence."""
+
+    def on_found(self, text: str) -> None:
+        """Take note that it is back."""
+
+    def on_heartbeat(self, heartbeat: search_service_pb2.Heartbeat) -> None:
+        """Take a sign of life."""
+
+
 class Follower:
     """Follows one search to its end.
 
@@ -38,7 +52,7 @@ class Follower:
         after: int,
         reconnect_seconds: float,
         is_known: bool,
-        note: Callable[[str], None],
+        listener: Listener,
     ) -> None:
         """Prepare; nothing is asked yet.
 
@@ -48,14 +62,14 @@ class Follower:
             after: sequence of the last event that is already known; 0 for none.
             reconnect_seconds: how long to look for a server that was there before.
             is_known: whether the server has been heard already, so that an unreachable one is worth waiting for.
-            note: is told what a person should know about the connection.
+            listener: is told about the connection.
         """
         self.sequence = after
         self._connection = connection
         self._search_id = search_id
         self._reconnect_seconds = reconnect_seconds
         self._is_known = is_known
-        self._note = note
+        self._listener = listener
         self._lost_since: float | None = None
         self._pause = FIRST_PAUSE_SECONDS
         self._last_hash = (0, b"")
@@ -88,6 +102,7 @@ class Follower:
             self._found()
             if response.WhichOneof("content") == "heartbeat":
                 self._check_heartbeat(response.heartbeat)
+                self._listener.on_heartbeat(response.heartbeat)
             else:
                 self._check_event(response.event)
                 self.sequence = response.event.sequence
@@ -126,7 +141,7 @@ class Follower:
     def _found(self) -> None:
         self._is_known = True
         if self._lost_since is not None:
-            self._note("Connected again.")
+            self._listener.on_found("Connected again.")
         self._lost_since = None
         self._pause = FIRST_PAUSE_SECONDS
 
@@ -135,7 +150,7 @@ class Follower:
         if self._lost_since is None:
             self._lost_since = now
             limit = f"for up to {self._reconnect_seconds:g} s"
-            self._note(f"Lost the connection after event {self.sequence}; trying {limit} to get it back.")
+            self._listener.on_lost(f"Lost the connection after event {self.sequence}; trying {limit} to get it back.")
         if now - self._lost_since + self._pause > self._reconnect_seconds:
             raise lost or ServerError(
                 f"The server ends the stream of search {self._search_id} before the search has ended.",

@@ -90,12 +90,13 @@ def _child_cancelled(fact: event_pb2.ChildCancelled) -> str:
 
 
 def _children_selected(fact: event_pb2.ChildrenSelected) -> str:
-    choices = "; ".join(_choice(choice) for choice in fact.choices) or "no child"
+    choices = "; ".join(describe_choice(choice) for choice in fact.choices) or "no child"
     previous = f"; best before {percent(fact.previous_best)}" if fact.HasField("previous_best") else ""
     return f"iteration {fact.iteration} selected: {choices}{previous}; incumbent {fact.incumbent_id}"
 
 
-def _choice(choice: search_pb2.Choice) -> str:
+def describe_choice(choice: search_pb2.Choice) -> str:
+    """Say which child was chosen as what, by which rule, and what decided it."""
     role = word(search_pb2.Role, choice.role).upper()
     figures = f"{percent(choice.metric_value)}, {choice.param_count} parameters"
     return f"{role} {choice.child_id} ({figures}) by {word(search_pb2.Rule, choice.rule)}{_distance(choice)}"

@@ -35,7 +35,12 @@ def word(enum: Any, value: int) -> str:
 
 def clock(duration: Duration) -> str:
     """Print a duration as ``h:mm:ss``."""
-    minutes, seconds = divmod(duration.seconds, 60)
+    return span(duration.seconds)
+
+
+def span(seconds: float) -> str:
+    """Print a number of seconds as ``h:mm:ss``, without what is left of the last second."""
+    minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from client.commands.watch import reconnect_option, watch_to_the_end
+from client.commands.watch import plain_option, reconnect_option, watch_to_the_end
 from client.connection import Connection, connect
 from client.errors import Exit, ServerError
 from client.options import make_config, search_options
@@ -33,12 +33,15 @@ Examples:
 )
 @click.option("--detach", is_flag=True, help="Print the search's id and leave; the search goes on.")
 @reconnect_option
+@plain_option
 @output_option
 @click.pass_obj
-def command(settings: Settings, /, request_id: uuid.UUID | None, detach: bool, reconnect: float, **given: Any) -> int:
+def command(
+    settings: Settings, /, request_id: uuid.UUID | None, detach: bool, reconnect: float, plain: bool, **given: Any
+) -> int:
     """Start a search and watch it.
 
-    Events are printed as they happen. Ctrl-C leaves the search running; `nas-client watch` comes back to it.
+    Events are shown as they happen. Ctrl-C leaves the search running; `nas-client watch` comes back to it.
     """
     request = search_service_pb2.StartSearchRequest(
         config=make_config(given), request_id=str(request_id or uuid.uuid4())
@@ -52,7 +55,13 @@ def command(settings: Settings, /, request_id: uuid.UUID | None, detach: bool, r
             return Exit.OK
         note(f"Search {search.search_id} is on its way; Ctrl-C leaves it running.")
         return watch_to_the_end(
-            connection, settings, search.search_id, after=0, reconnect_seconds=reconnect, is_known=True
+            connection,
+            settings,
+            search.search_id,
+            after=0,
+            reconnect_seconds=reconnect,
+            is_known=True,
+            is_plain=plain,
         )
 
 

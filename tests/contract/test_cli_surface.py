@@ -32,8 +32,8 @@ SEARCH_OPTIONS = {
 }
 SURFACE = {
     "": {"--server", "--local", "--state-dir", "--output", "--timeout", "--version"},
-    "start": {*SEARCH_OPTIONS, "--request-id", "--detach", "--reconnect", "--output"},
-    "watch": {"SEARCH", "--after", "--reconnect", "--output"},
+    "start": {*SEARCH_OPTIONS, "--request-id", "--detach", "--reconnect", "--plain", "--output"},
+    "watch": {"SEARCH", "--after", "--reconnect", "--plain", "--output"},
     "list": {"--limit", "--output"},
     "get": {"SEARCH", "--output"},
     "children": {"SEARCH", "[CHILD]", "--output"},

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A search as it happens, a line an event: for pipes, files, programs and plain terminals."""
+
+from __future__ import annotations
+
+from client.output import note, write, write_message
+from client.render import event_line
+from client.settings import Output
+from nas.api.v1 import event_pb2, search_service_pb2
+
+
+class Lines:
+    """Prints events to standard output as they come and says everything else on standard error."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is left to print."""
+
+    def on_event(self, event: event_pb2.Event) -> None:
+        """Print an event, and the warnings that come with the first."""
+        if event.WhichOneof("fact") == "search_started":
+            for warning in event.search_started.warnings:
+                note(f"Warning: {warning}")
+        if self._output is Output.TEXT:
+            write(event_line(event))
+        elif self._output is Output.JSONL:
+            write_message(event, is_compact=True)
+
+    def on_lost(self, text: str) -> None:
+        """Say that the connection is lost."""
+        note(text)
+
+    def on_found(self, text: str) -> None:
+        """Say that it is back."""
+        note(text)
+
+    def on_heartbeat(self, heartbeat: search_service_pb2.Heartbeat) -> None:
+        """Say nothing: jsonl holds events only."""
