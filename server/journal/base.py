@@ -180,7 +180,10 @@ class JournalDamagedError(JournalError):
             if position
             else "no record is known to be good"
         )
-        super().__init__(f"the journal {path} is damaged: {reason}; {good}: restore the state folder from a backup")
+        super().__init__(
+            f"the journal {path} is damaged: {reason}; {good}: "
+            "restore the state folder from a backup, or see what 'nas-server doctor' can save"
+        )
         self.path = path
         self.reason = reason
         self.position = position

@@ -40,7 +40,8 @@ MIGRATIONS: Final = (
 )
 """From schema version n to n + 1, forward only; never edit one that was released."""
 
-_ROW_TYPES: Final = (int, str, int, bytes, bytes)
+_TABLES: Final = "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL"
+ROW_TYPES: Final = (int, str, int, bytes, bytes)
 
 
 @dataclass(slots=True)
@@ -51,11 +52,13 @@ class Contents:
         mark: where the chain ends.
         heads: sequence of the last record of each search, in the order of their first records.
         last: search of the last record, empty if there is none.
+        witness: the chain at the position that the walk was asked to remember, ``None`` before it.
     """
 
     mark: Mark = Mark(position=0, chain=GENESIS)  # noqa: RUF009 - frozen
     heads: dict[str, int] = field(default_factory=dict)
     last: str = ""
+    witness: bytes | None = None
 
     def damaged(self, path: Path, reason: str) -> JournalDamagedError:
         """Return the error that names the last record of this walk as the last good one."""
@@ -68,8 +71,8 @@ def connect(path: Path, *, is_read_only: bool, vfs: str | None = None) -> apsw.C
 
     Args:
         path: the database.
-        is_read_only: whether statements that write are to be refused. The file is opened for writing all the same: the
-            exclusive lock needs it.
+        is_read_only: whether statements that write are to be refused. What SQLite writes of its own accord only the
+            file system can refuse.
         vfs: name of the SQLite file system to use, ``None`` for the operating system's.
 
     Raises:
@@ -106,9 +109,18 @@ def schema_version(connection: apsw.Connection, path: Path) -> int:
         raise JournalDamagedError(path, "it is not a journal of this software")
     if version > len(MIGRATIONS):
         raise FutureVersionError(path, version, len(MIGRATIONS))
-    if is_empty != (version == 0):
+    if version < 0 or is_empty != (version == 0):
         raise JournalDamagedError(path, f"schema version {version} does not go with its tables")
     return int(version)
+
+
+def has_first_schema(connection: apsw.Connection) -> bool:
+    """Tell whether the tables are those of version 1, whatever the header of the file says."""
+    try:
+        tables = [" ".join(row[0].split()) for row in connection.execute(_TABLES)]
+    except (apsw.Error, UnicodeError):
+        return False
+    return tables == [" ".join(MIGRATIONS[0].split())]
 
 
 def migrate(connection: apsw.Connection, version: int) -> None:
@@ -125,8 +137,13 @@ def migrate(connection: apsw.Connection, version: int) -> None:
             connection.pragma("user_version", number)
 
 
-def walk(connection: apsw.Connection, path: Path) -> Contents:
+def walk(connection: apsw.Connection, path: Path, *, remember: int = 0) -> Contents:
     """Read every record in order and check its numbers and its chain, then the pages that later records will go to.
+
+    Args:
+        connection: to the database.
+        path: the database's, for messages.
+        remember: position of the record whose chain is kept as the witness.
 
     Raises:
         JournalDamagedError: a record is missing, altered or unreadable, or a page is.
@@ -137,13 +154,15 @@ def walk(connection: apsw.Connection, path: Path) -> Contents:
         for row in _rows(connection):
             search_id, sequence = row[1], contents.heads.get(row[1], 0) + 1
             position += 1
-            if tuple(map(type, row)) != _ROW_TYPES or (row[0], row[2]) != (position, sequence):
+            if tuple(map(type, row)) != ROW_TYPES or (row[0], row[2]) != (position, sequence):
                 raise contents.damaged(path, f"the record at position {position} is missing or out of place")
             chain = link(chain, position=position, search_id=search_id, sequence=sequence, payload=row[3])
             if chain != row[4]:
                 raise contents.damaged(path, f"the record at position {position} was altered")
             contents.mark = Mark(position=position, chain=chain)
             contents.heads[search_id], contents.last = sequence, search_id
+            if position == remember:
+                contents.witness = chain
         pages = connection.pragma("quick_check")
     except (apsw.Error, UnicodeError) as error:
         raise contents.damaged(
@@ -152,11 +171,6 @@ def walk(connection: apsw.Connection, path: Path) -> Contents:
     if pages != "ok":
         raise contents.damaged(path, f"SQLite's own check says {pages}")
     return contents
-
-
-def chain_at(connection: apsw.Connection, position: int) -> bytes:
-    """Return the chain of the record at ``position``, which a walk has found to be there."""
-    return bytes(connection.execute("SELECT chain FROM event WHERE position = ?", (position,)).get)
 
 
 def insert(connection: apsw.Connection, rows: list[Row]) -> None:

@@ -12,9 +12,10 @@ import contextlib
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Final
 
 import apsw
 
@@ -26,12 +27,15 @@ from server.journal.base import (
     JournalMissingError,
     StateLockedError,
 )
+from server.journal.evidence import evidence_vfs
 from server.journal.high_water import HighWater, Mark, read_slots
 from server.journal.store import JournalStore
 
-_DATABASE = "journal.db"
-_HIGH_WATER = "journal.head"
-_LOCK = "journal.lock"
+DATABASE: Final = "journal.db"
+LOG: Final = "journal.db-wal"
+HIGH_WATER: Final = "journal.head"
+_LOCK: Final = "journal.lock"
+_ROLLBACK: Final = "journal.db-journal"  # there only while the database is created; later transactions use the log
 
 
 def open_store(state_dir: Path, *, vfs: str | None = None) -> JournalStore:
@@ -45,19 +49,19 @@ def open_store(state_dir: Path, *, vfs: str | None = None) -> JournalStore:
         StateLockedError, JournalDamagedError, FutureVersionError, JournalFullError, JournalFailedError: see there.
         OSError: the folder or a file in it cannot be created or opened.
     """
-    path = state_dir / _DATABASE
+    path = state_dir / DATABASE
     with _translated(path), ExitStack() as stack:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        stack.enter_context(_lock(state_dir))
-        acknowledged = _acknowledged(state_dir)
-        if not path.exists():
-            _require_new(path, acknowledged)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        stack.enter_context(lock(state_dir, creates=True))
+        acknowledged = newest(read_slots(state_dir / HIGH_WATER))
+        if _is_empty(path):
+            require_new(state_dir, acknowledged)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         connection = stack.enter_context(contextlib.closing(database.connect(path, is_read_only=False, vfs=vfs)))
         version = database.schema_version(connection, path)
-        contents = _prove(connection, path, version, acknowledged)
+        contents = prove(connection, path, version, acknowledged)
         database.migrate(connection, version)
-        high_water = stack.enter_context(contextlib.closing(HighWater(state_dir / _HIGH_WATER, contents.mark)))
+        high_water = stack.enter_context(contextlib.closing(HighWater(state_dir / HIGH_WATER, contents.mark)))
         _sync_folder(state_dir)
         return JournalStore(
             path, connection=connection, contents=contents, high_water=high_water, resources=stack.pop_all()
@@ -72,25 +76,52 @@ def inspect_store(state_dir: Path) -> JournalStore:
         StateLockedError, JournalDamagedError, FutureVersionError, JournalFailedError: see there.
         OSError: a file cannot be opened.
     """
-    path = state_dir / _DATABASE
-    if not path.exists() and not (state_dir / _HIGH_WATER).exists():
-        raise JournalMissingError(state_dir)
+    require_journal(state_dir)
+    path = state_dir / DATABASE
     with _translated(path), ExitStack() as stack:
-        stack.enter_context(_lock(state_dir))
-        acknowledged = _acknowledged(state_dir)
-        if not path.exists():
-            _require_new(path, acknowledged)
+        stack.enter_context(lock(state_dir, creates=False))
+        acknowledged = newest(read_slots(state_dir / HIGH_WATER))
+        if is_unfinished(state_dir):
+            require_new(state_dir, acknowledged)
             raise JournalMissingError(state_dir)
-        connection = stack.enter_context(contextlib.closing(database.connect(path, is_read_only=True)))
+        connection = database.connect(path, is_read_only=True, vfs=evidence_vfs())
+        stack.enter_context(contextlib.closing(connection))
         version = database.schema_version(connection, path)
-        contents = _prove(connection, path, version, acknowledged)
+        contents = prove(connection, path, version, acknowledged)
         return JournalStore(path, connection=connection, contents=contents, high_water=None, resources=stack.pop_all())
 
 
+def require_journal(state_dir: Path) -> None:
+    """Refuse a folder in which no server was ever started.
+
+    Raises:
+        JournalMissingError: there is no file of a journal but perhaps its lock.
+    """
+    if not any((state_dir / name).exists() for name in (DATABASE, LOG, HIGH_WATER)):
+        raise JournalMissingError(state_dir)
+
+
 @contextlib.contextmanager
-def _lock(state_dir: Path) -> Iterator[None]:
+def lock(state_dir: Path, *, creates: bool) -> Iterator[None]:
+    """Own the folder for the length of the block.
+
+    Args:
+        state_dir: the folder.
+        creates: whether the file to lock is made where it is missing; without it nobody has the folder open.
+
+    Raises:
+        StateLockedError: another process has it.
+        OSError: the file cannot be opened.
+    """
     # The descriptor is not inherited by the processes we start, so the lock ends with this process, however it ends.
-    descriptor = os.open(state_dir / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    flags = os.O_RDWR | os.O_CREAT if creates else os.O_RDONLY
+    try:
+        descriptor = os.open(state_dir / _LOCK, flags | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        if creates:
+            raise
+        yield
+        return
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -117,28 +148,51 @@ def _translated(path: Path) -> Iterator[None]:
         raise
 
 
-def _acknowledged(state_dir: Path) -> Mark | None:
-    marks = [mark for mark in read_slots(state_dir / _HIGH_WATER) if mark]
-    return max(marks, key=lambda mark: mark.position, default=None)
+def newest(slots: Iterable[Mark | None]) -> Mark | None:
+    """Return how far the journal was acknowledged, ``None`` if no slot says so."""
+    return max((mark for mark in slots if mark), key=lambda mark: mark.position, default=None)
 
 
-def _require_new(path: Path, acknowledged: Mark | None) -> None:
-    """Accept a missing database only where nothing was ever acknowledged."""
+def is_unfinished(state_dir: Path) -> bool:
+    """Tell whether the creation of the database was cut short: it has no first page yet, or one to be rolled back."""
+    return _is_empty(state_dir / DATABASE) or not _is_empty(state_dir / _ROLLBACK)
+
+
+def _is_empty(path: Path) -> bool:
+    return not path.exists() or path.stat().st_size == 0
+
+
+def require_new(state_dir: Path, acknowledged: Mark | None) -> None:
+    """Accept a missing or empty database only where nothing was ever written to it.
+
+    Raises:
+        JournalDamagedError: there were records.
+    """
+    path = state_dir / DATABASE
+    what = "is missing" if not path.exists() else "is empty" if _is_empty(path) else "was never finished"
     if acknowledged and acknowledged.position:
-        raise JournalDamagedError(path, f"it is missing, and {acknowledged.position} records were acknowledged")
+        raise JournalDamagedError(path, f"it {what}, and {acknowledged.position} records were acknowledged")
+    # SQLite makes the log after the database has its first page, and would now delete it.
+    if not _is_empty(state_dir / LOG):
+        raise JournalDamagedError(path, f"it {what}, and its write-ahead log is not")
 
 
-def _prove(connection: apsw.Connection, path: Path, version: int, acknowledged: Mark | None) -> database.Contents:
-    """Walk the database and hold it against the high-water mark."""
-    contents = database.walk(connection, path) if version else database.Contents()
+def prove(connection: apsw.Connection, path: Path, version: int, acknowledged: Mark | None) -> database.Contents:
+    """Walk the database and hold it against the high-water mark.
+
+    Raises:
+        JournalDamagedError: acknowledged records are gone or altered.
+    """
+    position = acknowledged.position if acknowledged else 0
+    contents = database.walk(connection, path, remember=position) if version else database.Contents()
     end = contents.mark.position
     if acknowledged is None:
         if end:
-            raise contents.damaged(path, f"{_HIGH_WATER} is missing or unreadable")
-    elif end < acknowledged.position:
-        raise contents.damaged(path, f"it ends at position {end}, and {acknowledged.position} were acknowledged")
-    elif acknowledged.position and database.chain_at(connection, acknowledged.position) != acknowledged.chain:
-        reason = f"its records up to position {acknowledged.position} are not those that were acknowledged"
+            raise contents.damaged(path, f"{HIGH_WATER} is missing or unreadable")
+    elif end < position:
+        raise contents.damaged(path, f"it ends at position {end}, and {position} were acknowledged")
+    elif position and contents.witness != acknowledged.chain:
+        reason = f"its records up to position {position} are not those that were acknowledged"
         raise JournalDamagedError(path, reason)
     return contents
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from server.journal.base import FutureVersionError, JournalDamagedError
+from server.journal.base import FutureVersionError, JournalDamagedError, JournalMissingError
 from server.journal.high_water import read_slots
 from server.journal.recovery import open_store
 from server.journal.sqlite import SqliteJournal
@@ -144,6 +144,62 @@ async def test_a_missing_file_is_damage(
         await opening(tmp_path)
 
     assert before == _files(tmp_path)
+
+
+@pytest.mark.parametrize("opening", [SqliteJournal.open, SqliteJournal.inspect])
+@pytest.mark.parametrize("left", [("journal.db-wal",), ("journal.db-wal", "journal.head")])
+@pytest.mark.parametrize("is_there", [True, False], ids=["empty", "missing"])
+async def test_a_log_outlives_its_database(
+    tmp_path: Path,
+    left: tuple[str, ...],
+    is_there: bool,
+    opening: Callable[[Path], Awaitable[SqliteJournal]],
+) -> None:
+    """SQLite deletes the log beside an empty database; the records in it are damage, not a new beginning."""
+    async with _opened(tmp_path / "state") as journal:
+        await journal.append("a", 0, [b"x"])
+        crashed = _files(tmp_path / "state")
+    (tmp_path / "crashed").mkdir()
+    for name in left:
+        (tmp_path / "crashed" / name).write_bytes(crashed[name])
+    if is_there:
+        (tmp_path / "crashed/journal.db").touch()
+
+    with pytest.raises(JournalDamagedError, match=r"it is (empty|missing), and"):
+        await opening(tmp_path / "crashed")
+
+    assert crashed["journal.db-wal"] == (tmp_path / "crashed/journal.db-wal").read_bytes()
+
+
+async def test_inspection_writes_nothing_at_all(tmp_path: Path) -> None:
+    """It makes neither the lock nor the log where they are missing, and deletes nothing that SQLite would."""
+    async with _opened(tmp_path) as journal:
+        expected = await journal.append("a", 0, [b"x"])
+    (tmp_path / "journal.lock").unlink()
+    (tmp_path / "journal.db-wal").unlink()
+    before = _files(tmp_path)
+
+    inspected = await SqliteJournal.inspect(tmp_path)
+    records = await inspected.read("a", 0, 10)
+    await inspected.close()
+
+    assert expected == records
+    assert before == _files(tmp_path)
+
+
+async def test_a_transaction_that_was_cut_short_is_not_rolled_back(tmp_path: Path) -> None:
+    """While the database is made there is a rollback journal; a look at it is refused, and a server finishes it."""
+    async with _opened(tmp_path):
+        pass
+    (tmp_path / "journal.db-journal").write_bytes(b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7" + bytes(504))
+    before = _files(tmp_path)
+
+    with pytest.raises(JournalMissingError):
+        await SqliteJournal.inspect(tmp_path)
+
+    assert before == _files(tmp_path)
+    async with _opened(tmp_path) as journal:
+        assert 1 == len(await journal.append("a", 0, [b"x"]))
 
 
 async def test_a_refused_folder_can_be_looked_at_again(tmp_path: Path) -> None:
