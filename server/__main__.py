@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 import click
 
-_VERBS = {"serve": "server.commands.serve", "digest": "server.commands.digest"}
+_VERBS = {"serve": "server.commands.serve", "digest": "server.commands.digest", "doctor": "server.commands.doctor"}
 
 
 class _LazyGroup(click.Group):
