@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
@@ -43,10 +44,14 @@ def main(trainer: str) -> None:
     leave_at_end_of(sys.stdin.buffer, stop)
     request = decode_request(line)
     reach("worker.requested")
-    for report in run_guarded(run, request, pulse(reports), stop):
-        reach("worker.before_report")
-        reports.write(encode_report(report))
-        reach("worker.after_report")
+    try:
+        for report in run_guarded(run, request, pulse(reports), stop):
+            reach("worker.before_report")
+            reports.write(encode_report(report))
+            reach("worker.after_report")
+    except Exception:
+        traceback.print_exc()
+        os._exit(1)  # the usual end would abort, for the lifeline's thread holds standard input
     reports.flush()
     os._exit(0)  # the lifeline's thread and torch's need no goodbye
 

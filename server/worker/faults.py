@@ -6,6 +6,8 @@ NAS_SIMULATED_FAULTS  JSON object; for each child id a list with one entry an at
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import math
 import os
@@ -13,13 +15,16 @@ import signal
 import stat
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from nas.child import ChildId, EpochResult
 
 VARIABLE = "NAS_SIMULATED_FAULTS"
 
 _IMPOSSIBLE_EPOCH = 9_999
+
+
+def _raise() -> None:
+    raise RuntimeError("a bug that was planned")
 
 
 def _run_out_of_memory() -> None:
@@ -29,9 +34,11 @@ def _run_out_of_memory() -> None:
 def _say(line: bytes) -> None:
     """Write to whatever this process reports through: the one pipe that it can write to."""
     for name in os.listdir("/proc/self/fd"):
-        link = Path("/proc/self/fd", name)
-        if link.exists() and stat.S_ISFIFO(link.stat().st_mode):
-            os.write(int(name), line)
+        with contextlib.suppress(OSError):
+            descriptor = int(name)
+            is_writable = fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_WRONLY
+            if is_writable and stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+                os.write(descriptor, line)
 
 
 def _break_off() -> None:
@@ -45,6 +52,7 @@ FAULTS: dict[str, Callable[[], None]] = {
     "sigabrt": os.abort,
     "exit_0": lambda: os._exit(0),
     "exit_1": lambda: os._exit(1),
+    "exception": _raise,
     "garbage": lambda: _say(b"\x00\xff this is no report\n"),
     "truncated": _break_off,
     "hang": lambda: os.kill(os.getpid(), signal.SIGSTOP),
