@@ -206,6 +206,10 @@ FACTS: dict[type[events.Event], st.SearchStrategy[Any]] = {
     events.SearchSucceeded: st.builds(events.SearchSucceeded, reason=st.sampled_from(StopReason), winner=child_ids),
     events.SearchFailed: st.builds(events.SearchFailed, reason=st.sampled_from(SearchFailure), detail=texts),
     events.SearchCancelled: st.builds(events.SearchCancelled, incumbent=st.none() | child_ids),
+    events.PauseRequested: st.builds(events.PauseRequested, principal=texts),
+    events.SearchPaused: st.builds(events.SearchPaused),
+    events.SearchResumed: st.builds(events.SearchResumed, principal=texts),
+    events.SearchDeleted: st.builds(events.SearchDeleted, principal=texts),
 }
 """One strategy a fact."""
 

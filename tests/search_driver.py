@@ -11,6 +11,7 @@ from nas.architecture import BlockType
 from nas.child import ChildId, EpochResult, Evaluation
 from nas.config import Device, InputShape, Precision, SearchConfig, TrainingConfig
 from nas.search import commands, events
+from nas.search.control import RejectedError
 from nas.search.evolve import evolve
 from nas.search.facts import (
     AttemptKind,
@@ -21,7 +22,7 @@ from nas.search.facts import (
     Resources,
     Runtime,
 )
-from nas.search.machine import RejectedError, Work, attempts_out, decide, pending_work
+from nas.search.machine import Work, attempts_out, decide, pending_work
 from nas.search.simulation import simulate_epoch
 from nas.search.state import Child, Search
 from nas.seeds import seeded_draw

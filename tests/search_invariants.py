@@ -15,7 +15,7 @@ from nas.search.evolve import evolve
 from nas.search.facts import AttemptKind
 from nas.search.machine import attempts_out, pending_work
 from nas.search.retention import retained
-from nas.search.state import Search
+from nas.search.state import Search, SearchState
 
 STEPS = (
     events.AttemptStarted,
@@ -37,11 +37,13 @@ def check_all(driver: Driver) -> None:
 
 
 def check_never_stuck(driver: Driver) -> None:
-    """Before the end there is something to do or to wait for, afterwards there is neither."""
+    """At work there is something to do or to wait for; at rest and after the end there is neither."""
     search = driver.search
-    assert search.state.is_terminal != bool(pending_work(search) or attempts_out(search))
-    assert search.state.is_terminal == isinstance(driver.facts[-1], events.TERMINAL_EVENTS)
-    assert not any(isinstance(fact, events.TERMINAL_EVENTS) for fact in driver.facts[:-1])
+    is_at_rest = search.state.is_terminal or search.state is SearchState.PAUSED
+    facts = [fact for fact in driver.facts if not isinstance(fact, events.SearchDeleted)]
+    assert is_at_rest != bool(pending_work(search) or attempts_out(search))
+    assert search.state.is_terminal == isinstance(facts[-1], events.TERMINAL_EVENTS)
+    assert not any(isinstance(fact, events.TERMINAL_EVENTS) for fact in facts[:-1])
 
 
 def check_ids(driver: Driver) -> None:

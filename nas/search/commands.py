@@ -31,6 +31,27 @@ class CancelSearch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PauseSearch:
+    """Let the search wait; asking twice is the same as asking once."""
+
+    principal: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeSearch:
+    """Let the search go on; without effect on one that does."""
+
+    principal: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteSearch:
+    """Forget a search that has ended."""
+
+    principal: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchAttempt:
     """A worker is free for this child (for its test evaluation, once the search has stopped)."""
 
@@ -104,4 +125,5 @@ class ReportLost:
 
 
 Report = ReportStarted | ReportEpoch | ReportTrained | ReportEvaluated | ReportFailed | ReportLost
-Command = StartSearch | CancelSearch | LaunchAttempt | ReachTimeBudget | Report
+Control = CancelSearch | PauseSearch | ResumeSearch | DeleteSearch
+Command = StartSearch | Control | LaunchAttempt | ReachTimeBudget | Report

@@ -198,6 +198,25 @@ class CancelRequested:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PauseRequested:
+    """Somebody asked the search to wait: attempts that are out stop at a checkpoint, no other is launched."""
+
+    principal: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchPaused:
+    """Nothing runs any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchResumed:
+    """Somebody asked the search to go on."""
+
+    principal: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WinnerEvaluated:
     """The incumbent was evaluated on the test part, the only time that part is read."""
 
@@ -229,6 +248,13 @@ class SearchCancelled:
     incumbent: ChildId | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchDeleted:
+    """Somebody asked for the end of a search's files; only the journal remembers it."""
+
+    principal: str
+
+
 Event = (
     SearchStarted
     | IterationStarted
@@ -245,11 +271,15 @@ Event = (
     | StoppingCriterionMet
     | TimeBudgetReached
     | CancelRequested
+    | PauseRequested
+    | SearchPaused
+    | SearchResumed
     | WinnerEvaluated
     | SearchSucceeded
     | SearchFailed
     | SearchCancelled
+    | SearchDeleted
 )
 
 TERMINAL_EVENTS = (SearchSucceeded, SearchFailed, SearchCancelled)
-"""After one of these nothing more happens in a search."""
+"""After one of these nothing more happens in a search; it can only be deleted."""

@@ -40,12 +40,19 @@ def evolve(search: Search | None, event: events.Event) -> Search:
         if not isinstance(event, events.SearchStarted):
             raise IllegalEventError(event, None)
         return Search(started=event, state=next_state(SEARCH_TRANSITIONS, None, event))
-    if search.state.is_terminal:
+    if search.state.is_terminal and not isinstance(event, events.SearchDeleted):
         raise IllegalEventError(event, search.state)
     match event:
-        case events.SearchStarted() | events.CancelRequested():
-            return replace(search, state=next_state(SEARCH_TRANSITIONS, search.state, event))
-        case events.SearchSucceeded() | events.SearchCancelled():
+        case (
+            events.SearchStarted()
+            | events.CancelRequested()
+            | events.PauseRequested()
+            | events.SearchPaused()
+            | events.SearchResumed()
+            | events.SearchSucceeded()
+            | events.SearchCancelled()
+            | events.SearchDeleted()
+        ):
             return replace(search, state=next_state(SEARCH_TRANSITIONS, search.state, event))
         case events.SearchFailed():
             state = next_state(SEARCH_TRANSITIONS, search.state, event)

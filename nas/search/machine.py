@@ -13,17 +13,10 @@ from typing import assert_never
 
 from nas.child import ChildId
 from nas.search import commands, events
+from nas.search.control import RejectedError, control
 from nas.search.facts import AttemptKind, FailureReason, LostReason, SearchFailure
 from nas.search.progress import Draw, History, advance
 from nas.search.state import Child, ChildState, EvaluationState, Search, SearchState
-
-
-class RejectedError(Exception):
-    """A command that the state of the search does not allow; nothing has changed."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +111,8 @@ def _apply(history: History, search: Search, command: commands.Command) -> None:
     match command:
         case commands.StartSearch():
             raise RejectedError("the search has been started already")
-        case commands.CancelSearch():
-            _cancel(history, search, command)
+        case commands.CancelSearch() | commands.PauseSearch() | commands.ResumeSearch() | commands.DeleteSearch():
+            control(history, search, command)
         case commands.LaunchAttempt():
             _launch(history, search, command.child_id)
         case commands.ReachTimeBudget():
@@ -139,13 +132,6 @@ def _apply(history: History, search: Search, command: commands.Command) -> None:
                 _report(history, search, work.kind, command)
         case _:
             assert_never(command)
-
-
-def _cancel(history: History, search: Search, command: commands.CancelSearch) -> None:
-    if search.state in (SearchState.SUCCEEDED, SearchState.FAILED):
-        raise RejectedError(f"the search has {search.state.value} already")
-    if search.state is SearchState.RUNNING:
-        history.record(events.CancelRequested(principal=command.principal))
 
 
 def _launch(history: History, search: Search, child_id: ChildId) -> None:
@@ -252,7 +238,7 @@ def _fail(history: History, kind: AttemptKind, report: commands.ReportFailed) ->
                 child_id=report.child_id, attempt=report.attempt, reason=report.reason, detail=report.detail
             )
         )
-    elif history.search.state is SearchState.CANCELLING:  # it ends as CANCELLED, whatever becomes of the evaluation
+    elif history.search.state is not SearchState.RUNNING:  # it ends as CANCELLED, or the evaluation is due again
         history.record(
             events.AttemptLost(
                 child_id=report.child_id, attempt=report.attempt, reason=LostReason.CANCELLED, detail=report.detail

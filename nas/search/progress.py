@@ -191,14 +191,16 @@ def _rejection(search: Search, architecture: Architecture) -> SkipReason | None:
 
 
 def _finish(history: History) -> None:
-    """Record the terminal event if nothing is left to do."""
+    """Record that the search has come to rest or to its end, if nothing is left to wait for."""
     search = history.search
-    if search.state is SearchState.CANCELLING:
-        is_running = any(child.state is ChildState.RUNNING for child in search.children.values())
-        is_evaluating = search.evaluation is not None and search.evaluation.state is EvaluationState.RUNNING
-        if not is_running and not is_evaluating:
-            incumbent = search.incumbent
-            history.record(events.SearchCancelled(incumbent=None if incumbent is None else incumbent.child_id))
+    is_training = any(child.state is ChildState.RUNNING for child in search.children.values())
+    is_evaluating = search.evaluation is not None and search.evaluation.state is EvaluationState.RUNNING
+    is_quiet = not is_training and not is_evaluating
+    if search.state is SearchState.CANCELLING and is_quiet:
+        incumbent = search.incumbent
+        history.record(events.SearchCancelled(incumbent=None if incumbent is None else incumbent.child_id))
+    elif search.state is SearchState.PAUSING and is_quiet:
+        history.record(events.SearchPaused())
     elif search.state is SearchState.RUNNING and search.stop is not None:
         _finish_stopped(history, search, search.stop)
 

@@ -25,11 +25,14 @@ class SearchState(Enum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    PAUSING = "pausing"
+    PAUSED = "paused"
+    DELETED = "deleted"
 
     @property
     def is_terminal(self) -> bool:
         """Whether nothing more will happen."""
-        return self in (SearchState.SUCCEEDED, SearchState.FAILED, SearchState.CANCELLED)
+        return self in (SearchState.SUCCEEDED, SearchState.FAILED, SearchState.CANCELLED, SearchState.DELETED)
 
 
 class ChildState(Enum):

@@ -23,6 +23,15 @@ SEARCH_TRANSITIONS: Table[SearchState] = {
     (SearchState.RUNNING, events.SearchSucceeded): SearchState.SUCCEEDED,
     (SearchState.RUNNING, events.SearchFailed): SearchState.FAILED,
     (SearchState.CANCELLING, events.SearchCancelled): SearchState.CANCELLED,
+    (SearchState.RUNNING, events.PauseRequested): SearchState.PAUSING,
+    (SearchState.PAUSING, events.SearchPaused): SearchState.PAUSED,
+    (SearchState.PAUSING, events.SearchResumed): SearchState.RUNNING,
+    (SearchState.PAUSED, events.SearchResumed): SearchState.RUNNING,
+    (SearchState.PAUSING, events.CancelRequested): SearchState.CANCELLING,
+    (SearchState.PAUSED, events.CancelRequested): SearchState.CANCELLING,
+    (SearchState.SUCCEEDED, events.SearchDeleted): SearchState.DELETED,
+    (SearchState.FAILED, events.SearchDeleted): SearchState.DELETED,
+    (SearchState.CANCELLED, events.SearchDeleted): SearchState.DELETED,
 }
 
 CHILD_TRANSITIONS: Table[ChildState] = {
@@ -76,6 +85,6 @@ def to_mermaid(table: Table[StateT]) -> str:
 def _mermaid_lines(table: Table[StateT]) -> Iterator[str]:
     for (source, event), target in table.items():
         yield f"    {'[*]' if source is None else source.name} --> {target.name}: {event.__name__}"
-    sources = {source for source, _ in table}
-    for final in dict.fromkeys(target for target in table.values() if target not in sources):
+    left = {source for source, event in table if event is not events.SearchDeleted}
+    for final in dict.fromkeys(target for target in table.values() if target not in left):
         yield f"    {final.name} --> [*]"

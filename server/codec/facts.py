@@ -271,5 +271,24 @@ FACTS: tuple[FactCodec[Any], ...] = (
         lambda f: pb.SearchCancelled(incumbent_id=_text(f.incumbent)),
         lambda m: events.SearchCancelled(incumbent=_optional_id(m, "incumbent_id")),
     ),
+    FactCodec(
+        "pause_requested",
+        events.PauseRequested,
+        lambda f: pb.PauseRequested(principal=f.principal),
+        lambda m: events.PauseRequested(principal=m.principal),
+    ),
+    FactCodec("search_paused", events.SearchPaused, lambda _: pb.SearchPaused(), lambda _: events.SearchPaused()),
+    FactCodec(
+        "search_resumed",
+        events.SearchResumed,
+        lambda f: pb.SearchResumed(principal=f.principal),
+        lambda m: events.SearchResumed(principal=m.principal),
+    ),
+    FactCodec(
+        "search_deleted",
+        events.SearchDeleted,
+        lambda f: pb.SearchDeleted(principal=f.principal),
+        lambda m: events.SearchDeleted(principal=m.principal),
+    ),
 )
 """Every fact, in the order of the wire's numbers."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Any
 
@@ -23,9 +24,10 @@ from nas.architecture import BlockType
 from nas.child import ChildId, EpochResult
 from nas.config import SearchConfig, TrainingConfig
 from nas.search import commands, events
+from nas.search.control import RejectedError
 from nas.search.evolve import replay
 from nas.search.facts import FailureReason, LostReason
-from nas.search.machine import RejectedError, Work, attempts_out, pending_work
+from nas.search.machine import Work, attempts_out, pending_work
 from nas.search.state import Child, SearchState
 
 LOSSES = [*(0.1 * tenth for tenth in range(1, 15)), math.nan, math.inf, -math.inf]
@@ -70,7 +72,7 @@ class AnyCommands(RuleBasedStateMachine):
             facts = ()
         if not facts:
             assert before is self.driver.search
-        assert not (facts and before.state.is_terminal)
+        assert not before.state.is_terminal or [*facts] in ([], [events.SearchDeleted(principal="")])
         self.files.follow(self.driver.search, facts)
         return facts
 
@@ -218,6 +220,31 @@ class AnyCommands(RuleBasedStateMachine):
         assert () == self.send(commands.CancelSearch())
         assert SearchState.RUNNING is not self.driver.search.state
 
+    @rule()
+    def pause(self) -> None:
+        """Nothing more is launched; what is out goes on until it is lost or has an outcome."""
+        with contextlib.suppress(RejectedError):
+            self.driver.send(commands.PauseSearch())
+
+        assert () == pending_work(self.driver.search) or self.driver.search.state.is_terminal
+        assert () == self.send(commands.PauseSearch())
+
+    @rule()
+    def resume(self) -> None:
+        self.send(commands.ResumeSearch())
+
+        assert () == self.send(commands.ResumeSearch())
+        assert self.driver.search.state not in (SearchState.PAUSING, SearchState.PAUSED)
+
+    @precondition(lambda self: self.may_be_cancelled)
+    @rule()
+    def delete(self) -> None:
+        """Only what has ended can be deleted, and once."""
+        has_ended = self.driver.search.state.is_terminal
+        self.send(commands.DeleteSearch())
+
+        assert has_ended == (SearchState.DELETED is self.driver.search.state)
+
     @invariant()
     def invariants_hold(self) -> None:
         check_all(self.driver)
@@ -227,6 +254,7 @@ class AnyCommands(RuleBasedStateMachine):
         if not hasattr(self, "driver"):
             return
         self.restart(LostReason.SERVER_RESTARTED)
+        self.send(commands.ResumeSearch())
         launched = len(self.driver.of(events.AttemptLaunched))
         self.driver.run()
 

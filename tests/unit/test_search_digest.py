@@ -39,6 +39,8 @@ OTHER_CONFIG: dict[str, Any] = {
     "max_parameters": 10**7,
     "selection_metric": SelectionMetric.ACCURACY,
     "threads": 2,
+    "class_map": "binary",
+    "max_bad_files": 1,
     "training": TrainingConfig(max_epochs=2, learning_rate=math.nextafter(0.001, 1)),
 }
 

@@ -11,8 +11,9 @@ from search_driver import Driver, Fails, Loses, ids, make_config, make_evaluatio
 
 from nas.child import ChildId
 from nas.search import commands, events
+from nas.search.control import RejectedError
 from nas.search.facts import FailureReason, LostReason, SearchFailure, StopReason
-from nas.search.machine import RejectedError, attempts_out, pending_work
+from nas.search.machine import attempts_out, pending_work
 from nas.search.state import ChildState, EvaluationState, SearchState
 
 CANCEL = commands.CancelSearch(principal="ada")

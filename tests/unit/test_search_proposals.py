@@ -12,8 +12,9 @@ from nas.child import ChildId
 from nas.config import TrainingConfig
 from nas.notation import format_notation
 from nas.search import commands, events
+from nas.search.control import RejectedError
 from nas.search.facts import FailureReason, Resources, SearchFailure, StopReason
-from nas.search.machine import RejectedError, decide, pending_work
+from nas.search.machine import decide, pending_work
 from nas.search.state import SearchState
 from nas.shapes import training_bytes
 from nas.transformations import MAX_REDRAWS, Operation, SkipReason, operation_of, transform, valid_transformations

@@ -35,7 +35,7 @@ TABLES: dict[type[Enum], Any] = {
     EvaluationState: EVALUATION_TRANSITIONS,
 }
 FINAL: dict[type[Enum], set[Enum]] = {
-    SearchState: {SearchState.SUCCEEDED, SearchState.FAILED, SearchState.CANCELLED},
+    SearchState: {SearchState.DELETED},
     ChildState: {ChildState.SUCCEEDED, ChildState.FAILED, ChildState.CANCELLED},
     EvaluationState: {EvaluationState.DONE},
 }
@@ -69,9 +69,12 @@ def test_every_state_is_reached_and_left(states: type[Enum]) -> None:
 
 
 def test_terminal_states_are_the_final_ones() -> None:
-    """``is_terminal`` and the table agree, and each terminal event leads to a terminal state."""
-    assert FINAL[SearchState] == {state for state in SearchState if state.is_terminal}
-    assert set(events.TERMINAL_EVENTS) == {kind for (_, kind), state in SEARCH_TRANSITIONS.items() if state.is_terminal}
+    """A terminal state is left by deletion only, and each terminal event leads to one."""
+    ending = {kind for (_, kind), state in SEARCH_TRANSITIONS.items() if state.is_terminal}
+    left = {source for (source, kind) in SEARCH_TRANSITIONS if kind is not events.SearchDeleted}
+
+    assert set(SearchState) - left == {state for state in SearchState if state.is_terminal}
+    assert {*events.TERMINAL_EVENTS, events.SearchDeleted} == ending
 
 
 def test_a_history_begins_with_its_start() -> None:
@@ -113,9 +116,9 @@ def test_a_search_stops_once() -> None:
         evolve(driver.search, events.StoppingCriterionMet(reason=StopReason.TIME_BUDGET, iteration=1))
 
 
-@pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", set(EVENTS) - {events.SearchDeleted}, ids=lambda kind: kind.__name__)
 def test_nothing_follows_a_terminal_fact(kind: type[events.Event]) -> None:
-    """Whatever it is, it is refused."""
+    """Whatever it is, it is refused; only the end of its files may follow the end of a search."""
     driver = Driver(make_config(initial="F() FC(2)"))
 
     with pytest.raises(IllegalEventError, match="cannot follow SearchState FAILED"):
@@ -135,7 +138,8 @@ def test_the_picture_shows_the_table(states: type[Enum]) -> None:
         ("[*]" if source is None else source.name, to.name, kind.__name__) for (source, kind), to in table.items()
     }
     assert "stateDiagram-v2" == first
-    assert expected | {(state.name, "[*]", None) for state in FINAL[states]} == drawn
+    left = {source for source, kind in table if kind is not events.SearchDeleted}
+    assert expected | {(state.name, "[*]", None) for state in set(states) - left} == drawn
     assert len(lines) == len(drawn)
 
 

@@ -50,6 +50,10 @@ class Event(_message.Message):
     SEARCH_SUCCEEDED_FIELD_NUMBER: _builtins.int
     SEARCH_FAILED_FIELD_NUMBER: _builtins.int
     SEARCH_CANCELLED_FIELD_NUMBER: _builtins.int
+    PAUSE_REQUESTED_FIELD_NUMBER: _builtins.int
+    SEARCH_PAUSED_FIELD_NUMBER: _builtins.int
+    SEARCH_RESUMED_FIELD_NUMBER: _builtins.int
+    SEARCH_DELETED_FIELD_NUMBER: _builtins.int
     search_id: _builtins.str
     """The search."""
     sequence: _builtins.int
@@ -138,6 +142,22 @@ class Event(_message.Message):
     def search_cancelled(self) -> Global___SearchCancelled:
         """Ended on request."""
 
+    @_builtins.property
+    def pause_requested(self) -> Global___PauseRequested:
+        """Somebody asked the search to wait."""
+
+    @_builtins.property
+    def search_paused(self) -> Global___SearchPaused:
+        """Nothing runs any more."""
+
+    @_builtins.property
+    def search_resumed(self) -> Global___SearchResumed:
+        """Somebody asked the search to go on."""
+
+    @_builtins.property
+    def search_deleted(self) -> Global___SearchDeleted:
+        """Somebody asked for the end of a search's files."""
+
     def __init__(
         self,
         *,
@@ -164,12 +184,16 @@ class Event(_message.Message):
         search_succeeded: Global___SearchSucceeded | None = ...,
         search_failed: Global___SearchFailed | None = ...,
         search_cancelled: Global___SearchCancelled | None = ...,
+        pause_requested: Global___PauseRequested | None = ...,
+        search_paused: Global___SearchPaused | None = ...,
+        search_resumed: Global___SearchResumed | None = ...,
+        search_deleted: Global___SearchDeleted | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_launched", b"attempt_launched", "attempt_lost", b"attempt_lost", "attempt_started", b"attempt_started", "cancel_requested", b"cancel_requested", "child_cancelled", b"child_cancelled", "child_failed", b"child_failed", "child_proposed", b"child_proposed", "child_succeeded", b"child_succeeded", "children_selected", b"children_selected", "epoch_completed", b"epoch_completed", "fact", b"fact", "iteration_started", b"iteration_started", "running_time", b"running_time", "search_cancelled", b"search_cancelled", "search_failed", b"search_failed", "search_started", b"search_started", "search_succeeded", b"search_succeeded", "stopping_criterion_met", b"stopping_criterion_met", "time", b"time", "time_budget_reached", b"time_budget_reached", "transformation_skipped", b"transformation_skipped", "winner_evaluated", b"winner_evaluated"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_launched", b"attempt_launched", "attempt_lost", b"attempt_lost", "attempt_started", b"attempt_started", "cancel_requested", b"cancel_requested", "child_cancelled", b"child_cancelled", "child_failed", b"child_failed", "child_proposed", b"child_proposed", "child_succeeded", b"child_succeeded", "children_selected", b"children_selected", "epoch_completed", b"epoch_completed", "fact", b"fact", "iteration_started", b"iteration_started", "pause_requested", b"pause_requested", "running_time", b"running_time", "search_cancelled", b"search_cancelled", "search_deleted", b"search_deleted", "search_failed", b"search_failed", "search_paused", b"search_paused", "search_resumed", b"search_resumed", "search_started", b"search_started", "search_succeeded", b"search_succeeded", "stopping_criterion_met", b"stopping_criterion_met", "time", b"time", "time_budget_reached", b"time_budget_reached", "transformation_skipped", b"transformation_skipped", "winner_evaluated", b"winner_evaluated"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_launched", b"attempt_launched", "attempt_lost", b"attempt_lost", "attempt_started", b"attempt_started", "cancel_requested", b"cancel_requested", "child_cancelled", b"child_cancelled", "child_failed", b"child_failed", "child_proposed", b"child_proposed", "child_succeeded", b"child_succeeded", "children_selected", b"children_selected", "epoch_completed", b"epoch_completed", "fact", b"fact", "iteration_started", b"iteration_started", "running_time", b"running_time", "search_cancelled", b"search_cancelled", "search_failed", b"search_failed", "search_id", b"search_id", "search_started", b"search_started", "search_succeeded", b"search_succeeded", "sequence", b"sequence", "stopping_criterion_met", b"stopping_criterion_met", "time", b"time", "time_budget_reached", b"time_budget_reached", "transformation_skipped", b"transformation_skipped", "winner_evaluated", b"winner_evaluated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_launched", b"attempt_launched", "attempt_lost", b"attempt_lost", "attempt_started", b"attempt_started", "cancel_requested", b"cancel_requested", "child_cancelled", b"child_cancelled", "child_failed", b"child_failed", "child_proposed", b"child_proposed", "child_succeeded", b"child_succeeded", "children_selected", b"children_selected", "epoch_completed", b"epoch_completed", "fact", b"fact", "iteration_started", b"iteration_started", "pause_requested", b"pause_requested", "running_time", b"running_time", "search_cancelled", b"search_cancelled", "search_deleted", b"search_deleted", "search_failed", b"search_failed", "search_id", b"search_id", "search_paused", b"search_paused", "search_resumed", b"search_resumed", "search_started", b"search_started", "search_succeeded", b"search_succeeded", "sequence", b"sequence", "stopping_criterion_met", b"stopping_criterion_met", "time", b"time", "time_budget_reached", b"time_budget_reached", "transformation_skipped", b"transformation_skipped", "winner_evaluated", b"winner_evaluated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["search_started", "iteration_started", "child_proposed", "transformation_skipped", "attempt_launched", "attempt_started", "epoch_completed", "child_succeeded", "attempt_lost", "child_failed", "child_cancelled", "children_selected", "stopping_criterion_met", "time_budget_reached", "cancel_requested", "winner_evaluated", "search_succeeded", "search_failed", "search_cancelled"]  # noqa: Y015
+    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["search_started", "iteration_started", "child_proposed", "transformation_skipped", "attempt_launched", "attempt_started", "epoch_completed", "child_succeeded", "attempt_lost", "child_failed", "child_cancelled", "children_selected", "stopping_criterion_met", "time_budget_reached", "cancel_requested", "winner_evaluated", "search_succeeded", "search_failed", "search_cancelled", "pause_requested", "search_paused", "search_resumed", "search_deleted"]  # noqa: Y015
     _WhichOneofArgType_fact: _TypeAlias = _typing.Literal["fact", b"fact"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fact) -> _WhichOneofReturnType_fact | None: ...
 
@@ -773,3 +797,86 @@ class SearchCancelled(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SearchCancelled: _TypeAlias = SearchCancelled  # noqa: Y015
+
+@_typing.final
+class PauseRequested(_message.Message):
+    """Somebody asked the search to wait: attempts that are out stop at a checkpoint, no other is launched."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRINCIPAL_FIELD_NUMBER: _builtins.int
+    principal: _builtins.str
+    """Who; empty without authentication."""
+    def __init__(
+        self,
+        *,
+        principal: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["principal", b"principal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseRequested: _TypeAlias = PauseRequested  # noqa: Y015
+
+@_typing.final
+class SearchPaused(_message.Message):
+    """Nothing runs any more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchPaused: _TypeAlias = SearchPaused  # noqa: Y015
+
+@_typing.final
+class SearchResumed(_message.Message):
+    """Somebody asked the search to go on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRINCIPAL_FIELD_NUMBER: _builtins.int
+    principal: _builtins.str
+    """Who; empty without authentication."""
+    def __init__(
+        self,
+        *,
+        principal: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["principal", b"principal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchResumed: _TypeAlias = SearchResumed  # noqa: Y015
+
+@_typing.final
+class SearchDeleted(_message.Message):
+    """Somebody asked for the end of a search's files; only the journal remembers it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRINCIPAL_FIELD_NUMBER: _builtins.int
+    principal: _builtins.str
+    """Who; empty without authentication."""
+    def __init__(
+        self,
+        *,
+        principal: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["principal", b"principal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SearchDeleted: _TypeAlias = SearchDeleted  # noqa: Y015

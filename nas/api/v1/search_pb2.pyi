@@ -1269,6 +1269,12 @@ class Search(_message.Message):
         """Ended without one."""
         STATE_CANCELLED: Search._State.ValueType  # 5
         """Ended on request."""
+        STATE_PAUSING: Search._State.ValueType  # 6
+        """Attempts that are out are stopping at a checkpoint."""
+        STATE_PAUSED: Search._State.ValueType  # 7
+        """Nothing runs until somebody resumes it."""
+        STATE_DELETED: Search._State.ValueType  # 8
+        """Its files are gone; never shown."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """Life cycle of a search. May grow."""
@@ -1285,6 +1291,12 @@ class Search(_message.Message):
     """Ended without one."""
     STATE_CANCELLED: Search.State.ValueType  # 5
     """Ended on request."""
+    STATE_PAUSING: Search.State.ValueType  # 6
+    """Attempts that are out are stopping at a checkpoint."""
+    STATE_PAUSED: Search.State.ValueType  # 7
+    """Nothing runs until somebody resumes it."""
+    STATE_DELETED: Search.State.ValueType  # 8
+    """Its files are gone; never shown."""
 
     SEARCH_ID_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int

@@ -27,7 +27,7 @@ from nas.api.v1 import event_pb2 as nas_dot_api_dot_v1_dot_event__pb2
 from nas.api.v1 import search_pb2 as nas_dot_api_dot_v1_dot_search__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fnas/api/v1/search_service.proto\x12\nnas.api.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16nas/api/v1/event.proto\x1a\x17nas/api/v1/search.proto\"i\n\x12StartSearchRequest\x12(\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x18.nas.api.v1.SearchConfig\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"Y\n\x13StartSearchResponse\x12\"\n\x06search\x18\x01 \x01(\x0b\x32\x12.nas.api.v1.Search\x12\x1e\n\x04plan\x18\x02 \x01(\x0b\x32\x10.nas.api.v1.Plan\"\x8d\x02\n\x04Plan\x12(\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x18.nas.api.v1.SearchConfig\x12+\n\x07\x64\x61taset\x18\x02 \x01(\x0b\x32\x1a.nas.api.v1.DatasetSummary\x12(\n\tresources\x18\x03 \x01(\x0b\x32\x15.nas.api.v1.Resources\x12\x10\n\x08warnings\x18\x04 \x03(\t\x12*\n\x08\x63hildren\x18\x05 \x03(\x0b\x32\x18.nas.api.v1.PlannedChild\x12\x32\n\x07skipped\x18\x06 \x03(\x0b\x32!.nas.api.v1.TransformationSkipped\x12\x12\n\ndisk_bytes\x18\x07 \x01(\x03\"F\n\x0cPlannedChild\x12 \n\x05\x63hild\x18\x01 \x01(\x0b\x32\x11.nas.api.v1.Child\x12\x14\n\x0cmemory_bytes\x18\x02 \x01(\x03\"%\n\x10GetSearchRequest\x12\x11\n\tsearch_id\x18\x01 \x01(\t\"7\n\x11GetSearchResponse\x12\"\n\x06search\x18\x01 \x01(\x0b\x32\x12.nas.api.v1.Search\"<\n\x13ListSearchesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"U\n\x14ListSearchesResponse\x12$\n\x08searches\x18\x01 \x03(\x0b\x32\x12.nas.api.v1.Search\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"?\n\x12WatchSearchRequest\x12\x11\n\tsearch_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"p\n\x13WatchSearchResponse\x12\"\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x11.nas.api.v1.EventH\x00\x12*\n\theartbeat\x18\x02 \x01(\x0b\x32\x15.nas.api.v1.HeartbeatH\x00\x42\t\n\x07\x63ontent\"[\n\tHeartbeat\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x12\n\nchain_hash\x18\x02 \x01(\x0c\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"(\n\x13\x43\x61ncelSearchRequest\x12\x11\n\tsearch_id\x18\x01 \x01(\t\":\n\x14\x43\x61ncelSearchResponse\x12\"\n\x06search\x18\x01 \x01(\x0b\x32\x12.nas.api.v1.Search\"O\n\x13ListChildrenRequest\x12\x11\n\tsearch_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"T\n\x14ListChildrenResponse\x12#\n\x08\x63hildren\x18\x01 \x03(\x0b\x32\x11.nas.api.v1.Child\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"6\n\x0fGetChildRequest\x12\x11\n\tsearch_id\x18\x01 \x01(\t\x12\x10\n\x08\x63hild_id\x18\x02 \x01(\t\"4\n\x10GetChildResponse\x12 \n\x05\x63hild\x18\x01 \x01(\x0b\x32\x11.nas.api.v1.Child\"\x15\n\x13ListDatasetsRequest\"=\n\x14ListDatasetsResponse\x12%\n\x08\x64\x61tasets\x18\x01 \x03(\x0b\x32\x13.nas.api.v1.Dataset\"\x88\x01\n\x07\x44\x61taset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07summary\x18\x02 \x01(\t\x12%\n\x05shape\x18\x03 \x01(\x0b\x32\x16.nas.api.v1.InputShape\x12\x13\n\x0b\x63lass_count\x18\x04 \x01(\x05\x12\x14\n\x0cis_available\x18\x05 \x01(\x08\x12\x0c\n\x04hint\x18\x06 \x01(\t\"\x16\n\x14GetServerInfoRequest\"]\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0b\n\x03\x61pi\x18\x02 \x01(\t\x12\x10\n\x08\x65xecutor\x18\x03 \x01(\t\x12\x14\n\x0cworker_count\x18\x04 \x01(\x05\x32\xe4\x05\n\rSearchService\x12N\n\x0bStartSearch\x12\x1e.nas.api.v1.StartSearchRequest\x1a\x1f.nas.api.v1.StartSearchResponse\x12H\n\tGetSearch\x12\x1c.nas.api.v1.GetSearchRequest\x1a\x1d.nas.api.v1.GetSearchResponse\x12Q\n\x0cListSearches\x12\x1f.nas.api.v1.ListSearchesRequest\x1a .nas.api.v1.ListSearchesResponse\x12P\n\x0bWatchSearch\x12\x1e.nas.api.v1.WatchSearchRequest\x1a\x1f.nas.api.v1.WatchSearchResponse0\x01\x12Q\n\x0c\x43\x61ncelSearch\x12\x1f.nas.api.v1.CancelSearchRequest\x1a .nas.api.v1.CancelSearchResponse\x12Q\n\x0cListChildren\x12\x1f.nas.api.v1.ListChildrenRequest\x1a .nas.api.v1.ListChildrenResponse\x12\x45\n\x08GetChild\x12\x1b.nas.api.v1.GetChildRequest\x1a\x1c.nas.api.v1.GetChildResponse\x12Q\n\x0cListDatasets\x12\x1f.nas.api.v1.ListDatasetsRequest\x1a .nas.api.v1.ListDatasetsResponse\x12T\n\rGetServerInfo\x12 .nas.api.v1.GetServerInfoRequest\x1a!.nas.api.v1.GetServerInfoResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fnas/api/v1/search_service.proto\x12\nnas.api.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16nas/api/v1/event.proto\x1a\x17nas/api/v1/search.proto\"i\n\x12StartSearchRequest\x12(\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x18.nas.api.v1.SearchConfig\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"Y\n\x13StartSearchResponse\x12\"\n\x06search\x18\x01 \x01(\x0b\x32\x12.nas.api.v1.Search\x12\x1e\n\x04plan\x18\x02 \x01(\x0b\x32\x10.nas.api.v1.Plan\"\x8d\x02\n\x04Plan\x12(\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x18.nas.api.v1.SearchConfig\x12+\n\x07\x64\x61taset\x18\x02 \x01(\x0b\x32\x1a.nas.api.v1.DatasetSummary\x12(\n\tresources\x18\x03 \x01(\x0b\x32\x15.nas.api.v1.Resources\x12\x10\n\x08warnings\x18\x04 \x03(\t\x12*\n\x08\x63hildren\x18\x05 \x03(\x0b\x32\x18.nas.api.v1.PlannedChild\x12\x32\n\x07skipped\x18\x06 \x03(\x0b\x32!.nas.api.v1.TransformationSkipped\x12\x12\n\ndisk_bytes\x18\x07 \x01(\x03\"F\n\x0cPlannedChild\x12 \n\x05\x63hild\x18\x01 \x01(\x0b\x32\x11.nas.api.v1.Child\x12\x14\n\x0cmemory_bytes\x18\x02 \x01(\x03\"%\n\x10GetSearchRequest\x12\x11\n\tsearch_id\x18\x01 \x01(\t\"7\n\x11GetSearchResponse\x12\"\n\x06search\x18\x01 \x01(\x0b\x32\x12.nas.api.v1.Search\"<\n\x13ListSearchesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"U\n\x14ListSearchesResponse\x12$\n\x08searches\x18\x01 \x03(\x0b\x32\x12.nas.api.v1.Search\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"?\n\x12WatchSearchRequest\x12\x11\n\tsearch_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"p\n\x13WatchSearchResponse\x12\"\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x11.nas.api.v1.EventH\x00\x12*\n\theartbeat\x18\x02 \x01(\x0b\x32\x15.nas.api.v1.HeartbeatH\x00\x42\t\n\x07\x63ontent\"[\n\tHeartbeat\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x12\n\nchain_hash\x18\x02 \x01(\x0c\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"(\n\x13\x43\x61ncelSearchRequest\x12\x11\n\tsearch_id\x18\x01 \x01(\t\":\n\x14\x43\x61ncelSearchResponse\x12\"\n\x06search\x18\x01 \x01(\x0b\x32\x12.nas.api.v1.Search\"\'\n\x12PauseSearchRequest\x12\x11\n\tsearch_id\x18\x01 \x01(\t\"9\n\x13PauseSearchResponse\x12\"\n\x06search\x18\x01 \x01(\x0b\x32\x12.nas.api.v1.Search\"(\n\x13ResumeSearchRequest\x12\x11\n\tsearch_id\x18\x01 \x01(\t\":\n\x14ResumeSearchResponse\x12\"\n\x06search\x18\x01 \x01(\x0b\x32\x12.nas.api.v1.Search\"(\n\x13\x44\x65leteSearchRequest\x12\x11\n\tsearch_id\x18\x01 \x01(\t\"\x16\n\x14\x44\x65leteSearchResponse\"f\n\x12\x45xportModelRequest\x12\x11\n\tsearch_id\x18\x01 \x01(\t\x12\x12\n\x08\x63hild_id\x18\x02 \x01(\tH\x00\x12 \n\x04role\x18\x03 \x01(\x0e\x32\x10.nas.api.v1.RoleH\x00\x42\x07\n\x05\x63hild\"f\n\x13\x45xportModelResponse\x12\x33\n\x0b\x64\x65scription\x18\x01 \x01(\x0b\x32\x1c.nas.api.v1.ModelDescriptionH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\"\xe6\x01\n\x10ModelDescription\x12 \n\x05\x63hild\x18\x01 \x01(\x0b\x32\x11.nas.api.v1.Child\x12+\n\x07\x64\x61taset\x18\x02 \x01(\x0b\x32\x1a.nas.api.v1.DatasetSummary\x12(\n\x06\x63onfig\x18\x03 \x01(\x0b\x32\x18.nas.api.v1.SearchConfig\x12/\n\x0ftest_evaluation\x18\x04 \x01(\x0b\x32\x16.nas.api.v1.Evaluation\x12\x15\n\rweights_bytes\x18\x05 \x01(\x03\x12\x11\n\tsearch_id\x18\x06 \x01(\t\"F\n\x0eReadLogRequest\x12\x11\n\tsearch_id\x18\x01 \x01(\t\x12\x10\n\x08\x63hild_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\" \n\x0fReadLogResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"O\n\x13ListChildrenRequest\x12\x11\n\tsearch_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"T\n\x14ListChildrenResponse\x12#\n\x08\x63hildren\x18\x01 \x03(\x0b\x32\x11.nas.api.v1.Child\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"6\n\x0fGetChildRequest\x12\x11\n\tsearch_id\x18\x01 \x01(\t\x12\x10\n\x08\x63hild_id\x18\x02 \x01(\t\"4\n\x10GetChildResponse\x12 \n\x05\x63hild\x18\x01 \x01(\x0b\x32\x11.nas.api.v1.Child\"\x15\n\x13ListDatasetsRequest\"=\n\x14ListDatasetsResponse\x12%\n\x08\x64\x61tasets\x18\x01 \x03(\x0b\x32\x13.nas.api.v1.Dataset\"\x88\x01\n\x07\x44\x61taset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07summary\x18\x02 \x01(\t\x12%\n\x05shape\x18\x03 \x01(\x0b\x32\x16.nas.api.v1.InputShape\x12\x13\n\x0b\x63lass_count\x18\x04 \x01(\x05\x12\x14\n\x0cis_available\x18\x05 \x01(\x08\x12\x0c\n\x04hint\x18\x06 \x01(\t\"\x16\n\x14GetServerInfoRequest\"]\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0b\n\x03\x61pi\x18\x02 \x01(\t\x12\x10\n\x08\x65xecutor\x18\x03 \x01(\t\x12\x14\n\x0cworker_count\x18\x04 \x01(\x05\x32\xf2\x08\n\rSearchService\x12N\n\x0bStartSearch\x12\x1e.nas.api.v1.StartSearchRequest\x1a\x1f.nas.api.v1.StartSearchResponse\x12H\n\tGetSearch\x12\x1c.nas.api.v1.GetSearchRequest\x1a\x1d.nas.api.v1.GetSearchResponse\x12Q\n\x0cListSearches\x12\x1f.nas.api.v1.ListSearchesRequest\x1a .nas.api.v1.ListSearchesResponse\x12P\n\x0bWatchSearch\x12\x1e.nas.api.v1.WatchSearchRequest\x1a\x1f.nas.api.v1.WatchSearchResponse0\x01\x12Q\n\x0c\x43\x61ncelSearch\x12\x1f.nas.api.v1.CancelSearchRequest\x1a .nas.api.v1.CancelSearchResponse\x12N\n\x0bPauseSearch\x12\x1e.nas.api.v1.PauseSearchRequest\x1a\x1f.nas.api.v1.PauseSearchResponse\x12Q\n\x0cResumeSearch\x12\x1f.nas.api.v1.ResumeSearchRequest\x1a .nas.api.v1.ResumeSearchResponse\x12Q\n\x0c\x44\x65leteSearch\x12\x1f.nas.api.v1.DeleteSearchRequest\x1a .nas.api.v1.DeleteSearchResponse\x12P\n\x0b\x45xportModel\x12\x1e.nas.api.v1.ExportModelRequest\x1a\x1f.nas.api.v1.ExportModelResponse0\x01\x12\x44\n\x07ReadLog\x12\x1a.nas.api.v1.ReadLogRequest\x1a\x1b.nas.api.v1.ReadLogResponse0\x01\x12Q\n\x0cListChildren\x12\x1f.nas.api.v1.ListChildrenRequest\x1a .nas.api.v1.ListChildrenResponse\x12\x45\n\x08GetChild\x12\x1b.nas.api.v1.GetChildRequest\x1a\x1c.nas.api.v1.GetChildResponse\x12Q\n\x0cListDatasets\x12\x1f.nas.api.v1.ListDatasetsRequest\x1a .nas.api.v1.ListDatasetsResponse\x12T\n\rGetServerInfo\x12 .nas.api.v1.GetServerInfoRequest\x1a!.nas.api.v1.GetServerInfoResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -60,24 +60,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CANCELSEARCHREQUEST']._serialized_end=1228
   _globals['_CANCELSEARCHRESPONSE']._serialized_start=1230
   _globals['_CANCELSEARCHRESPONSE']._serialized_end=1288
-  _globals['_LISTCHILDRENREQUEST']._serialized_start=1290
-  _globals['_LISTCHILDRENREQUEST']._serialized_end=1369
-  _globals['_LISTCHILDRENRESPONSE']._serialized_start=1371
-  _globals['_LISTCHILDRENRESPONSE']._serialized_end=1455
-  _globals['_GETCHILDREQUEST']._serialized_start=1457
-  _globals['_GETCHILDREQUEST']._serialized_end=1511
-  _globals['_GETCHILDRESPONSE']._serialized_start=1513
-  _globals['_GETCHILDRESPONSE']._serialized_end=1565
-  _globals['_LISTDATASETSREQUEST']._serialized_start=1567
-  _globals['_LISTDATASETSREQUEST']._serialized_end=1588
-  _globals['_LISTDATASETSRESPONSE']._serialized_start=1590
-  _globals['_LISTDATASETSRESPONSE']._serialized_end=1651
-  _globals['_DATASET']._serialized_start=1654
-  _globals['_DATASET']._serialized_end=1790
-  _globals['_GETSERVERINFOREQUEST']._serialized_start=1792
-  _globals['_GETSERVERINFOREQUEST']._serialized_end=1814
-  _globals['_GETSERVERINFORESPONSE']._serialized_start=1816
-  _globals['_GETSERVERINFORESPONSE']._serialized_end=1909
-  _globals['_SEARCHSERVICE']._serialized_start=1912
-  _globals['_SEARCHSERVICE']._serialized_end=2652
+  _globals['_PAUSESEARCHREQUEST']._serialized_start=1290
+  _globals['_PAUSESEARCHREQUEST']._serialized_end=1329
+  _globals['_PAUSESEARCHRESPONSE']._serialized_start=1331
+  _globals['_PAUSESEARCHRESPONSE']._serialized_end=1388
+  _globals['_RESUMESEARCHREQUEST']._serialized_start=1390
+  _globals['_RESUMESEARCHREQUEST']._serialized_end=1430
+  _globals['_RESUMESEARCHRESPONSE']._serialized_start=1432
+  _globals['_RESUMESEARCHRESPONSE']._serialized_end=1490
+  _globals['_DELETESEARCHREQUEST']._serialized_start=1492
+  _globals['_DELETESEARCHREQUEST']._serialized_end=1532
+  _globals['_DELETESEARCHRESPONSE']._serialized_start=1534
+  _globals['_DELETESEARCHRESPONSE']._serialized_end=1556
+  _globals['_EXPORTMODELREQUEST']._serialized_start=1558
+  _globals['_EXPORTMODELREQUEST']._serialized_end=1660
+  _globals['_EXPORTMODELRESPONSE']._serialized_start=1662
+  _globals['_EXPORTMODELRESPONSE']._serialized_end=1764
+  _globals['_MODELDESCRIPTION']._serialized_start=1767
+  _globals['_MODELDESCRIPTION']._serialized_end=1997
+  _globals['_READLOGREQUEST']._serialized_start=1999
+  _globals['_READLOGREQUEST']._serialized_end=2069
+  _globals['_READLOGRESPONSE']._serialized_start=2071
+  _globals['_READLOGRESPONSE']._serialized_end=2103
+  _globals['_LISTCHILDRENREQUEST']._serialized_start=2105
+  _globals['_LISTCHILDRENREQUEST']._serialized_end=2184
+  _globals['_LISTCHILDRENRESPONSE']._serialized_start=2186
+  _globals['_LISTCHILDRENRESPONSE']._serialized_end=2270
+  _globals['_GETCHILDREQUEST']._serialized_start=2272
+  _globals['_GETCHILDREQUEST']._serialized_end=2326
+  _globals['_GETCHILDRESPONSE']._serialized_start=2328
+  _globals['_GETCHILDRESPONSE']._serialized_end=2380
+  _globals['_LISTDATASETSREQUEST']._serialized_start=2382
+  _globals['_LISTDATASETSREQUEST']._serialized_end=2403
+  _globals['_LISTDATASETSRESPONSE']._serialized_start=2405
+  _globals['_LISTDATASETSRESPONSE']._serialized_end=2466
+  _globals['_DATASET']._serialized_start=2469
+  _globals['_DATASET']._serialized_end=2605
+  _globals['_GETSERVERINFOREQUEST']._serialized_start=2607
+  _globals['_GETSERVERINFOREQUEST']._serialized_end=2629
+  _globals['_GETSERVERINFORESPONSE']._serialized_start=2631
+  _globals['_GETSERVERINFORESPONSE']._serialized_end=2724
+  _globals['_SEARCHSERVICE']._serialized_start=2727
+  _globals['_SEARCHSERVICE']._serialized_end=3865
 # @@protoc_insertion_point(module_scope)

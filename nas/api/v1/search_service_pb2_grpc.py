@@ -60,6 +60,31 @@ class SearchServiceStub:
                 request_serializer=nas_dot_api_dot_v1_dot_search__service__pb2.CancelSearchRequest.SerializeToString,
                 response_deserializer=nas_dot_api_dot_v1_dot_search__service__pb2.CancelSearchResponse.FromString,
                 _registered_method=True)
+        self.PauseSearch = channel.unary_unary(
+                '/nas.api.v1.SearchService/PauseSearch',
+                request_serializer=nas_dot_api_dot_v1_dot_search__service__pb2.PauseSearchRequest.SerializeToString,
+                response_deserializer=nas_dot_api_dot_v1_dot_search__service__pb2.PauseSearchResponse.FromString,
+                _registered_method=True)
+        self.ResumeSearch = channel.unary_unary(
+                '/nas.api.v1.SearchService/ResumeSearch',
+                request_serializer=nas_dot_api_dot_v1_dot_search__service__pb2.ResumeSearchRequest.SerializeToString,
+                response_deserializer=nas_dot_api_dot_v1_dot_search__service__pb2.ResumeSearchResponse.FromString,
+                _registered_method=True)
+        self.DeleteSearch = channel.unary_unary(
+                '/nas.api.v1.SearchService/DeleteSearch',
+                request_serializer=nas_dot_api_dot_v1_dot_search__service__pb2.DeleteSearchRequest.SerializeToString,
+                response_deserializer=nas_dot_api_dot_v1_dot_search__service__pb2.DeleteSearchResponse.FromString,
+                _registered_method=True)
+        self.ExportModel = channel.unary_stream(
+                '/nas.api.v1.SearchService/ExportModel',
+                request_serializer=nas_dot_api_dot_v1_dot_search__service__pb2.ExportModelRequest.SerializeToString,
+                response_deserializer=nas_dot_api_dot_v1_dot_search__service__pb2.ExportModelResponse.FromString,
+                _registered_method=True)
+        self.ReadLog = channel.unary_stream(
+                '/nas.api.v1.SearchService/ReadLog',
+                request_serializer=nas_dot_api_dot_v1_dot_search__service__pb2.ReadLogRequest.SerializeToString,
+                response_deserializer=nas_dot_api_dot_v1_dot_search__service__pb2.ReadLogResponse.FromString,
+                _registered_method=True)
         self.ListChildren = channel.unary_unary(
                 '/nas.api.v1.SearchService/ListChildren',
                 request_serializer=nas_dot_api_dot_v1_dot_search__service__pb2.ListChildrenRequest.SerializeToString,
@@ -126,6 +151,46 @@ class SearchServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PauseSearch(self, request, context):
+        """Lets a search wait and returns at once: attempts that are out stop at a checkpoint; asking again changes nothing. Errors:
+        INVALID_ARGUMENT for no id, NOT_FOUND, FAILED_PRECONDITION for a search that is ending or has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeSearch(self, request, context):
+        """Lets a paused search go on; asking again changes nothing. Errors: INVALID_ARGUMENT for no id, NOT_FOUND, FAILED_PRECONDITION for
+        a search that is ending or has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteSearch(self, request, context):
+        """Deletes the files of a search that has ended; it is not shown any more. Errors: INVALID_ARGUMENT for no id, NOT_FOUND,
+        FAILED_PRECONDITION for a search that has not ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportModel(self, request, context):
+        """Streams a trained net: first its description, then its weights file in chunks. Errors: INVALID_ARGUMENT for no id, NOT_FOUND for
+        the search, the child or weights that are not kept, FAILED_PRECONDITION while there is nothing to export, DATA_LOSS for weights
+        that are not what the journal says.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadLog(self, request, context):
+        """Streams what the worker of an attempt wrote to its log. Errors: INVALID_ARGUMENT for no id, NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListChildren(self, request, context):
         """Returns the children of a search in the order of their ids. Errors: INVALID_ARGUMENT, NOT_FOUND.
         """
@@ -181,6 +246,31 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.CancelSearch,
                     request_deserializer=nas_dot_api_dot_v1_dot_search__service__pb2.CancelSearchRequest.FromString,
                     response_serializer=nas_dot_api_dot_v1_dot_search__service__pb2.CancelSearchResponse.SerializeToString,
+            ),
+            'PauseSearch': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseSearch,
+                    request_deserializer=nas_dot_api_dot_v1_dot_search__service__pb2.PauseSearchRequest.FromString,
+                    response_serializer=nas_dot_api_dot_v1_dot_search__service__pb2.PauseSearchResponse.SerializeToString,
+            ),
+            'ResumeSearch': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeSearch,
+                    request_deserializer=nas_dot_api_dot_v1_dot_search__service__pb2.ResumeSearchRequest.FromString,
+                    response_serializer=nas_dot_api_dot_v1_dot_search__service__pb2.ResumeSearchResponse.SerializeToString,
+            ),
+            'DeleteSearch': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSearch,
+                    request_deserializer=nas_dot_api_dot_v1_dot_search__service__pb2.DeleteSearchRequest.FromString,
+                    response_serializer=nas_dot_api_dot_v1_dot_search__service__pb2.DeleteSearchResponse.SerializeToString,
+            ),
+            'ExportModel': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportModel,
+                    request_deserializer=nas_dot_api_dot_v1_dot_search__service__pb2.ExportModelRequest.FromString,
+                    response_serializer=nas_dot_api_dot_v1_dot_search__service__pb2.ExportModelResponse.SerializeToString,
+            ),
+            'ReadLog': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadLog,
+                    request_deserializer=nas_dot_api_dot_v1_dot_search__service__pb2.ReadLogRequest.FromString,
+                    response_serializer=nas_dot_api_dot_v1_dot_search__service__pb2.ReadLogResponse.SerializeToString,
             ),
             'ListChildren': grpc.unary_unary_rpc_method_handler(
                     servicer.ListChildren,
@@ -339,6 +429,141 @@ class SearchService:
             '/nas.api.v1.SearchService/CancelSearch',
             nas_dot_api_dot_v1_dot_search__service__pb2.CancelSearchRequest.SerializeToString,
             nas_dot_api_dot_v1_dot_search__service__pb2.CancelSearchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseSearch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nas.api.v1.SearchService/PauseSearch',
+            nas_dot_api_dot_v1_dot_search__service__pb2.PauseSearchRequest.SerializeToString,
+            nas_dot_api_dot_v1_dot_search__service__pb2.PauseSearchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeSearch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nas.api.v1.SearchService/ResumeSearch',
+            nas_dot_api_dot_v1_dot_search__service__pb2.ResumeSearchRequest.SerializeToString,
+            nas_dot_api_dot_v1_dot_search__service__pb2.ResumeSearchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteSearch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nas.api.v1.SearchService/DeleteSearch',
+            nas_dot_api_dot_v1_dot_search__service__pb2.DeleteSearchRequest.SerializeToString,
+            nas_dot_api_dot_v1_dot_search__service__pb2.DeleteSearchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/nas.api.v1.SearchService/ExportModel',
+            nas_dot_api_dot_v1_dot_search__service__pb2.ExportModelRequest.SerializeToString,
+            nas_dot_api_dot_v1_dot_search__service__pb2.ExportModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadLog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/nas.api.v1.SearchService/ReadLog',
+            nas_dot_api_dot_v1_dot_search__service__pb2.ReadLogRequest.SerializeToString,
+            nas_dot_api_dot_v1_dot_search__service__pb2.ReadLogResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -51,6 +51,25 @@ class SearchServiceStub:
     """Asks for the end of a search and returns at once; asking again changes nothing. Errors: INVALID_ARGUMENT for no id, NOT_FOUND,
     FAILED_PRECONDITION for a search that has ended otherwise.
     """
+    PauseSearch: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.PauseSearchRequest, _search_service_pb2.PauseSearchResponse]
+    """Lets a search wait and returns at once: attempts that are out stop at a checkpoint; asking again changes nothing. Errors:
+    INVALID_ARGUMENT for no id, NOT_FOUND, FAILED_PRECONDITION for a search that is ending or has ended.
+    """
+    ResumeSearch: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.ResumeSearchRequest, _search_service_pb2.ResumeSearchResponse]
+    """Lets a paused search go on; asking again changes nothing. Errors: INVALID_ARGUMENT for no id, NOT_FOUND, FAILED_PRECONDITION for
+    a search that is ending or has ended.
+    """
+    DeleteSearch: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.DeleteSearchRequest, _search_service_pb2.DeleteSearchResponse]
+    """Deletes the files of a search that has ended; it is not shown any more. Errors: INVALID_ARGUMENT for no id, NOT_FOUND,
+    FAILED_PRECONDITION for a search that has not ended.
+    """
+    ExportModel: _grpc.UnaryStreamMultiCallable[_search_service_pb2.ExportModelRequest, _search_service_pb2.ExportModelResponse]
+    """Streams a trained net: first its description, then its weights file in chunks. Errors: INVALID_ARGUMENT for no id, NOT_FOUND for
+    the search, the child or weights that are not kept, FAILED_PRECONDITION while there is nothing to export, DATA_LOSS for weights
+    that are not what the journal says.
+    """
+    ReadLog: _grpc.UnaryStreamMultiCallable[_search_service_pb2.ReadLogRequest, _search_service_pb2.ReadLogResponse]
+    """Streams what the worker of an attempt wrote to its log. Errors: INVALID_ARGUMENT for no id, NOT_FOUND."""
     ListChildren: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.ListChildrenRequest, _search_service_pb2.ListChildrenResponse]
     """Returns the children of a search in the order of their ids. Errors: INVALID_ARGUMENT, NOT_FOUND."""
     GetChild: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.GetChildRequest, _search_service_pb2.GetChildResponse]
@@ -83,6 +102,25 @@ class SearchServiceAsyncStub(SearchServiceStub):
     """Asks for the end of a search and returns at once; asking again changes nothing. Errors: INVALID_ARGUMENT for no id, NOT_FOUND,
     FAILED_PRECONDITION for a search that has ended otherwise.
     """
+    PauseSearch: _aio.UnaryUnaryMultiCallable[_search_service_pb2.PauseSearchRequest, _search_service_pb2.PauseSearchResponse]  # type: ignore[assignment]
+    """Lets a search wait and returns at once: attempts that are out stop at a checkpoint; asking again changes nothing. Errors:
+    INVALID_ARGUMENT for no id, NOT_FOUND, FAILED_PRECONDITION for a search that is ending or has ended.
+    """
+    ResumeSearch: _aio.UnaryUnaryMultiCallable[_search_service_pb2.ResumeSearchRequest, _search_service_pb2.ResumeSearchResponse]  # type: ignore[assignment]
+    """Lets a paused search go on; asking again changes nothing. Errors: INVALID_ARGUMENT for no id, NOT_FOUND, FAILED_PRECONDITION for
+    a search that is ending or has ended.
+    """
+    DeleteSearch: _aio.UnaryUnaryMultiCallable[_search_service_pb2.DeleteSearchRequest, _search_service_pb2.DeleteSearchResponse]  # type: ignore[assignment]
+    """Deletes the files of a search that has ended; it is not shown any more. Errors: INVALID_ARGUMENT for no id, NOT_FOUND,
+    FAILED_PRECONDITION for a search that has not ended.
+    """
+    ExportModel: _aio.UnaryStreamMultiCallable[_search_service_pb2.ExportModelRequest, _search_service_pb2.ExportModelResponse]  # type: ignore[assignment]
+    """Streams a trained net: first its description, then its weights file in chunks. Errors: INVALID_ARGUMENT for no id, NOT_FOUND for
+    the search, the child or weights that are not kept, FAILED_PRECONDITION while there is nothing to export, DATA_LOSS for weights
+    that are not what the journal says.
+    """
+    ReadLog: _aio.UnaryStreamMultiCallable[_search_service_pb2.ReadLogRequest, _search_service_pb2.ReadLogResponse]  # type: ignore[assignment]
+    """Streams what the worker of an attempt wrote to its log. Errors: INVALID_ARGUMENT for no id, NOT_FOUND."""
     ListChildren: _aio.UnaryUnaryMultiCallable[_search_service_pb2.ListChildrenRequest, _search_service_pb2.ListChildrenResponse]  # type: ignore[assignment]
     """Returns the children of a search in the order of their ids. Errors: INVALID_ARGUMENT, NOT_FOUND."""
     GetChild: _aio.UnaryUnaryMultiCallable[_search_service_pb2.GetChildRequest, _search_service_pb2.GetChildResponse]  # type: ignore[assignment]
@@ -142,6 +180,55 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         """Asks for the end of a search and returns at once; asking again changes nothing. Errors: INVALID_ARGUMENT for no id, NOT_FOUND,
         FAILED_PRECONDITION for a search that has ended otherwise.
         """
+
+    @_abc_1.abstractmethod
+    def PauseSearch(
+        self,
+        request: _search_service_pb2.PauseSearchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_service_pb2.PauseSearchResponse, _abc.Awaitable[_search_service_pb2.PauseSearchResponse]]:
+        """Lets a search wait and returns at once: attempts that are out stop at a checkpoint; asking again changes nothing. Errors:
+        INVALID_ARGUMENT for no id, NOT_FOUND, FAILED_PRECONDITION for a search that is ending or has ended.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeSearch(
+        self,
+        request: _search_service_pb2.ResumeSearchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_service_pb2.ResumeSearchResponse, _abc.Awaitable[_search_service_pb2.ResumeSearchResponse]]:
+        """Lets a paused search go on; asking again changes nothing. Errors: INVALID_ARGUMENT for no id, NOT_FOUND, FAILED_PRECONDITION for
+        a search that is ending or has ended.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteSearch(
+        self,
+        request: _search_service_pb2.DeleteSearchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_service_pb2.DeleteSearchResponse, _abc.Awaitable[_search_service_pb2.DeleteSearchResponse]]:
+        """Deletes the files of a search that has ended; it is not shown any more. Errors: INVALID_ARGUMENT for no id, NOT_FOUND,
+        FAILED_PRECONDITION for a search that has not ended.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportModel(
+        self,
+        request: _search_service_pb2.ExportModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_search_service_pb2.ExportModelResponse], _abc.AsyncIterator[_search_service_pb2.ExportModelResponse]]:
+        """Streams a trained net: first its description, then its weights file in chunks. Errors: INVALID_ARGUMENT for no id, NOT_FOUND for
+        the search, the child or weights that are not kept, FAILED_PRECONDITION while there is nothing to export, DATA_LOSS for weights
+        that are not what the journal says.
+        """
+
+    @_abc_1.abstractmethod
+    def ReadLog(
+        self,
+        request: _search_service_pb2.ReadLogRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_search_service_pb2.ReadLogResponse], _abc.AsyncIterator[_search_service_pb2.ReadLogResponse]]:
+        """Streams what the worker of an attempt wrote to its log. Errors: INVALID_ARGUMENT for no id, NOT_FOUND."""
 
     @_abc_1.abstractmethod
     def ListChildren(
