@@ -7,12 +7,15 @@ import asyncio
 import json
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nas.config import DatasetInfo, InputShape, SearchConfig
 from nas.search.facts import DatasetSummary, PartCounts
+
+_TRIES = 3
+"""A signal that ends the reader says nothing about the data, unless it comes again and again."""
 
 
 class DataError(Exception):
@@ -62,21 +65,31 @@ class DataPreparation:
             "seed": config.seed,
             "train_limit": config.train_limit,
         }
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "server.worker.prepare",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, "NAS_WORKER_PARENT": str(os.getpid())},
-            start_new_session=True,
-        )
-        try:
-            output, _ = await process.communicate(json.dumps(request).encode())
-        except asyncio.CancelledError:
-            process.kill()
-            raise
-        return _read(output, process.returncode)
+        async with self._turn:
+            for _ in range(_TRIES):
+                output, status = await _ask(json.dumps(request).encode())
+                if status is None or status >= 0:
+                    break
+            return _read(output, status)
+
+
+async def _ask(request: bytes) -> tuple[bytes, int | None]:
+    """Return what a new process answers, and how it ended."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "server.worker.prepare",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "NAS_WORKER_PARENT": str(os.getpid())},
+        start_new_session=True,
+    )
+    try:
+        output, _ = await process.communicate(request)
+    except asyncio.CancelledError:
+        process.kill()
+        raise
+    return output, process.returncode
 
 
 def _read(output: bytes, status: int | None) -> DatasetSummary:
