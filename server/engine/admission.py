@@ -15,6 +15,11 @@ from nas.shapes import ShapeError, param_count, training_bytes
 from server.engine.errors import InvalidSettingError
 from server.executor.preparation import DataPreparation
 
+MAX_INITIAL_LAYERS = 200
+"""Children have more layers than their parents, each a decision that holds up the server, and a notation has at most
+``nas.notation.MAX_LAYERS``."""
+_MAX_COUNT = 2**63 - 1
+"""The largest number that an event can hold."""
 _IMBALANCE = 2
 """A set whose most frequent class has more than this many times the images of the rarest one is called imbalanced."""
 
@@ -75,9 +80,12 @@ def _parse_initial(config: SearchConfig) -> Architecture | None:
     if not config.initial:
         return None
     try:
-        return parse_notation(config.initial)
+        initial = parse_notation(config.initial)
     except NotationError as error:
         raise InvalidSettingError("initial", "INVALID_NOTATION", f"the initial model is no net: {error}") from error
+    if len(initial.layers) > MAX_INITIAL_LAYERS:
+        raise _unfit(f"the initial model has {len(initial.layers)} layers, more than {MAX_INITIAL_LAYERS}")
+    return initial
 
 
 def _require_fit(
@@ -94,8 +102,9 @@ def _require_fit(
     except ShapeError as error:
         raise _unfit(f"the initial model does not fit {dataset.shape} images: {error}") from error
     if parameters > config.max_parameters:
+        count = f"{parameters:,}" if parameters <= _MAX_COUNT else "countless"
         raise _unfit(
-            f"the initial model has {parameters} parameters, more than the {config.max_parameters} of --max-parameters"
+            f"the initial model has {count} parameters, more than the {config.max_parameters:,} of --max-parameters"
         )
     needed = training_bytes(architecture, dataset.shape, config.training.batch_size)
     if needed > resources.memory_limit_bytes:

@@ -7,6 +7,7 @@ The append is the commit point. Whatever dies before it has not happened; whatev
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -16,17 +17,18 @@ from nas.search import commands, events
 from nas.search.evolve import evolve
 from nas.search.machine import decide
 from nas.search.progress import Draw
-from nas.search.state import Search
+from nas.search.state import Search, SearchState
 from nas.seeds import seeded_draw
 from server.codec.envelope import Envelope, decode, encode
 from server.codec.views import SearchView
 from server.crash_points import reach
 from server.engine.clock import Clock
 from server.hub import Hub
-from server.journal.base import Journal, JournalFullError, Record
+from server.journal.base import Journal, JournalError, JournalFullError, Record
 
 _READ_CHUNK = 1000
-_DISK_FULL_PAUSE_SECONDS = 2.0
+DISK_FULL_PAUSE_SECONDS = 2.0
+"""How long a search whose event found no room waits before it tries again."""
 
 Sink = Callable[[Envelope], None]
 """Told of every fact after it is durable; whatever it raises is logged and forgotten."""
@@ -46,6 +48,8 @@ class Engine:
         clock: Clock,
         sinks: Sequence[Sink],
         on_change: Callable[[], None],
+        on_fatal: Callable[[BaseException], None],
+        pause_seconds: float = DISK_FULL_PAUSE_SECONDS,
     ) -> None:
         self.search_id = search_id
         self._journal = journal
@@ -53,6 +57,9 @@ class Engine:
         self._clock = clock
         self._sinks = sinks
         self._on_change = on_change
+        self._on_fatal = on_fatal
+        self._pause_seconds = pause_seconds
+        self._closing = asyncio.Event()
         self._search: Search | None = None
         self._sequence = 0
         self._created_ns = 0
@@ -76,8 +83,8 @@ class Engine:
 
     @property
     def running_seconds(self) -> float:
-        """Time the search has run, without downtime; stands still once it has ended."""
-        if self._search is not None and self._search.state.is_terminal:
+        """Time the search has run, without downtime and pauses; stands still once it has ended."""
+        if self._search is not None and (self._search.state.is_terminal or self._search.state is SearchState.PAUSED):
             return self._running_base
         return self._running_base + self._clock.monotonic() - self._anchor
 
@@ -110,9 +117,14 @@ class Engine:
 
         Raises:
             RejectedError: the state does not allow the command.
-            JournalFullError: there is no room; only when starting, later commands wait for room.
+            JournalFullError: there is no room; only when starting and once closed, other commands wait for room.
+            JournalError: the journal failed; ``on_fatal`` has been told.
         """
         await asyncio.shield(asyncio.ensure_future(self._carry_out(command)))
+
+    def close(self) -> None:
+        """Do not wait for room any more: what cannot be journaled now is found by the next server's replay."""
+        self._closing.set()
 
     async def _carry_out(self, command: commands.Command) -> None:
         async with self._turn:
@@ -146,11 +158,16 @@ class Engine:
             try:
                 records = await self._journal.append(self.search_id, self._sequence, payloads)
             except JournalFullError:
-                if self._search is None:
+                if self._search is None or self._closing.is_set():
                     raise
                 self.is_short_of_room = True
-                log.warning("journal_full", search_id=self.search_id, retry_seconds=_DISK_FULL_PAUSE_SECONDS)
-                await asyncio.sleep(_DISK_FULL_PAUSE_SECONDS)
+                log.warning("journal_full", search_id=self.search_id, retry_seconds=self._pause_seconds)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._pause_seconds):
+                        await self._closing.wait()
+            except JournalError as error:
+                self._on_fatal(error)
+                raise
             else:
                 self.is_short_of_room = False
                 return envelopes, records

@@ -5,6 +5,11 @@ EngineError
 ├── SearchNotFoundError
 ├── ChildNotFoundError
 ├── SearchEndedError
+├── SearchNotEndedError
+├── SearchDeletedError
+├── NothingTrainedError
+├── FileMissingError
+├── WeightsDamagedError
 ├── RequestIdReusedError
 ├── InvalidSettingError
 └── ShuttingDownError
@@ -44,6 +49,51 @@ class SearchEndedError(EngineError):
     def __init__(self, search_id: str, state: str) -> None:
         super().__init__(f"search {search_id} has {state} already")
         self.search_id = search_id
+
+
+class SearchNotEndedError(EngineError):
+    """The search has not ended, so it cannot be deleted."""
+
+    def __init__(self, search_id: str, state: str) -> None:
+        super().__init__(f"search {search_id} is {state}; 'nas-client cancel {search_id}' ends it")
+        self.search_id = search_id
+
+
+class SearchDeletedError(EngineError):
+    """The search that a request id stands for is gone."""
+
+    def __init__(self, request_id: str, search_id: str) -> None:
+        super().__init__(
+            f"request id {request_id} has started search {search_id}, which was deleted; use a new request id"
+        )
+        self.request_id = request_id
+        self.search_id = search_id
+
+
+class NothingTrainedError(EngineError):
+    """No child has been trained, so there is nothing to export."""
+
+    def __init__(self, search_id: str) -> None:
+        super().__init__(f"search {search_id} has no trained child; 'nas-client get {search_id}' shows how far it is")
+        self.search_id = search_id
+
+
+class FileMissingError(EngineError):
+    """A file of a child is not there: it was never written, or it was not kept."""
+
+    def __init__(self, search_id: str, child_id: ChildId, what: str) -> None:
+        super().__init__(f"there is no {what} of child {child_id} of search {search_id}")
+        self.search_id = search_id
+        self.child_id = child_id
+
+
+class WeightsDamagedError(EngineError):
+    """A weights file is not what the journal says."""
+
+    def __init__(self, search_id: str, child_id: ChildId) -> None:
+        super().__init__(f"the weights of child {child_id} of search {search_id} have changed since they were written")
+        self.search_id = search_id
+        self.child_id = child_id
 
 
 class RequestIdReusedError(EngineError):

@@ -10,13 +10,22 @@ from dataclasses import dataclass
 
 from nas.config import SearchConfig
 from nas.search import commands, events
-from nas.search.machine import RejectedError, decide
+from nas.search.control import RejectedError
+from nas.search.machine import decide
+from nas.search.state import SearchState
 from server.codec.views import SearchView
 from server.crash_points import reach
 from server.engine.admission import Admission
 from server.engine.clock import Clock
 from server.engine.engine import Engine, Sink, seeded_by
-from server.engine.errors import RequestIdReusedError, SearchEndedError, SearchNotFoundError, ShuttingDownError
+from server.engine.errors import (
+    RequestIdReusedError,
+    SearchDeletedError,
+    SearchEndedError,
+    SearchNotEndedError,
+    SearchNotFoundError,
+    ShuttingDownError,
+)
 from server.engine.scheduler import Scheduler
 from server.executor.base import Executor
 from server.files import StateFiles
@@ -81,7 +90,7 @@ class Registry:
         """Start a search, or return the one that this request has started. Cancelling the caller does not interrupt it.
 
         Raises:
-            RequestIdReusedError, InvalidSettingError, DataError, JournalFullError, ShuttingDownError
+            RequestIdReusedError, SearchDeletedError, InvalidSettingError, DataError, JournalFullError, ShuttingDownError
         """
         while request_id in self._starting:
             await asyncio.wait([self._starting[request_id]])
@@ -99,17 +108,19 @@ class Registry:
         command = await self._admission.admit(config, request_id="", principal="")
         return PlanResult(command=command, facts=decide(None, command, seeded_by(config.seed)))
 
-    async def cancel(self, search_id: str, *, principal: str) -> SearchView:
-        """Ask for the end of a search.
+    async def control(self, search_id: str, command: commands.Control) -> SearchView:
+        """Let a search end, wait, go on or be forgotten.
 
         Raises:
-            SearchNotFoundError, SearchEndedError
+            SearchNotFoundError, SearchEndedError, SearchNotEndedError
         """
         engine = self._engine(search_id)
         try:
-            await engine.submit(commands.CancelSearch(principal=principal))
+            await engine.submit(command)
         except RejectedError as error:
-            raise SearchEndedError(search_id, engine.search.state.value) from error
+            state = engine.search.state
+            refusal = SearchEndedError if state.is_terminal else SearchNotEndedError
+            raise refusal(search_id, state.value) from error
         return engine.view()
 
     def view(self, search_id: str) -> SearchView:
@@ -122,11 +133,13 @@ class Registry:
 
     def views(self) -> list[SearchView]:
         """Return all searches, newest first."""
-        return [engine.view() for engine in reversed(self._engines.values())]
+        shown = [engine for engine in self._engines.values() if engine.search.state is not SearchState.DELETED]
+        return [engine.view() for engine in reversed(shown)]
 
     def has_running(self) -> bool:
-        """Whether any search has not ended."""
-        return any(not engine.search.state.is_terminal for engine in self._engines.values())
+        """Whether any search is at work."""
+        states = {engine.search.state for engine in self._engines.values()}
+        return any(not state.is_terminal and state is not SearchState.PAUSED for state in states)
 
     async def close(self) -> None:
         """End all workers; the searches go on when a server is started again."""
@@ -144,6 +157,8 @@ class Registry:
     async def _start(self, config: SearchConfig, request_id: str, principal: str) -> SearchView:
         known = self._by_request.get(request_id)
         if known is not None:
+            if known.search.state is SearchState.DELETED:
+                raise SearchDeletedError(request_id, known.search_id)
             if known.search.config != config:
                 raise RequestIdReusedError(request_id, known.search_id)
             return known.view()
@@ -179,10 +194,10 @@ class Registry:
         return list(self._engines.values())
 
     def _engine(self, search_id: str) -> Engine:
-        try:
-            return self._engines[search_id]
-        except KeyError:
-            raise SearchNotFoundError(search_id) from None
+        engine = self._engines.get(search_id)
+        if engine is None or engine.search.state is SearchState.DELETED:
+            raise SearchNotFoundError(search_id)
+        return engine
 
     def _scheduler_done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

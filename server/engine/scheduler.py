@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -12,11 +13,13 @@ from nas.search import commands
 from nas.search.facts import LostReason
 from nas.search.machine import Work, attempts_out, pending_work
 from nas.search.retention import Retention, retained
+from nas.search.state import SearchState
 from nas.shapes import checkpoint_bytes
 from server.crash_points import reach
 from server.engine.engine import Engine
 from server.executor.base import AttemptKey, AttemptRequest, Executor
 from server.files import StateFiles
+from server.journal.base import JournalError, JournalFullError
 
 _LONGEST_WAIT_SECONDS = 3600.0
 _ROOM_CHECK_SECONDS = 2.0
@@ -44,7 +47,7 @@ class Scheduler:
         self._wake = asyncio.Event()
         self._launched: set[AttemptKey] = set()
         self._reports: set[asyncio.Task[None]] = set()
-        self._retained: dict[str, Retention] = {}
+        self._retained: dict[str, tuple[Retention, SearchState]] = {}
 
     def wake(self) -> None:
         """Say that something has changed."""
@@ -59,28 +62,35 @@ class Scheduler:
         while True:
             self._wake.clear()
             await self.reconcile()
-            try:
-                await asyncio.wait_for(self._wake.wait(), self._seconds_to_next_look())
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                # Not wait_for: it forgets a cancellation that comes together with the event (python/cpython#86296).
+                async with asyncio.timeout(self._seconds_to_next_look()):
+                    await self._wake.wait()
 
     async def reconcile(self) -> None:
         """Do what has to be done now."""
-        engines = [engine for engine in self._engines() if not engine.search.state.is_terminal]
-        for engine in engines:
-            await self._reconcile(engine)
-        waiting = sum(work.attempt is None for engine in engines for work in pending_work(engine.search))
-        await self._executor.expect(waiting)
+        for engine in self._active():
+            if _remaining_seconds(engine) <= 0:
+                await engine.submit(commands.ReachTimeBudget())
+            await self._cancel_unwanted(engine)
+        while len(self._executor.running()) < self._executor.slots and (found := self._next_launch()):
+            engine, work = found
+            reach("launch.before_journal")
+            await engine.submit(commands.LaunchAttempt(child_id=work.child_id))
+            reach("launch.journaled")
+            await self._launch(engine)
+        await self._executor.expect(sum(len(_waiting(engine)) for engine in self._active()))
         for engine in self._engines():
             await self._prune(engine)
 
-    async def preempt(self) -> None:
-        """Journal that the attempts that are out ended because the server was asked to stop."""
-        await self._report_out(LostReason.PREEMPTED, "the server was asked to stop")
-
     async def close(self) -> None:
-        """Wait until everything that was reported is journaled."""
+        """Journal that the attempts that are out ended because the server was asked to stop, after all they reported.
+
+        Where there is no room or no journal any more, the next server finds them as it would after a crash.
+        """
         await asyncio.gather(*self._reports, return_exceptions=True)
+        with contextlib.suppress(JournalError):
+            await self._report_out(LostReason.PREEMPTED, "the server was asked to stop")
 
     async def _report_out(self, reason: LostReason, detail: str) -> None:
         for engine in self._engines():
@@ -90,24 +100,28 @@ class Scheduler:
                     commands.ReportLost(child_id=key.child_id, attempt=key.attempt, reason=reason, detail=detail)
                 )
 
-    async def _reconcile(self, engine: Engine) -> None:
-        if _remaining_seconds(engine) <= 0:
-            await engine.submit(commands.ReachTimeBudget())
+    def _active(self) -> list[Engine]:
+        return [engine for engine in self._engines() if not engine.search.state.is_terminal]
+
+    async def _cancel_unwanted(self, engine: Engine) -> None:
         wanted = {_key(engine, work) for work in pending_work(engine.search) if work.attempt is not None}
         for key in self._executor.running():
             if key.search_id == engine.search_id and key not in wanted:
                 reach("cancel.before")
-                await self._executor.cancel(key)
+                if engine.search.state is SearchState.PAUSING:
+                    await self._executor.interrupt(key)
+                else:
+                    await self._executor.cancel(key)
                 reach("cancel.after")
-        while len(self._executor.running()) < self._executor.slots:
-            waiting = [work for work in pending_work(engine.search) if work.attempt is None]
+
+    def _next_launch(self) -> tuple[Engine, Work] | None:
+        """The first attempt of the oldest search that waits, may run and finds room; looked up anew for every slot."""
+        for engine in self._active():
+            waiting = _waiting(engine) if _remaining_seconds(engine) > 0 else ()
             engine.is_short_of_room = bool(waiting) and not self._has_room(engine, waiting[0])
-            if not waiting or engine.is_short_of_room:
-                return
-            reach("launch.before_journal")
-            await engine.submit(commands.LaunchAttempt(child_id=waiting[0].child_id))
-            reach("launch.journaled")
-            await self._launch(engine)
+            if waiting and not engine.is_short_of_room:
+                return engine, waiting[0]
+        return None
 
     def _has_room(self, engine: Engine, work: Work) -> bool:
         """Whether the disk can take the weights and checkpoints of an attempt."""
@@ -136,14 +150,18 @@ class Scheduler:
         self._reports.discard(task)
         self._wake.set()
         error = None if task.cancelled() else task.exception()
-        if error is not None:
+        if error is not None and not isinstance(error, JournalFullError):  # that one only while closing
             self._on_fatal(error)
 
     async def _prune(self, engine: Engine) -> None:
+        """Delete the files that a search does not need any more, once."""
         retention = retained(engine.search)
-        if self._retained.get(engine.search_id) == retention:
+        if self._retained.get(engine.search_id) == (retention, engine.search.state):
             return
-        self._retained[engine.search_id] = retention
+        self._retained[engine.search_id] = (retention, engine.search.state)
+        if engine.search.state is SearchState.DELETED:
+            await asyncio.to_thread(self._files.remove, engine.search_id)
+            return
         reach("prune.before")
         await asyncio.to_thread(
             self._files.prune,
@@ -167,6 +185,10 @@ def _remaining_seconds(engine: Engine) -> float:
     if not budget or search.stop is not None or search.is_out_of_time:
         return float("inf")
     return budget - engine.running_seconds
+
+
+def _waiting(engine: Engine) -> tuple[Work, ...]:
+    return tuple(work for work in pending_work(engine.search) if work.attempt is None)
 
 
 def _key(engine: Engine, work: Work) -> AttemptKey:

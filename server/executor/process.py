@@ -7,6 +7,7 @@ The worker's standard input stays open as long as the server lives: its end is t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -96,11 +97,15 @@ class WorkerProcess:
             LineError: a line is longer than ``MAX_LINE_BYTES``.
         """
         assert self._process.stdout is not None  # noqa: S101 - spawn asked for a pipe
-        try:
-            while (line := await asyncio.wait_for(self._process.stdout.readline(), patience_seconds)).endswith(b"\n"):
-                yield line
-        except ValueError as error:
-            raise LineError(f"a line of the worker is longer than {MAX_LINE_BYTES >> 20} MiB") from error
+        while True:
+            try:
+                async with asyncio.timeout(patience_seconds):
+                    line = await self._process.stdout.readline()
+            except ValueError as error:
+                raise LineError(f"a line of the worker is longer than {MAX_LINE_BYTES >> 20} MiB") from error
+            if not line.endswith(b"\n"):
+                return
+            yield line
 
     async def leave(self, seconds: float) -> int | None:
         """Wait for the process to end by itself, and kill it if it does not.
@@ -109,7 +114,8 @@ class WorkerProcess:
             The exit status, where a negative number names the signal; None if it had to be killed.
         """
         try:
-            return await asyncio.wait_for(self._process.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                return await self._process.wait()
         except TimeoutError:
             await self.reap()
             return None
@@ -125,10 +131,9 @@ class WorkerProcess:
     async def reap(self) -> None:
         """Kill and wait, but not for ever."""
         self.kill()
-        try:
-            await asyncio.wait_for(self._process.wait(), KILL_GRACE_SECONDS)
-        except TimeoutError:
-            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(KILL_GRACE_SECONDS):
+                await self._process.wait()
 
     async def discard(self) -> None:
         """Let a worker go that was never given a request; its log goes with it."""

@@ -17,15 +17,20 @@ from nas.config import ConfigError
 from server.codec.enums import CodecError
 from server.engine.errors import (
     ChildNotFoundError,
+    FileMissingError,
     InvalidSettingError,
+    NothingTrainedError,
     RequestIdReusedError,
+    SearchDeletedError,
     SearchEndedError,
+    SearchNotEndedError,
     SearchNotFoundError,
     ShuttingDownError,
+    WeightsDamagedError,
 )
 from server.executor.preparation import DataError
 from server.hub import HubClosedError, SequenceAheadError
-from server.journal.base import JournalFullError
+from server.journal.base import JournalClosedError, JournalDamagedError, JournalFailedError, JournalFullError
 
 DOMAIN = "nas"
 
@@ -52,6 +57,11 @@ CATALOGUE: dict[type[Exception], tuple[int, str]] = {
     SearchNotFoundError: (code_pb2.NOT_FOUND, "SEARCH_NOT_FOUND"),
     ChildNotFoundError: (code_pb2.NOT_FOUND, "CHILD_NOT_FOUND"),
     SearchEndedError: (code_pb2.FAILED_PRECONDITION, "SEARCH_ENDED"),
+    SearchNotEndedError: (code_pb2.FAILED_PRECONDITION, "SEARCH_NOT_ENDED"),
+    SearchDeletedError: (code_pb2.FAILED_PRECONDITION, "SEARCH_DELETED"),
+    NothingTrainedError: (code_pb2.FAILED_PRECONDITION, "NOTHING_TRAINED"),
+    FileMissingError: (code_pb2.NOT_FOUND, "FILE_MISSING"),
+    WeightsDamagedError: (code_pb2.DATA_LOSS, "WEIGHTS_DAMAGED"),
     RequestIdReusedError: (code_pb2.ALREADY_EXISTS, "REQUEST_ID_REUSED"),
     ShuttingDownError: (code_pb2.UNAVAILABLE, "SHUTTING_DOWN"),
     SequenceAheadError: (code_pb2.OUT_OF_RANGE, "SEQUENCE_AHEAD"),
@@ -70,18 +80,44 @@ _DATA: dict[str, tuple[int, str]] = {
     "SplitError": (code_pb2.FAILED_PRECONDITION, "DATA_TOO_SMALL"),
 }
 
+_JOURNAL: dict[type[Exception], tuple[int, str, str]] = {
+    JournalFullError: (
+        code_pb2.RESOURCE_EXHAUSTED,
+        "DISK_FULL",
+        "the server's disk is full, so nothing was started; make room and try again",
+    ),
+    JournalFailedError: (
+        code_pb2.UNAVAILABLE,
+        "JOURNAL_FAILED",
+        "the server's disk failed, so the server is ending; its log says more, and what was acknowledged is safe",
+    ),
+    JournalClosedError: (
+        code_pb2.UNAVAILABLE,
+        "SHUTTING_DOWN",
+        "the server is shutting down; try again in a moment",
+    ),
+    JournalDamagedError: (
+        code_pb2.DATA_LOSS,
+        "JOURNAL_DAMAGED",
+        "records are gone from the server's journal; its log says more, do not start another server on its folder",
+    ),
+}
+"""Errors whose own text names files of the server."""
+
 
 def to_public(error: Exception) -> PublicError | None:
     """Return what a client is told; None for an error that is our fault."""
     match error:
         case InvalidRequestError(reason=reason) | InvalidSettingError(reason=reason):
-            return PublicError(code=code_pb2.INVALID_ARGUMENT, reason=reason, message=str(error))
+            return PublicError(
+                code=code_pb2.INVALID_ARGUMENT, reason=reason, message=str(error), metadata=_metadata(error)
+            )
         case DataError(kind=kind) if kind in _DATA:
             code, reason = _DATA[kind]
             return PublicError(code=code, reason=reason, message=str(error))
-        case JournalFullError():
-            message = "the server's disk is full, so nothing was started; make room and try again"
-            return PublicError(code=code_pb2.RESOURCE_EXHAUSTED, reason="DISK_FULL", message=message)
+        case _ if type(error) in _JOURNAL:
+            code, reason, message = _JOURNAL[type(error)]
+            return PublicError(code=code, reason=reason, message=message)
         case _ if type(error) in CATALOGUE:
             code, reason = CATALOGUE[type(error)]
             return PublicError(code=code, reason=reason, message=str(error), metadata=_metadata(error))
@@ -96,7 +132,7 @@ def _metadata(error: Exception) -> dict[str, str]:
             return {"last_sequence": str(sequence)}
         case SequenceAheadError(head=head):
             return {"head": str(head)}
-        case ConfigError(field=name) | CodecError(field=name):
+        case ConfigError(field=name) | CodecError(field=name) | InvalidSettingError(field=name):
             return {"field": name}
         case _:
             return {}

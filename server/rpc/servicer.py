@@ -4,18 +4,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from nas.api.v1 import event_pb2, search_service_pb2
 from nas.api.v1 import search_service_pb2 as pb
 from nas.config import CATALOGUE, DatasetInfo
+from nas.search import commands
 from server.codec.envelope import is_terminal, timestamp
 from server.codec.records import encode_shape
 from server.codec.settings import decode_config
 from server.codec.views import encode_child, encode_child_in_full, encode_search
 from server.engine import ChildNotFoundError, Registry
 from server.executor.preparation import DataPreparation
+from server.files import StateFiles
 from server.hub import Heartbeat, Hub
 from server.journal.base import Record
 from server.rpc.plan import encode_plan
@@ -26,19 +28,32 @@ from server.rpc.requests import (
     require_sequence,
     take_page,
 )
+from server.rpc.transfer import export_model, read_log
 
 SERVICE = search_service_pb2.DESCRIPTOR.services_by_name["SearchService"]
 HEARTBEAT_SECONDS = 10.0
+"""Idle time after which a watcher hears a sign of life."""
 
 
 class SearchServicer:
     """Answers the calls of the API."""
 
-    def __init__(self, *, registry: Registry, hub: Hub, preparation: DataPreparation, version: str) -> None:
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        hub: Hub,
+        files: StateFiles,
+        preparation: DataPreparation,
+        version: str,
+        heartbeat_seconds: float = HEARTBEAT_SECONDS,
+    ) -> None:
         self._registry = registry
         self._hub = hub
+        self._files = files
         self._preparation = preparation
         self._version = version
+        self._heartbeat_seconds = heartbeat_seconds
 
     async def StartSearch(self, request: pb.StartSearchRequest) -> pb.StartSearchResponse:
         """Start or plan a search."""
@@ -62,13 +77,16 @@ class SearchServicer:
             searches=[encode_search(view, is_full=False) for view in views], next_page_token=token
         )
 
-    async def WatchSearch(self, request: pb.WatchSearchRequest) -> AsyncIterator[pb.WatchSearchResponse]:
+    async def WatchSearch(self, request: pb.WatchSearchRequest) -> AsyncGenerator[pb.WatchSearchResponse, None]:
         """Stream events."""
         search_id = require_search_id(request.search_id)
         after = require_sequence(request.after_sequence)
         self._registry.view(search_id)  # refuses an unknown search
         watch = self._hub.watch(
-            search_id, after, heartbeat_seconds=HEARTBEAT_SECONDS, is_last=lambda record: is_terminal(record.payload)
+            search_id,
+            after,
+            heartbeat_seconds=self._heartbeat_seconds,
+            is_last=lambda record: is_terminal(record.payload),
         )
         async with aclosing(watch):  # a client that leaves frees its watch at once, not at garbage collection
             async for item in watch:
@@ -76,8 +94,35 @@ class SearchServicer:
 
     async def CancelSearch(self, request: pb.CancelSearchRequest) -> pb.CancelSearchResponse:
         """Ask for the end of a search."""
-        view = await self._registry.cancel(require_search_id(request.search_id), principal="")
+        view = await self._registry.control(require_search_id(request.search_id), commands.CancelSearch())
         return pb.CancelSearchResponse(search=encode_search(view, is_full=True))
+
+    async def PauseSearch(self, request: pb.PauseSearchRequest) -> pb.PauseSearchResponse:
+        """Let a search wait."""
+        view = await self._registry.control(require_search_id(request.search_id), commands.PauseSearch())
+        return pb.PauseSearchResponse(search=encode_search(view, is_full=True))
+
+    async def ResumeSearch(self, request: pb.ResumeSearchRequest) -> pb.ResumeSearchResponse:
+        """Let a search go on."""
+        view = await self._registry.control(require_search_id(request.search_id), commands.ResumeSearch())
+        return pb.ResumeSearchResponse(search=encode_search(view, is_full=True))
+
+    async def DeleteSearch(self, request: pb.DeleteSearchRequest) -> pb.DeleteSearchResponse:
+        """Forget a search that has ended."""
+        await self._registry.control(require_search_id(request.search_id), commands.DeleteSearch())
+        return pb.DeleteSearchResponse()
+
+    async def ExportModel(self, request: pb.ExportModelRequest) -> AsyncGenerator[pb.ExportModelResponse, None]:
+        """Stream a trained net."""
+        view = self._registry.view(require_search_id(request.search_id))
+        async for response in export_model(view, request, self._files):
+            yield response
+
+    async def ReadLog(self, request: pb.ReadLogRequest) -> AsyncGenerator[pb.ReadLogResponse, None]:
+        """Stream the log of an attempt."""
+        view = self._registry.view(require_search_id(request.search_id))
+        async for response in read_log(view, request, self._files):
+            yield response
 
     async def ListChildren(self, request: pb.ListChildrenRequest) -> pb.ListChildrenResponse:
         """Show the children of a search."""

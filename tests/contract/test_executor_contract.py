@@ -65,10 +65,11 @@ class ExecutorContract(ABC):
     async def test_a_resumed_training_goes_on_after_the_recorded_epochs(self, executor: Executor) -> None:
         """What the journal has is not reported again, and the result is that of an undisturbed training."""
         listener, whole, resumed = Listener(), make_request(), make_request(attempt=2, epochs_recorded=1)
-        for request in (whole, resumed):
-            await executor.launch(request, listener.hear)
+        await executor.launch(whole, listener.hear)
+        first = await listener.outcome(whole)
 
-        first, second = [await listener.outcome(request) for request in (whole, resumed)]
+        await executor.launch(resumed, listener.hear)
+        second = await listener.outcome(resumed)
 
         assert [2] == [r.result.epoch for r in listener.of(resumed) if isinstance(r, commands.ReportEpoch)]
         assert replace(first, attempt=2) == second
