@@ -51,6 +51,7 @@ def open_store(state_dir: Path, *, vfs: str | None = None) -> JournalStore:
     """
     path = state_dir / DATABASE
     with _translated(path), ExitStack() as stack:
+        folders = _folders_of_names(state_dir)
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         stack.enter_context(lock(state_dir, creates=True))
         acknowledged = newest(read_slots(state_dir / HIGH_WATER))
@@ -62,7 +63,8 @@ def open_store(state_dir: Path, *, vfs: str | None = None) -> JournalStore:
         contents = prove(connection, path, version, acknowledged)
         database.migrate(connection, version)
         high_water = stack.enter_context(contextlib.closing(HighWater(state_dir / HIGH_WATER, contents.mark)))
-        _sync_folder(state_dir)
+        for folder in folders:
+            _sync_folder(folder)
         return JournalStore(
             path, connection=connection, contents=contents, high_water=high_water, resources=stack.pop_all()
         )
@@ -197,8 +199,20 @@ def prove(connection: apsw.Connection, path: Path, version: int, acknowledged: M
     return contents
 
 
+def _folders_of_names(state_dir: Path) -> tuple[Path, ...]:
+    """Return the folders that hold the names of our files, of their folder, and of each folder made for it.
+
+    A file is as durable as the name of every folder that leads to it.
+    """
+    made = [folder for folder in state_dir.parents if not folder.exists()]
+    return state_dir, state_dir.parent, *(folder.parent for folder in made)
+
+
 def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except PermissionError:
+        return  # a parent that we may pass through and not read was not made by us
     try:
         os.fsync(descriptor)
     finally:
