@@ -78,6 +78,14 @@ _DATA: dict[str, tuple[int, str]] = {
     "CorruptFileError": (code_pb2.FAILED_PRECONDITION, "DATA_CORRUPT"),
     "CacheError": (code_pb2.FAILED_PRECONDITION, "DATA_CORRUPT"),
     "SplitError": (code_pb2.FAILED_PRECONDITION, "DATA_TOO_SMALL"),
+    "LeakError": (code_pb2.FAILED_PRECONDITION, "DATA_LEAKS"),
+    "DownloadError": (code_pb2.FAILED_PRECONDITION, "DOWNLOAD_FAILED"),
+    "PathOutsideError": (code_pb2.PERMISSION_DENIED, "PATH_OUTSIDE"),
+    "MissingFolderError": (code_pb2.FAILED_PRECONDITION, "DATA_MISSING"),
+    "FolderError": (code_pb2.FAILED_PRECONDITION, "DATA_UNUSABLE"),
+    "EmptyFolderError": (code_pb2.FAILED_PRECONDITION, "DATA_UNUSABLE"),
+    "OneClassError": (code_pb2.FAILED_PRECONDITION, "DATA_UNUSABLE"),
+    "UnreadableImagesError": (code_pb2.FAILED_PRECONDITION, "DATA_CORRUPT"),
 }
 
 _JOURNAL: dict[type[Exception], tuple[int, str, str]] = {
