@@ -25,9 +25,17 @@ VERBS = {
     "list": ("client.commands.listing", "List the searches, newest first."),
     "get": ("client.commands.get", "Show one search."),
     "children": ("client.commands.children", "List the children of a search, or show one."),
+    "pause": ("client.commands.pause", "Let a search wait until `nas-client resume`."),
+    "resume": ("client.commands.resume", "Let a paused search go on where it stopped."),
     "cancel": ("client.commands.cancel", "End a search."),
+    "delete": ("client.commands.delete", "Delete a search that has ended."),
+    "export": ("client.commands.export", "Write a trained net to a folder."),
+    "logs": ("client.commands.logs", "Print what a worker wrote to its log."),
+    "datasets": ("client.commands.datasets", "Show the data sets that the server knows."),
     "plan": ("client.commands.plan", "Show what a search would begin with, without starting it."),
     "arch": ("client.commands.arch", "Work out or transform a net, without a server."),
+    "config": ("client.commands.config", "Show the client's settings."),
+    "completion": ("client.commands.completion", "Print what a shell needs to complete commands."),
     "version": ("client.commands.version", "Print the versions of the client and the server."),
 }
 """Module and summary of every verb, in the order of the help."""

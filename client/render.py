@@ -144,6 +144,22 @@ def _search_cancelled(fact: event_pb2.SearchCancelled) -> str:
     return f"search cancelled: {best}"
 
 
+def _pause_requested(_: event_pb2.PauseRequested) -> str:
+    return "pause requested: workers are writing their checkpoints"
+
+
+def _search_paused(_: event_pb2.SearchPaused) -> str:
+    return "search paused: nothing runs until it is resumed"
+
+
+def _search_resumed(_: event_pb2.SearchResumed) -> str:
+    return "search resumed"
+
+
+def _search_deleted(_: event_pb2.SearchDeleted) -> str:
+    return "search deleted"
+
+
 def _detail(text: str) -> str:
     return f" ({text})" if text else ""
 
@@ -177,5 +193,9 @@ SENTENCES: dict[str, Callable[[Any], str]] = {
     "search_succeeded": _search_succeeded,
     "search_failed": _search_failed,
     "search_cancelled": _search_cancelled,
+    "pause_requested": _pause_requested,
+    "search_paused": _search_paused,
+    "search_resumed": _search_resumed,
+    "search_deleted": _search_deleted,
 }
 """A sentence for every fact of the API; a test holds it total."""

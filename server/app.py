@@ -91,7 +91,9 @@ class App:
             on_fatal=self._end,
         )
         server = grpc.aio.server(options=_OPTIONS)
-        servicer = SearchServicer(registry=registry, hub=hub, preparation=preparation, version=version("seib-nas"))
+        servicer = SearchServicer(
+            registry=registry, hub=hub, files=files, preparation=preparation, version=version("seib-nas")
+        )
         activity = Activity()
         server.add_generic_rpc_handlers((make_handler(SERVICE, servicer, activity),))
         checks = _add_standard_services(server, with_reflection=True)

@@ -47,6 +47,10 @@ class StateFiles:
         """The standard error of an attempt's worker."""
         return self._search(search_id) / "logs" / f"{child_id}.{attempt}.log"
 
+    def remove(self, search_id: str) -> None:
+        """Delete everything of a search; what is gone already is no error."""
+        shutil.rmtree(self._search(search_id), ignore_errors=True)
+
     def free_bytes(self) -> int:
         """Room on the disk of the state folder."""
         return shutil.disk_usage(self.root).free

@@ -96,15 +96,26 @@ class RealServer:
         self._process = None
         return status
 
+    @property
+    def inherited(self) -> dict[str, str]:
+        """The environment of this process."""
+        return dict(os.environ)
+
+    def client_command(self, *arguments: str) -> list[str]:
+        """The words that run nas-client against this server."""
+        return [sys.executable, "-m", "client", "--server", self.address, *arguments]
+
     def client(self, *arguments: str, timeout: float = _DEADLINE_SECONDS) -> subprocess.CompletedProcess[str]:
         """Run nas-client to its end."""
-        command = [sys.executable, "-m", "client", "--server", self.address, *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+        return subprocess.run(
+            self.client_command(*arguments), capture_output=True, text=True, timeout=timeout, check=False
+        )
 
     def client_process(self, *arguments: str) -> subprocess.Popen[str]:
         """Start nas-client."""
-        command = [sys.executable, "-m", "client", "--server", self.address, *arguments]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(
+            self.client_command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
 
     def start_search(self, *arguments: str) -> str:
         """Start a search without watching it; returns its id."""

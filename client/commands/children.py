@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import click
 
+from client.completion import search_argument
 from client.connection import Connection, connect
 from client.output import note, write, write_message
 from client.settings import Output, Settings, output_option
@@ -19,7 +20,7 @@ Examples:
 
 
 @click.command("children", epilog=_EPILOG)
-@click.argument("search")
+@search_argument
 @click.argument("child", required=False)
 @output_option
 @click.pass_obj

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from client.completion import search_argument
 from client.connection import Connection, connect
 from client.errors import Exit, ServerError
 from client.follow import TERMINAL_FACTS, Follower
@@ -42,7 +43,7 @@ plain_option = click.option("--plain", is_flag=True, help="Print a line an event
 
 
 @click.command("watch", epilog=_EPILOG)
-@click.argument("search")
+@search_argument
 @click.option(
     "--after", type=click.IntRange(0, 2**63 - 1), metavar="N", default=0, help="Only events after this sequence."
 )

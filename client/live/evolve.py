@@ -172,6 +172,18 @@ def _unchanged(state: LiveState, _: Any) -> LiveState:
     return state
 
 
+def _pause_requested(state: LiveState, _: event_pb2.PauseRequested) -> LiveState:
+    return replace(state, state=search_pb2.Search.STATE_PAUSING)
+
+
+def _search_paused(state: LiveState, _: event_pb2.SearchPaused) -> LiveState:
+    return replace(state, state=search_pb2.Search.STATE_PAUSED)
+
+
+def _search_resumed(state: LiveState, _: event_pb2.SearchResumed) -> LiveState:
+    return replace(state, state=search_pb2.Search.STATE_RUNNING)
+
+
 def _ended(state: LiveState, fact: str) -> LiveState:
     return replace(state, state=TERMINAL_FACTS[fact], testing_id="")
 
@@ -207,5 +219,9 @@ FOLDS: dict[str, Callable[[LiveState, Any], LiveState]] = {
     "search_succeeded": _search_succeeded,
     "search_failed": _search_failed,
     "search_cancelled": _search_cancelled,
+    "pause_requested": _pause_requested,
+    "search_paused": _search_paused,
+    "search_resumed": _search_resumed,
+    "search_deleted": _unchanged,
 }
 """What every fact of the API changes; a test holds it total."""

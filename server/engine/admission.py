@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 
 from nas.architecture import Architecture, initial_architecture
-from nas.config import CATALOGUE, SearchConfig
+from nas.config import CATALOGUE, SearchConfig, find_dataset, known_datasets
 from nas.notation import NotationError, parse_notation
 from nas.search import commands
 from nas.search.facts import DatasetSummary, Resources
@@ -46,12 +46,10 @@ class Admission:
             InvalidSettingError: a setting cannot be used.
             DataError: the data cannot be used.
         """
-        if config.dataset not in CATALOGUE:
-            known = ", ".join(sorted(CATALOGUE))
-            message = f"there is no data set {config.dataset[:80]!r}; the data sets are {known}"
-            raise InvalidSettingError("dataset", "UNKNOWN_DATASET", message)
+        _require_dataset(config)
         initial = _parse_initial(config)
-        dataset = await self.preparation.prepare(config)
+        prepared = await self.preparation.prepare(config)
+        dataset = prepared.summary
         resources = Resources(threads=config.threads or self.threads, memory_limit_bytes=self.memory_limit_bytes)
         _require_fit(initial or initial_architecture(config.block, dataset.classes), config, dataset, resources)
         return commands.StartSearch(
@@ -59,7 +57,7 @@ class Admission:
             request_id=request_id,
             dataset=dataset,
             resources=resources,
-            warnings=_warnings(dataset),
+            warnings=(*prepared.warnings, *_warnings(dataset)),
             principal=principal,
             software=self.software,
         )
@@ -74,6 +72,19 @@ def default_memory_limit_bytes(workers: int) -> int:
     """Share nine tenths of the machine's memory among the workers."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return total * 9 // 10 // workers
+
+
+def _require_dataset(config: SearchConfig) -> None:
+    found = find_dataset(config.dataset)
+    if found is None:
+        known = ", ".join(known_datasets())
+        message = f"there is no data set {config.dataset[:80]!r}; the data sets are {known}"
+        raise InvalidSettingError("dataset", "UNKNOWN_DATASET", message)
+    info, _ = found
+    if config.class_map and config.class_map not in info.class_maps:
+        takers = " and ".join(name for name, other in CATALOGUE.items() if config.class_map in other.class_maps)
+        message = f"--class-map {config.class_map} is for data set {takers}, not for {config.dataset[:80]!r}"
+        raise InvalidSettingError("class_map", "INVALID_CONFIG", message)
 
 
 def _parse_initial(config: SearchConfig) -> Architecture | None:

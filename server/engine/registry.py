@@ -90,7 +90,8 @@ class Registry:
         """Start a search, or return the one that this request has started. Cancelling the caller does not interrupt it.
 
         Raises:
-            RequestIdReusedError, SearchDeletedError, InvalidSettingError, DataError, JournalFullError, ShuttingDownError
+            RequestIdReusedError, SearchDeletedError, InvalidSettingError, DataError, JournalFullError,
+            ShuttingDownError
         """
         while request_id in self._starting:
             await asyncio.wait([self._starting[request_id]])

@@ -80,6 +80,10 @@ class Executor(Protocol):
         """End an attempt, which is then lost as CANCELLED; without effect on one that is over."""
         ...
 
+    async def interrupt(self, key: AttemptKey) -> None:
+        """Ask an attempt to keep what it has and to end as PREEMPTED; it may come to another outcome meanwhile."""
+        ...
+
     async def expect(self, attempts: int) -> None:
         """Say how many launches are near, so that workers can be kept warm; 0 lets them go."""
         ...

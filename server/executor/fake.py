@@ -45,15 +45,11 @@ class FakeExecutor:
 
     async def cancel(self, key: AttemptKey) -> None:
         """End the task."""
-        task = self._tasks.get(key)
-        if task is not None:
-            task.cancel()
-            self._report(
-                key,
-                commands.ReportLost(
-                    child_id=key.child_id, attempt=key.attempt, reason=LostReason.CANCELLED, detail="cancelled"
-                ),
-            )
+        self._lose(key, LostReason.CANCELLED, "cancelled")
+
+    async def interrupt(self, key: AttemptKey) -> None:
+        """End the task; its epochs are in the journal."""
+        self._lose(key, LostReason.PREEMPTED, "interrupted")
 
     async def expect(self, attempts: int) -> None:
         """Nothing to warm."""
@@ -69,6 +65,13 @@ class FakeExecutor:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _lose(self, key: AttemptKey, reason: LostReason, detail: str) -> None:
+        task = self._tasks.get(key)
+        if task is not None:
+            task.cancel()
+            lost = commands.ReportLost(child_id=key.child_id, attempt=key.attempt, reason=reason, detail=detail)
+            self._report(key, lost)
 
     def _report(self, key: AttemptKey, report: commands.Report) -> None:
         on_report = self._reports.get(key)

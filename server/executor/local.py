@@ -61,10 +61,10 @@ class _Attempt:
             self.worker.kill()
 
     def preempt(self) -> None:
-        """Ask the worker to stop, now or together with its request."""
-        self.is_preempted = True
-        if self.worker is not None:
+        """Ask the worker once to stop, now or together with its request."""
+        if self.worker is not None and not self.is_preempted:
             self.worker.ask_to_stop()
+        self.is_preempted = True
 
 
 class LocalExecutor:
@@ -110,6 +110,12 @@ class LocalExecutor:
         attempt = self._attempts.get(key)
         if attempt is not None:
             attempt.cancel()
+
+    async def interrupt(self, key: AttemptKey) -> None:
+        """Ask the worker to stop at its next batch and to write a checkpoint."""
+        attempt = self._attempts.get(key)
+        if attempt is not None:
+            attempt.preempt()
 
     async def expect(self, attempts: int) -> None:
         """Keep one worker warm as long as attempts are near; if none can be started, launching will say so."""
@@ -229,6 +235,8 @@ class LocalExecutor:
             data_root=None if self._options.data_root is None else str(self._options.data_root),
             cache_dir=str(self._files.cache),
             input_size=config.input_size,
+            class_map=config.class_map,
+            max_bad_files=config.max_bad_files,
             train_limit=config.train_limit,
             shape=dataset.shape,
             fingerprint=dataset.fingerprint,

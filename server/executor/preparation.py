@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from nas.config import DatasetInfo, InputShape, SearchConfig
 from nas.search.facts import DatasetSummary, PartCounts
+from server.codec.preparing import ENVIRONMENT, PROGRAM, PrepareAnswer, PrepareRequest
 
 _TRIES = 3
 """A signal that ends the reader says nothing about the data, unless it comes again and again."""
@@ -27,11 +26,28 @@ class DataError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedData:
+    """A data set that is ready.
+
+    Attributes:
+        warnings: what the user should know about it, a sentence each.
+    """
+
+    summary: DatasetSummary
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataPreparation:
-    """Prepares data sets below one data root into one cache."""
+    """Prepares data sets below one data root into one cache.
+
+    Attributes:
+        may_download: whether missing files of public data sets may be fetched.
+    """
 
     data_root: Path | None
     cache_dir: Path
+    may_download: bool = False
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False, repr=False, compare=False)
 
     def hint(self, info: DatasetInfo) -> str:
@@ -51,23 +67,26 @@ class DataPreparation:
     def _has(self, dataset: str, name: str) -> bool:
         return (self._path(dataset) / name).is_file()
 
-    async def prepare(self, config: SearchConfig) -> DatasetSummary:
+    async def prepare(self, config: SearchConfig) -> PreparedData:
         """Build or check the cache of the config's data set and divide it; one request at a time, whoever asks.
 
         Raises:
             DataError: what is wrong with the data, in one sentence.
         """
-        request = {
-            "dataset": config.dataset,
-            "data_root": None if self.data_root is None else str(self.data_root),
-            "cache_dir": str(self.cache_dir),
-            "input_size": config.input_size,
-            "seed": config.seed,
-            "train_limit": config.train_limit,
-        }
+        request = PrepareRequest(
+            dataset=config.dataset,
+            data_root=None if self.data_root is None else str(self.data_root),
+            cache_dir=str(self.cache_dir),
+            input_size=config.input_size,
+            class_map=config.class_map,
+            max_bad_files=config.max_bad_files,
+            seed=config.seed,
+            train_limit=config.train_limit,
+            may_download=self.may_download,
+        )
         async with self._turn:
             for _ in range(_TRIES):
-                output, status = await _ask(json.dumps(request).encode())
+                output, status = await _ask(request.to_json())
                 if status is None or status >= 0:
                     break
             return _read(output, status)
@@ -77,11 +96,10 @@ async def _ask(request: bytes) -> tuple[bytes, int | None]:
     """Return what a new process answers, and how it ended."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        "-m",
-        "server.worker.prepare",
+        *PROGRAM,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "NAS_WORKER_PARENT": str(os.getpid())},
+        env={**os.environ, **ENVIRONMENT, "NAS_WORKER_PARENT": str(os.getpid())},
         start_new_session=True,
     )
     try:
@@ -92,17 +110,17 @@ async def _ask(request: bytes) -> tuple[bytes, int | None]:
     return output, process.returncode
 
 
-def _read(output: bytes, status: int | None) -> DatasetSummary:
+def _read(output: bytes, status: int | None) -> PreparedData:
     if status != 0:
         raise DataError(
             "CorruptFileError", f"reading the data set ended the reader with status {status}; see the server's log"
         )
-    answer: dict[str, Any] = json.loads(output)
-    if "error" in answer:
-        raise DataError(answer["error"], answer["message"])
-    found = answer["dataset"]
+    answer = PrepareAnswer.from_json(output)
+    if answer.dataset is None:
+        raise DataError(answer.error, answer.message)
+    found = answer.dataset
     counts = found["images_per_class"]
-    return DatasetSummary(
+    summary = DatasetSummary(
         shape=InputShape(**found["shape"]),
         class_names=tuple(found["class_names"]),
         counts=PartCounts(
@@ -111,3 +129,4 @@ def _read(output: bytes, status: int | None) -> DatasetSummary:
         fingerprint=found["fingerprint"],
         split_fingerprint=found["split_fingerprint"],
     )
+    return PreparedData(summary=summary, warnings=tuple(found["warnings"]))

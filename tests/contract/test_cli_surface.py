@@ -43,6 +43,17 @@ SURFACE = {
     "arch show": {"NOTATION", "--input", "--classes", "--output"},
     "arch transform": {"NOTATION", "--op", "--position", "--by", "--kernel", "--block", "--input", "--output"},
     "version": {"--output"},
+    "pause": {"SEARCH", "--output"},
+    "resume": {"SEARCH", "--output"},
+    "delete": {"SEARCH", "--yes", "--output"},
+    "export": {"SEARCH", "--child", "--smallest", "--to", "--output"},
+    "logs": {"SEARCH", "CHILD", "--attempt"},
+    "datasets": set(),
+    "datasets list": {"--output"},
+    "datasets info": {"NAME", "--output"},
+    "config": set(),
+    "config show": {"--output"},
+    "completion": {"{bash|zsh|fish}"},
 }
 # As on a user's machine: what a failed write leaves in the buffer is written again when Python ends.
 BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}

@@ -167,6 +167,13 @@ LINES: tuple[tuple[event_pb2.Event, str], ...] = (
         event_pb2.Event(search_cancelled=event_pb2.SearchCancelled()),
         "search cancelled: no child was trained",
     ),
+    (
+        event_pb2.Event(pause_requested=event_pb2.PauseRequested()),
+        "pause requested: workers are writing their checkpoints",
+    ),
+    (event_pb2.Event(search_paused=event_pb2.SearchPaused()), "search paused: nothing runs until it is resumed"),
+    (event_pb2.Event(search_resumed=event_pb2.SearchResumed()), "search resumed"),
+    (event_pb2.Event(search_deleted=event_pb2.SearchDeleted()), "search deleted"),
 )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from control_plane import FOREVER, ControlPlane, make_config, request_id, running
 
-from nas.search import events
+from nas.search import commands, events
 from nas.search.digest import digest
 from nas.search.facts import LostReason
 from nas.search.state import SearchState
@@ -184,9 +184,9 @@ async def test_a_running_search_can_be_cancelled(tmp_path: Path, principal: str)
         search_id = (await plane.start()).search_id
         await plane.wait_for(search_id, events.AttemptStarted)
 
-        asked = await plane.registry.cancel(search_id, principal=principal)
+        asked = await plane.registry.control(search_id, commands.CancelSearch(principal=principal))
         ended = await plane.end(search_id)
-        again = await plane.registry.cancel(search_id, principal="somebody else")
+        again = await plane.registry.control(search_id, commands.CancelSearch(principal="somebody else"))
 
         history = [envelope.fact for envelope in await plane.events(search_id)]
         assert SearchState.CANCELLING is asked.search.state
@@ -204,7 +204,7 @@ async def test_a_search_that_has_ended_cannot_be_cancelled(tmp_path: Path) -> No
         ended = await plane.end(search_id)
 
         with pytest.raises(SearchEndedError, match="has succeeded already"):
-            await plane.registry.cancel(search_id, principal="")
+            await plane.registry.control(search_id, commands.CancelSearch(principal=""))
 
         assert ended.sequence == plane.registry.view(search_id).sequence
 
@@ -215,7 +215,7 @@ async def test_an_unknown_search_is_not_found(tmp_path: Path) -> None:
         with pytest.raises(SearchNotFoundError):
             plane.registry.view("0" * 12)
         with pytest.raises(SearchNotFoundError):
-            await plane.registry.cancel("0" * 12, principal="")
+            await plane.registry.control("0" * 12, commands.CancelSearch(principal=""))
 
 
 async def test_a_server_that_stops_starts_nothing(tmp_path: Path) -> None:

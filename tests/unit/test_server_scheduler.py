@@ -13,7 +13,7 @@ from control_plane import FOREVER, ControlPlane, ObservedExecutor, TurnedClock, 
 
 from nas.child import ChildId
 from nas.config import TrainingConfig
-from nas.search import events
+from nas.search import commands, events
 from nas.search.facts import LostReason, SearchFailure, StopReason
 from nas.search.retention import retained
 from nas.search.state import SearchState
@@ -92,7 +92,7 @@ async def test_a_cancelled_search_leaves_its_workers_to_the_next(tmp_path: Path)
         older, younger = [await plane.start(number, seed=number) for number in (1, 2)]
         await plane.wait_for(older.search_id, events.AttemptStarted)
 
-        await plane.registry.cancel(older.search_id, principal="")
+        await plane.registry.control(older.search_id, commands.CancelSearch(principal=""))
         await plane.wait_for(younger.search_id, events.AttemptStarted)
 
         assert SearchState.CANCELLED is plane.registry.view(older.search_id).search.state
@@ -258,7 +258,7 @@ async def test_a_failed_journal_ends_the_server(tmp_path: Path, epoch_seconds: f
         await plane.wait_for(search_id, events.AttemptStarted)
 
         with pytest.raises(JournalFailedError):
-            await plane.registry.cancel(search_id, principal="")
+            await plane.registry.control(search_id, commands.CancelSearch(principal=""))
 
     assert {FAILED} == set(plane.fatal)
 
