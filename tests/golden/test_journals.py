@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Journals that released versions wrote: this version reads all of them, finds the same and goes on from there.
 
-``NAS_REWRITE_GOLDEN=1 make test PYTEST_ARGS='-k journals'`` writes the folder of the present version anew. That is right
-only as long as the version is not released: a released folder is never written again.
+``NAS_REWRITE_GOLDEN=1 make test PYTEST_ARGS='-k journals'`` writes the folder of the present version anew, which
+is right only as long as that version is not released: a released folder is never written again.
 """
 
 from __future__ import annotations
