@@ -74,7 +74,7 @@ def _preempted(request: WorkerRequest) -> commands.ReportLost:
         child_id=request.child_id,
         attempt=request.attempt,
         reason=LostReason.PREEMPTED,
-        detail="the server was asked to stop",
+        detail="interrupted",
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import assert_never
 
-from nas.data import CachedDataset, DatasetError, Split, prepare, split
+from nas.data import DatasetError
 from nas.notation import parse_notation
 from nas.search import commands
 from nas.search.facts import AttemptKind, FailureReason, LostReason
@@ -29,10 +29,7 @@ from nas.training import (
 )
 from server.codec.lines import WorkerRequest
 from server.crash_points import reach
-
-
-class DataChangedError(Exception):
-    """The data is no longer what the search was started with."""
+from server.worker.dataset import DataChangedError, load
 
 
 def run(request: WorkerRequest, on_step: Callable[[], None], stop: threading.Event) -> Iterator[commands.Report]:
@@ -49,7 +46,7 @@ def run(request: WorkerRequest, on_step: Callable[[], None], stop: threading.Eve
 
 
 def _train(request: WorkerRequest, on_step: Callable[[], None], stop: threading.Event) -> Iterator[commands.Report]:
-    dataset, parts = _load(request)
+    dataset, parts = load(request, on_step)
     data = TrainingData(
         train_images=dataset.images_NCHW[parts.train],
         train_labels=dataset.labels_N[parts.train],
@@ -74,7 +71,7 @@ def _train(request: WorkerRequest, on_step: Callable[[], None], stop: threading.
 
 def _evaluate(request: WorkerRequest, on_step: Callable[[], None]) -> Iterator[commands.Report]:
     """The only place that reads the test part."""
-    dataset, parts = _load(request)
+    dataset, parts = load(request, on_step)
     yield _started(request, resumed_after_epoch=0)
     evaluation = evaluate_weights(
         _fit_request(request),
@@ -85,23 +82,6 @@ def _evaluate(request: WorkerRequest, on_step: Callable[[], None]) -> Iterator[c
         on_step,
     )
     yield commands.ReportEvaluated(child_id=request.child_id, attempt=request.attempt, evaluation=evaluation)
-
-
-def _load(request: WorkerRequest) -> tuple[CachedDataset, Split]:
-    """Open the data and make sure that it is the search's."""
-    dataset = prepare(
-        request.dataset,
-        data_root=Path(request.data_root) if request.data_root is not None else None,
-        cache_dir=Path(request.cache_dir),
-        input_size=request.input_size,
-    )
-    parts = split(dataset, seed=request.search_seed, train_limit=request.train_limit)
-    if (dataset.fingerprint, parts.fingerprint) != (request.fingerprint, request.split_fingerprint):
-        raise DataChangedError(
-            f"data set {request.dataset!r} has changed since the search was started; "
-            "put the old files back or start a new search"
-        )
-    return dataset, parts
 
 
 def _started(request: WorkerRequest, *, resumed_after_epoch: int) -> commands.ReportStarted:
@@ -131,7 +111,7 @@ def _outcome(request: WorkerRequest, outcome: FitOutcome) -> commands.Report:
                 child_id=child_id, attempt=attempt, reason=FailureReason.DIVERGED, detail=detail
             )
         case Interrupted(epoch=epoch, steps=steps):
-            detail = f"the server was asked to stop; epoch {epoch} goes on after step {steps}"
+            detail = f"interrupted; epoch {epoch} goes on after step {steps}"
             return commands.ReportLost(child_id=child_id, attempt=attempt, reason=LostReason.PREEMPTED, detail=detail)
         case _:
             assert_never(outcome)

@@ -90,10 +90,7 @@ def test_a_training_goes_on_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
         events = server.watch(search_id)
         stop_in_time(server)
 
-        details = [
-            f"the server was asked to stop; epoch {epochs + 1} goes on after step {steps}"
-            for epochs, steps in (first, second)
-        ]
+        details = [f"interrupted; epoch {epochs + 1} goes on after step {steps}" for epochs, steps in (first, second)]
         resumed = [event["attempt_started"]["resumed_after_epoch"] for event in events if "attempt_started" in event]
         assert (1, 0) < first <= second
         assert first[1] > 0
@@ -115,7 +112,7 @@ def test_sigterm_to_all_processes_at_once_preempts(tmp_path: Path) -> None:
 
         events = server.watch(search_id)
 
-        assert [("LOST_REASON_PREEMPTED", "the server was asked to stop")] * 2 == losses(events)
+        assert [("LOST_REASON_PREEMPTED", "interrupted")] * 2 == losses(events)
         assert "search_succeeded" == fact_of(events[-1])
 
 

@@ -22,7 +22,7 @@ from server.executor.fake import FakeExecutor
 from server.executor.local import WORKER, LocalExecutor, WorkerOptions
 from server.files import StateFiles
 
-PREEMPTED = (LostReason.PREEMPTED, "the server was asked to stop")
+INTERRUPTED = (LostReason.PREEMPTED, "interrupted")
 
 
 @asynccontextmanager
@@ -54,7 +54,7 @@ async def test_workers_that_are_asked_report_themselves_preempted(tmp_path: Path
         outcomes = [listener.of(request)[-1] for request in requests]
         assert frozenset() == executor.running()
     assert [commands.ReportLost] * 2 == [type(outcome) for outcome in outcomes]
-    assert [PREEMPTED] * 2 == [(outcome.reason, outcome.detail) for outcome in outcomes]
+    assert [INTERRUPTED] * 2 == [(outcome.reason, outcome.detail) for outcome in outcomes]
     assert set() == worker_pids()
 
 
@@ -117,7 +117,7 @@ async def test_a_worker_leaves_sigterm_to_its_server(tmp_path: Path) -> None:
 
     outcome = listener.of(request)[-1]
     assert isinstance(outcome, commands.ReportLost)
-    assert PREEMPTED == (outcome.reason, outcome.detail)
+    assert INTERRUPTED == (outcome.reason, outcome.detail)
 
 
 async def test_a_worker_that_dies_while_it_is_asked_is_told_as_ever(tmp_path: Path) -> None:
@@ -190,5 +190,5 @@ async def test_what_a_worker_says_last_is_journaled_before_the_rest_is_lost(tmp_
 
     history = [envelope.fact for envelope in await plane.events(search_id)]
     lost = [(fact.reason, fact.detail) for fact in history if isinstance(fact, events.AttemptLost)]
-    assert [(LostReason.PREEMPTED, "epoch 2 goes on"), PREEMPTED] == lost
+    assert [(LostReason.PREEMPTED, "epoch 2 goes on"), (LostReason.PREEMPTED, "the server was asked to stop")] == lost
     assert [] == plane.fatal
