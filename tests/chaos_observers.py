@@ -152,6 +152,7 @@ class Starter:
         """Return the search's id as soon as somebody says it."""
         while not self.answers:
             await self.call(server)
+            assert not self.ledger.violations, self.ledger.violations
         return self.answers[0]
 
     async def insist(self, server: ChaosServer, is_over: Callable[[], bool]) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import random
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,12 +59,19 @@ class Tally:
 
 @dataclass(slots=True, kw_only=True)
 class Siege:
-    """One search among those of a server, and everybody who looks on."""
+    """One search among those of a server, and everybody who looks on.
+
+    Attributes:
+        expected: the digest that it has to have in the end; empty where that is what is to be found out.
+        crowd: watchers beside the fast, the slow and the reconnecting one, each with habits of its own.
+    """
 
     config: search_pb2.SearchConfig
+    expected: str = ""
     draw: random.Random
     feed: Feed
     ledgers: list[Ledger] = field(default_factory=list)
+    crowd: int = 0
     search_id: str = ""
     is_over: bool = False
 
@@ -78,10 +85,13 @@ class Siege:
         )
         self.search_id = await starter.run(server)
         fast = Watcher(ledger=self._ledger("fast"), on_event=self.feed.take)
-        others = (
+        others = [
             Watcher(ledger=self._ledger("slow"), pause=0.01),
             Watcher(ledger=self._ledger("reconnecting"), stay=(self.draw, 25)),
-        )
+        ]
+        for number in range(self.crowd):
+            habit = (self.draw, self.draw.randint(5, 100)) if number % 2 else None
+            others.append(Watcher(ledger=self._ledger(f"watcher {number}"), pause=number % 3 * 0.005, stay=habit))
         insisting = asyncio.ensure_future(starter.insist(server, lambda: self.is_over))
         await asyncio.gather(*(watcher.run(server, self.search_id) for watcher in (fast, *others)))
         self.is_over = True
@@ -153,6 +163,7 @@ async def besiege(
     draw: random.Random,
     next_blow: Callable[[], Blow | None],
     tally: Tally,
+    crowd: int = 0,
 ) -> None:
     """Run one search a config under blows until all have ended, then judge.
 
@@ -162,18 +173,22 @@ async def besiege(
         draw: of the observers and of the worker that is struck.
         next_blow: None when there are to be no more.
         tally: is added to.
+        crowd: additional watchers of each search.
     """
     feed = Feed()
-    sieges = {key: Siege(config=config, draw=draw, feed=feed) for key, config in expected.items()}
+    sieges = [
+        Siege(config=config, expected=digest, draw=draw, feed=feed, crowd=crowd) for digest, config in expected.items()
+    ]
     try:
         server.spawn()
-        async with running(server, *(siege.run(server) for siege in sieges.values())) as is_over:
+        async with running(server, *(siege.run(server) for siege in sieges)) as is_over:
             while not is_over.is_set() and (blow := next_blow()) is not None:
                 await feed.wait_for(blow, is_over)
                 if not is_over.is_set():
                     land(blow, server, draw, tally)
         answers = await ask_all(server)
         assert 0 == await server.stop()
+        assert len(sieges) == len(answers)
         await judge(server, sieges, answers, tally)
     finally:
         await server.close()
@@ -194,14 +209,15 @@ def land(blow: Blow, server: ChaosServer, draw: random.Random, tally: Tally) -> 
 
 
 async def judge(
-    server: ChaosServer, sieges: dict[str, Siege], answers: dict[str, search_pb2.Search], tally: Tally
+    server: ChaosServer, sieges: Sequence[Siege], answers: dict[str, search_pb2.Search], tally: Tally
 ) -> None:
     """Hold the stopped server's folder against the digests and against what everybody was told."""
     histories = await read_histories(server.state_dir)
-    assert {siege.search_id for siege in sieges.values()} == set(answers) == set(histories)
-    for expected, siege in sieges.items():
+    assert set(answers) == set(histories)
+    assert len(answers) == len({answer.request_id for answer in answers.values()})
+    for siege in sieges:
         require_one_truth(histories[siege.search_id], answers[siege.search_id], siege.ledgers)
-        assert expected == answers[siege.search_id].digest
+        assert siege.expected == answers[siege.search_id].digest
         tally.acknowledged += sum(len(ledger.hashes) for ledger in siege.ledgers)
     require_tidy(server, histories)
     tally.searches += len(sieges)

@@ -60,9 +60,15 @@ def draw_blow(draw: random.Random, targets: tuple[Target, ...], longest: float) 
 
 @dataclass(slots=True)
 class Feed:
-    """The events that somebody sees as they come; tells the striker when its moment has come."""
+    """The events that somebody sees as they come; tells the striker when its moment has come.
+
+    Attributes:
+        seen: how often each kind has come.
+        is_enough: whether the striker has done all it wanted.
+    """
 
     seen: Counter[str] = field(default_factory=Counter)
+    is_enough: bool = False
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def take(self, kind: str) -> None:
@@ -84,6 +90,10 @@ class Feed:
                     await self._changed.wait()
         except TimeoutError:
             return
+
+    async def wait_for_kind(self, kind: str, is_over: asyncio.Event) -> None:
+        """Return when an event of this kind comes, or when it is all over."""
+        await self.wait_for(Blow(target=Target.SERVER, seconds=3600.0, kind=kind), is_over)
 
     def _is_due(self, blow: Blow, before: Counter[str]) -> bool:
         if blow.kind:

@@ -143,6 +143,11 @@ class ChaosServer:
         self._follow(self._watch_orphans(self.life))
         return status
 
+    def terminate(self) -> None:
+        """SIGTERM."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+
     async def guard(self) -> None:
         """Fail as soon as a server dies that nobody has killed; ends only so."""
         await until(lambda: self.has_died, "the server to die", float("inf"))
@@ -150,8 +155,7 @@ class ChaosServer:
 
     async def stop(self) -> int:
         """SIGTERM; returns the exit status once all that was killed before has been accounted for."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
+        self.terminate()
         await until(lambda: self.has_died, "the server to stop")
         await asyncio.gather(*self._tasks)
         return self.bury()
