@@ -8,6 +8,13 @@ from nas.search.progress import History
 from nas.search.state import Search, SearchState
 
 _AT_WORK = (SearchState.RUNNING, SearchState.PAUSING)
+_TOO_LATE = {
+    SearchState.CANCELLING: "is being cancelled",
+    SearchState.SUCCEEDED: "has succeeded already",
+    SearchState.FAILED: "has failed already",
+    SearchState.CANCELLED: "has been cancelled already",
+    SearchState.DELETED: "has been deleted",
+}
 
 
 class RejectedError(Exception):
@@ -45,4 +52,4 @@ def control(history: History, search: Search, command: commands.Control) -> None
         case commands.DeleteSearch():
             raise RejectedError(f"the search is {state.value}; cancel it before you delete it")
         case _:
-            raise RejectedError(f"the search has {state.value} already")
+            raise RejectedError(f"the search {_TOO_LATE[state]}")

@@ -254,7 +254,7 @@ def _lose(history: History, kind: AttemptKind, report: commands.ReportLost) -> N
     )
     history.record(lost)
     search = history.search
-    if kind is AttemptKind.TEST_EVALUATION or search.state is not SearchState.RUNNING or search.is_out_of_time:
+    if kind is AttemptKind.TEST_EVALUATION or search.state is SearchState.CANCELLING or search.is_out_of_time:
         return
     child = search.children[report.child_id]
     if child.out_of_memory >= 2:

@@ -50,7 +50,7 @@ configs = st.builds(
 
 @dataclass(slots=True)
 class Disturber:
-    """Workers die, lose their checkpoints and are late; the server dies, repeats itself and is asked again."""
+    """Workers die, lose their checkpoints and are late; the server dies, waits, repeats itself and is asked again."""
 
     cluster: Cluster
     chance: random.Random
@@ -63,7 +63,7 @@ class Disturber:
             self.reconcile()
             if self.disturbances < MOST_DISTURBANCES and self.chance.random() < 0.25:
                 self.disturbances += 1
-                self.chance.choice([self.lose, self.restart, self.say_again, self.start_again])()
+                self.chance.choice([self.lose, self.restart, self.pause, self.say_again, self.start_again])()
             elif self.cluster.running:
                 self.cluster.advance(self.chance.randrange(self.cluster.slots))
         return self.cluster.driver
@@ -94,6 +94,15 @@ class Disturber:
 
     def restart(self) -> None:
         self.cluster.restart()
+
+    def pause(self) -> None:
+        """The workers end at a checkpoint; some time later, after a restart or not, the search goes on."""
+        self.cluster.driver.send(commands.PauseSearch())
+        self.cluster.reconcile()
+        assert SearchState.PAUSED is self.cluster.driver.search.state
+        if self.chance.random() < 0.5:
+            self.cluster.restart()
+        self.cluster.driver.send(commands.ResumeSearch())
 
     def say_again(self) -> None:
         """Reports come twice, or long after their attempt is over."""
