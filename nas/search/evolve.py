@@ -37,9 +37,7 @@ def evolve(search: Search | None, event: events.Event) -> Search:
         IllegalEventError: the event cannot follow; only a journal that this program did not write can cause it.
     """
     if search is None:
-        if not isinstance(event, events.SearchStarted):
-            raise IllegalEventError(event, None)
-        return Search(started=event, state=next_state(SEARCH_TRANSITIONS, None, event))
+        return _begun(event)
     if search.state.is_terminal and not isinstance(event, events.SearchDeleted):
         raise IllegalEventError(event, search.state)
     match event:
@@ -85,6 +83,12 @@ def replay(history: Iterable[events.Event]) -> Search | None:
     for event in history:
         search = evolve(search, event)
     return search
+
+
+def _begun(event: events.Event) -> Search:
+    if not isinstance(event, events.SearchStarted):
+        raise IllegalEventError(event, None)
+    return Search(started=event, state=next_state(SEARCH_TRANSITIONS, None, event))
 
 
 def _with_child(search: Search, child: Child) -> Search:
