@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rich.console import Group
 from rich.text import Text
@@ -21,6 +21,8 @@ _NOTE_INDENT = 9
 _ENDED = (search_pb2.Child.STATE_SUCCEEDED, search_pb2.Child.STATE_FAILED, search_pb2.Child.STATE_CANCELLED)
 _STATE_STYLES: dict[int, str] = {
     search_pb2.Search.STATE_RUNNING: "cyan",
+    search_pb2.Search.STATE_PAUSING: "yellow",
+    search_pb2.Search.STATE_PAUSED: "yellow",
     search_pb2.Search.STATE_CANCELLING: "yellow",
     search_pb2.Search.STATE_SUCCEEDED: "green",
     search_pb2.Search.STATE_FAILED: "red",
@@ -47,13 +49,12 @@ def render(state: LiveState, width: int, height: int, *, now: float, hint: str =
     if len(table) > max(room, 2):
         hidden = len(table) - room + 1
         table = [*table[: room - 1], _cut(Text(f"{hidden} more; a taller terminal shows them", "dim"), width)]
-    for section in (table, list(_findings(state, width))):
+    for section in (table, list(_findings(state, width, is_tall=height >= TALL))):
         lines += [Text(), *section]
-    notes = [line for note in state.notes for line in _wrapped(note, width, indent=_NOTE_INDENT)]
-    room = height - len(lines) - 1 - 2 * bool(hint)
-    if notes and room > 0:
-        lines += [Text(), *notes[-room:]]
-    if hint and len(lines) + 2 <= height:
+    notes = _notes(state, width, height - len(lines) - 1 - bool(hint))
+    if notes:
+        lines += [Text(), *notes]
+    if hint and len(lines) < height:
         lines += [Text()] * (height - len(lines) - 1) + [_cut(Text(hint, "dim"), width)]
     return Group(*lines[:height])
 
@@ -96,18 +97,17 @@ def _work(state: LiveState) -> str:
     return f"{ended}/{len(state.children)} children done{speed}"
 
 
-def _findings(state: LiveState, width: int) -> Iterator[Text]:
-    if state.incumbent is None:
-        yield _labelled("incumbent", "none before the first selection", width)
-    else:
-        yield _labelled("incumbent", _incumbent(state, state.incumbent), width)
+def _findings(state: LiveState, width: int, *, is_tall: bool) -> Iterator[Text]:
+    best = "none before the first selection" if state.incumbent is None else _incumbent(state, state.incumbent)
+    incumbent = list(_wrapped(escape(best), width - _LABEL, indent=2))
+    if len(incumbent) > 1 and not is_tall:
+        incumbent = [Text(escape(best))]
+    yield from _labelled("incumbent", incumbent, width)
     if not state.selected_iteration:
         return
-    label = f"iteration {state.selected_iteration} selected"
-    yield _cut(Text.assemble((f"{'selection':{_LABEL}}", "bold"), label), width)
+    yield from _labelled("selection", [Text(f"iteration {state.selected_iteration} selected")], width)
     for choice in state.choices or ("no child",):
-        for line in _wrapped(choice, width - _LABEL, indent=2):
-            yield _cut(Text(" " * _LABEL).append_text(line), width)
+        yield from _labelled("", _wrapped(choice, width - _LABEL, indent=2), width)
 
 
 def _incumbent(state: LiveState, row: ChildRow) -> str:
@@ -119,8 +119,22 @@ def _incumbent(state: LiveState, row: ChildRow) -> str:
     return f"{row.child_id} ({', '.join(figures)}) {row.origin} of {row.parent_id}: {row.notation}"
 
 
-def _labelled(label: str, text: str, width: int) -> Text:
-    return _cut(Text.assemble((f"{label:{_LABEL}}", "bold"), escape(text)), width)
+def _notes(state: LiveState, width: int, room: int) -> list[Text]:
+    """The latest notes, oldest first; one that does not fit whole is cut to a line."""
+    lines: list[Text] = []
+    for note in reversed(state.notes):
+        if len(lines) >= room:
+            break
+        whole = list(_wrapped(note, width, indent=_NOTE_INDENT))
+        lines = [*(whole if len(lines) + len(whole) <= room else [_cut(Text(note), width)]), *lines]
+    return lines
+
+
+def _labelled(label: str, lines: Iterable[Text], width: int) -> Iterator[Text]:
+    """Put a label in front of the first line and as much room in front of the others."""
+    for line in lines:
+        yield _cut(Text.assemble((f"{label:{_LABEL}}", "bold"), line), width)
+        label = ""
 
 
 def _spread(left: Text, right: Text, width: int) -> Iterator[Text]:
@@ -137,9 +151,10 @@ def _spread(left: Text, right: Text, width: int) -> Iterator[Text]:
 
 def _wrapped(text: str, width: int, *, indent: int) -> Iterator[Text]:
     """Break a sentence into at most two lines; only what does not fit these is cut."""
-    width = max(width, 2 * indent)
-    for line in textwrap.wrap(text, width, max_lines=2, placeholder="…", subsequent_indent=" " * indent):
-        yield _cut(Text(line), width)
+    for line in textwrap.wrap(
+        text, max(width, 2 * indent), max_lines=2, placeholder="…", subsequent_indent=" " * indent
+    ):
+        yield _cut(Text(line), max(width, 0))
 
 
 def _cut(text: Text, width: int) -> Text:

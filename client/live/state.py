@@ -100,7 +100,7 @@ class LiveState:
 
     def elapsed_seconds(self, now: float) -> float:
         """Running time at ``now`` by this machine's clock; it stands still while nobody knows whether it goes on."""
-        if self.is_over or self.arrived is None:
+        if self.is_over or self.arrived is None or self.state == search_pb2.Search.STATE_PAUSED:
             return self.running_seconds
         now = now if self.lost_since is None else self.lost_since
         since = now - self.arrived

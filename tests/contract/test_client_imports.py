@@ -9,17 +9,24 @@ import subprocess
 import sys
 
 import pytest
+import search_records as records
+from scripted_service import Script, ScriptedServer
+
+from nas.api.v1 import search_service_pb2
 
 CPU_SECONDS = 0.3
 HEAVY = {"torch", "torchvision", "numpy", "sklearn", "PIL", "rich", "apsw", "structlog", "pydantic", "server"}
 WIRE = {"grpc", "grpc_status"}
+IN_A_TERMINAL = {**os.environ, "TERM": "xterm", "PYTHONUTF8": "1"}
 SHOW = ("arch", "show", "C(64,3) F() FC(10)", "--input", "1x28x28")
 
 
-def loaded(*arguments: str) -> set[str]:
+def loaded(*arguments: str, stdout: int = subprocess.PIPE) -> set[str]:
     """The top-level packages that a run of the client imports."""
     command = [sys.executable, "-X", "importtime", "-m", "client", *arguments]
-    finished = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    finished = subprocess.run(
+        command, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=60, check=False, env=IN_A_TERMINAL
+    )
     names = re.findall(r"^import time:[^|]*\|[^|]*\|\s*([\w.]+)$", finished.stderr, flags=re.MULTILINE)
     assert "client.cli" in names
     return {name.split(".")[0] for name in names}
@@ -40,6 +47,26 @@ def test_help_loads_no_messages() -> None:
 def test_no_verb_loads_anything_heavy(verb: str) -> None:
     """Verbs that talk to a server load gRPC, and still neither torch nor numpy."""
     assert not loaded(verb, "--help") & HEAVY
+
+
+@pytest.mark.parametrize(("options", "has_rich"), [((), True), (("--plain",), False), (("--output", "json"), False)])
+def test_only_the_live_view_loads_rich(options: tuple[str, ...], has_rich: bool) -> None:
+    """What draws the live view is loaded for those who see it: in a terminal, as text, unless they want lines."""
+    answers = {"GetSearch": [search_service_pb2.GetSearchResponse(search=records.search())]}
+    ours, theirs = os.openpty()
+    with ScriptedServer(Script(answers=answers, streams=[records.events()])) as server:
+        names = loaded("--server", server.address, "watch", records.SEARCH_ID, *options, stdout=theirs)
+    os.close(theirs)
+    os.close(ours)
+
+    assert has_rich == ("rich" in names)
+
+
+def test_a_pipe_loads_no_rich() -> None:
+    """Where there is no terminal there is no live view to draw."""
+    answers = {"GetSearch": [search_service_pb2.GetSearchResponse(search=records.search())]}
+    with ScriptedServer(Script(answers=answers, streams=[records.events()])) as server:
+        assert "rich" not in loaded("--server", server.address, "watch", records.SEARCH_ID)
 
 
 @pytest.mark.parametrize("arguments", [("--help",), SHOW])

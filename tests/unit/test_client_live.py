@@ -169,6 +169,8 @@ def test_the_end() -> None:
 @pytest.mark.parametrize(
     ("fact", "state"),
     [
+        ({"pause_requested": event_pb2.PauseRequested()}, search_pb2.Search.STATE_PAUSING),
+        ({"search_paused": event_pb2.SearchPaused()}, search_pb2.Search.STATE_PAUSED),
         ({"cancel_requested": event_pb2.CancelRequested()}, search_pb2.Search.STATE_CANCELLING),
         ({"search_cancelled": CANCELLED}, search_pb2.Search.STATE_CANCELLED),
         ({"search_failed": event_pb2.SearchFailed()}, search_pb2.Search.STATE_FAILED),
@@ -265,6 +267,16 @@ def test_the_clock_stops_at_the_end() -> None:
     state = fold({"search_cancelled": CANCELLED})
 
     assert state.elapsed_seconds(stream.BEGIN + 1_000.0) == pytest.approx(5)
+
+
+def test_the_clock_stops_in_a_pause() -> None:
+    """A pause costs no running time; the clock goes on when the search does."""
+    paused = fold({"pause_requested": event_pb2.PauseRequested()}, {"search_paused": event_pb2.SearchPaused()})
+    noon = float(stream.BEGIN + 1_000)
+    resumed = evolve(paused, stream.event(7, 6, search_resumed=event_pb2.SearchResumed()), noon)
+
+    assert paused.elapsed_seconds(noon) == pytest.approx(6)
+    assert resumed.elapsed_seconds(noon + QUIET_SECONDS) == pytest.approx(6 + QUIET_SECONDS)
 
 
 def test_ten_thousand_events_take_no_time() -> None:
