@@ -176,6 +176,8 @@ class DatasetInfo:
     """Whether it has no folder of its own under the data root."""
     class_maps: tuple[str, ...] = ()
     """What ``class_map`` can be; the first is the default."""
+    validation_percent: int = 10
+    """Share of the whole that goes to validation where nothing has parts; a tenth goes to test."""
 
 
 def _idx(name: str) -> tuple[str, ...]:
@@ -233,6 +235,7 @@ CATALOGUE: dict[str, DatasetInfo] = {
             has_test_part=False,
             is_folder=True,
             class_maps=("three", "birads", "binary"),
+            validation_percent=5,  # 85/10/5, section IV.F
         ),
     )
 }

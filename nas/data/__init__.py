@@ -3,15 +3,25 @@
 
 from __future__ import annotations
 
-from nas.data.cache import CachedDataset, open_cached
+from nas.data.cache import CachedDataset, find_by_fingerprint, open_cached
+from nas.data.decode import Limits
+from nas.data.download import download
 from nas.data.errors import (
     CacheError,
     CorruptFileError,
     DatasetError,
+    DownloadError,
+    EmptyFolderError,
+    FolderError,
+    LeakError,
     MissingDataRootError,
     MissingFilesError,
+    MissingFolderError,
+    OneClassError,
+    PathOutsideError,
     SplitError,
     UnknownDatasetError,
+    UnreadableImagesError,
 )
 from nas.data.registry import prepare
 from nas.data.splits import Split, describe, split
@@ -21,12 +31,23 @@ __all__ = [
     "CachedDataset",
     "CorruptFileError",
     "DatasetError",
+    "DownloadError",
+    "EmptyFolderError",
+    "FolderError",
+    "LeakError",
+    "Limits",
     "MissingDataRootError",
     "MissingFilesError",
+    "MissingFolderError",
+    "OneClassError",
+    "PathOutsideError",
     "Split",
     "SplitError",
     "UnknownDatasetError",
+    "UnreadableImagesError",
     "describe",
+    "download",
+    "find_by_fingerprint",
     "open_cached",
     "prepare",
     "split",

@@ -3,7 +3,8 @@
 
     images.uint8       N x C x H x W bytes
     labels.int64       N little-endian int64
-    meta.json          name, class names, shape, parts, ingest version, SHA-256 of the two arrays
+    groups.int64       the same; only where images must not be divided, such as those of one patient
+    meta.json          name, class names, shape, parts, ingest version, SHA-256 of the arrays
     meta.json.sha256   SHA-256 of meta.json: the fingerprint of the data set
 
 Whoever knows the fingerprint can so check everything. A folder is written aside, synced and renamed into place under a
@@ -22,7 +23,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,7 @@ INGEST_VERSION = 1
 
 _IMAGES = "images.uint8"
 _LABELS = "labels.int64"
+_GROUPS = "groups.int64"
 _META = "meta.json"
 _FINGERPRINT = "meta.json.sha256"
 _LABEL = np.dtype("<i8")
@@ -53,8 +55,13 @@ class CachedDataset:
         class_names: one a class.
         shape: of one image.
         test_start: index of the first image of the publisher's test part, which comes last; None if there is none.
-        fingerprint: SHA-256 over images, labels, names, shape, parts and the ingest version.
+        fingerprint: SHA-256 over images, labels, groups, names, shape, parts and the ingest version.
         path: the cache's folder, for ``open_cached``.
+        validation_start: index of the first image of the publisher's validation part, which comes before the test part;
+            None if there is none.
+        validation_percent: share of the whole that goes to validation where the publisher made no parts.
+        groups_N: int64, equal for images that must lie in one part; None if none must.
+        warnings: what the user should know about the source, a sentence each; no part of the fingerprint.
     """
 
     name: str
@@ -65,6 +72,10 @@ class CachedDataset:
     test_start: int | None
     fingerprint: str
     path: Path
+    validation_start: int | None = None
+    validation_percent: int = 10
+    groups_N: npt.NDArray[np.int64] | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,16 +90,22 @@ class _Meta:
     images: int
     images_sha256: str
     labels_sha256: str
+    validation_start: int | None = None
+    validation_percent: int = 10
+    groups_sha256: str | None = None
 
     def to_json(self) -> bytes:
-        """Canonical: keys sorted, no white space, ASCII."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()
+        """Canonical: keys sorted, no white space, ASCII; what has its default is left out, as in older caches."""
+        defaults = {field.name: field.default for field in fields(self)}
+        content = {name: value for name, value in asdict(self).items() if value != defaults[name]}
+        return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
 
     @classmethod
     def from_json(cls, text: bytes) -> _Meta:
         """Read what ``to_json`` wrote; the caller has checked that it is that."""
-        fields = json.loads(text)
-        return cls(**fields | {"class_names": tuple(fields["class_names"]), "shape": InputShape(**fields["shape"])})
+        content = json.loads(text)
+        revived = {"class_names": tuple(content["class_names"]), "shape": InputShape(**content["shape"])}
+        return cls(**content | revived)
 
 
 def open_cached(path: Path, expected_fingerprint: str) -> CachedDataset:
@@ -113,6 +130,22 @@ def find_intact(path: Path) -> CachedDataset | None:
     except (CacheError, OSError):
         return None
     return cached if _sha256([cached.images_NCHW.data]) == meta.images_sha256 else None
+
+
+def find_by_fingerprint(cache_dir: Path, fingerprint: str) -> CachedDataset | None:
+    """Open the cached data set that a search was started with, if it is there and intact, without a look at its source.
+
+    Args:
+        cache_dir: as given to ``prepare``.
+        fingerprint: ``CachedDataset.fingerprint``.
+    """
+    for file in cache_dir.glob(f"*/{_FINGERPRINT}"):
+        if (
+            file.read_text("ascii", errors="replace") == fingerprint
+            and (cached := find_intact(file.parent)) is not None
+        ):
+            return cached
+    return None
 
 
 @contextmanager
@@ -148,7 +181,9 @@ def write(path: Path, *, name: str, shape: InputShape, contents: Contents) -> No
         DatasetError: the source turned out to be unusable while it was read.
     """
     count = len(contents.labels_N)
-    needed = count * (shape.channels * shape.height * shape.width + _LABEL.itemsize)
+    groups_N = contents.groups_N
+    columns = 1 if groups_N is None else 2
+    needed = count * (shape.channels * shape.height * shape.width + columns * _LABEL.itemsize)
     free = shutil.disk_usage(path.parent).free
     if needed > free:
         raise CacheError(path.name, f"needs {needed / 1e9:.1f} GB of disk, and {free / 1e9:.1f} GB are free")
@@ -156,7 +191,10 @@ def write(path: Path, *, name: str, shape: InputShape, contents: Contents) -> No
     building.mkdir()
     images_sha256 = _write_synced(building / _IMAGES, (np.ascontiguousarray(x).data for x in contents.batches_nCHW))
     labels_sha256 = _write_synced(building / _LABELS, [contents.labels_N.astype(_LABEL).data])
-    if (building / _IMAGES).stat().st_size + (building / _LABELS).stat().st_size != needed:
+    groups_sha256 = None
+    if groups_N is not None:
+        groups_sha256 = _write_synced(building / _GROUPS, [groups_N.astype(_LABEL).data])
+    if sum(file.stat().st_size for file in building.iterdir()) != needed:
         raise CacheError(path.name, f"would not hold {count} images of {shape}, one for each label")
     meta = _Meta(
         ingest_version=INGEST_VERSION,
@@ -167,6 +205,9 @@ def write(path: Path, *, name: str, shape: InputShape, contents: Contents) -> No
         images=count,
         images_sha256=images_sha256,
         labels_sha256=labels_sha256,
+        validation_start=contents.validation_start,
+        validation_percent=contents.validation_percent,
+        groups_sha256=groups_sha256,
     )
     fingerprint = _write_synced(building / _META, [meta.to_json()])
     _write_synced(building / _FINGERPRINT, [fingerprint.encode()])
@@ -184,27 +225,38 @@ def _open(path: Path, expected_fingerprint: str) -> tuple[CachedDataset, _Meta]:
             raise CacheError(path.name, "is damaged or holds other data than expected; the next start builds it anew")
         meta = _Meta.from_json(text)
         shape_NCHW = (meta.images, meta.shape.channels, meta.shape.height, meta.shape.width)
-        sizes = ((path / _IMAGES).stat().st_size, (path / _LABELS).stat().st_size)
-        if sizes != (math.prod(shape_NCHW), meta.images * _LABEL.itemsize):
+        if (path / _IMAGES).stat().st_size != math.prod(shape_NCHW):
             raise CacheError(path.name, "is damaged; the next start builds it anew")
-        labels_N = np.fromfile(path / _LABELS, _LABEL)
-        if _sha256([labels_N.data]) != meta.labels_sha256:
-            raise CacheError(path.name, "is damaged; the next start builds it anew")
+        labels_N = _read_column(path / _LABELS, meta.images, meta.labels_sha256)
+        groups_N = None if meta.groups_sha256 is None else _read_column(path / _GROUPS, meta.images, meta.groups_sha256)
         images_NCHW = np.memmap(path / _IMAGES, np.uint8, mode="r", shape=shape_NCHW)
     except OSError as error:
         raise CacheError(path.name, f"cannot be read ({error.strerror}); the next start builds it anew") from error
-    labels_N.flags.writeable = False
     cached = CachedDataset(
         name=meta.name,
         images_NCHW=images_NCHW,
-        labels_N=labels_N.astype(np.int64, copy=False),
+        labels_N=labels_N,
         class_names=meta.class_names,
         shape=meta.shape,
         test_start=meta.test_start,
         fingerprint=expected_fingerprint,
         path=path,
+        validation_start=meta.validation_start,
+        validation_percent=meta.validation_percent,
+        groups_N=groups_N,
     )
     return cached, meta
+
+
+def _read_column(file: Path, images: int, expected_sha256: str) -> npt.NDArray[np.int64]:
+    """Read one number an image."""
+    if file.stat().st_size != images * _LABEL.itemsize:
+        raise CacheError(file.parent.name, "is damaged; the next start builds it anew")
+    column_N = np.fromfile(file, _LABEL)
+    if _sha256([column_N.data]) != expected_sha256:
+        raise CacheError(file.parent.name, "is damaged; the next start builds it anew")
+    column_N.flags.writeable = False
+    return column_N.astype(np.int64, copy=False)
 
 
 def _sha256(parts: Iterable[bytes | memoryview]) -> str:

@@ -65,6 +65,7 @@ class IdxSource:
     def read(self) -> Contents:
         """Check all four headers and all labels, then hand out the images as they are unpacked."""
         train_images, train_labels, test_images, test_labels = find_files(self.info, self.data_root)
+        assert self.info.shape is not None  # noqa: S101 - as in the catalogue
         size = (self.info.shape.height, self.info.shape.width)
         train_N = _read_labels(train_labels, self.info.classes, _count_images(train_images, size))
         test_N = _read_labels(test_labels, self.info.classes, _count_images(test_images, size))

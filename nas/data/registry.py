@@ -5,64 +5,143 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from nas.config import CATALOGUE, DatasetInfo, InputShape
+from nas.config import DatasetInfo, InputShape, find_dataset, known_datasets
 from nas.data.cache import INGEST_VERSION, CachedDataset, find_intact, locked, write
+from nas.data.decode import Limits
 from nas.data.digits import DigitsSource
-from nas.data.errors import CacheError, CorruptFileError, UnknownDatasetError
+from nas.data.errors import CacheError, CorruptFileError, EmptyFolderError, UnknownDatasetError
 from nas.data.idx import IdxSource
-from nas.data.source import Source, resize
+from nas.data.images import ImageOptions, ImageSource
+from nas.data.report import IngestReport
+from nas.data.source import Contents, Source, resize
 
 SOURCES: dict[str, Callable[[DatasetInfo, Path | None], Source]] = {
     "digits": lambda info, data_root: DigitsSource(),
     "mnist": IdxSource,
     "fashion-mnist": IdxSource,
 }
-"""What reads each data set of the catalogue."""
+"""What reads each data set of the catalogue that is no folder of images; ``nas.data.images`` reads those."""
+_LIMITS = Limits()
 
 
-def prepare(dataset: str, *, data_root: Path | None, cache_dir: Path, input_size: int = 0) -> CachedDataset:
+def prepare(
+    dataset: str,
+    *,
+    data_root: Path | None,
+    cache_dir: Path,
+    input_size: int = 0,
+    class_map: str = "",
+    max_bad_files: int = 0,
+    limits: Limits = _LIMITS,
+    on_image: Callable[[], None] = lambda: None,
+) -> CachedDataset:
     """Find a data set, check it and open its cache, which is built first if there is no intact one.
 
     Safe to call from several processes at once: one builds, the others wait and use what it built.
 
     Args:
-        dataset: a name of ``nas.config.CATALOGUE``.
+        dataset: a name of ``nas.config.CATALOGUE``, with a path after a colon where that is allowed.
         data_root: folder that holds the source files in ``<data root>/<name>``; None if the server has none.
         cache_dir: folder for caches, made if it is missing.
         input_size: side in pixels to scale the images to, bilinearly; 0 means the data set's own size.
+        class_map: one of ``nas.config.CLASS_MAPS``; empty means the data set's own.
+        max_bad_files: images of a folder that may be unreadable.
+        limits: what one image of a folder may cost.
+        on_image: called before each image of a folder is read.
 
     Raises:
         UnknownDatasetError: no such data set.
-        MissingDataRootError, MissingFilesError: the source is not there.
-        CorruptFileError: the source cannot be used.
+        MissingDataRootError, MissingFilesError, MissingFolderError, PathOutsideError: the source is not there.
+        CorruptFileError, FolderError, UnreadableImagesError: the source cannot be used.
         CacheError: the cache cannot be written.
     """
-    info = CATALOGUE.get(dataset)
-    if info is None:
-        raise UnknownDatasetError(dataset, tuple(sorted(CATALOGUE)))
+    found = find_dataset(dataset)
+    if found is None:
+        raise UnknownDatasetError(dataset, known_datasets())
+    info, path = found
+    if info.is_folder:
+        options = ImageOptions(input_size=input_size, class_map=class_map, limits=limits, on_image=on_image)
+        source = ImageSource(info, dataset, path or info.name, data_root, cache_dir, options)
+        return _prepare_images(source, max_bad_files)
+    assert info.shape is not None  # noqa: S101 - as in the catalogue
     shape = replace(info.shape, height=input_size, width=input_size) if input_size else info.shape
-    source = SOURCES[dataset](info, data_root)
-    fingerprint = source.fingerprint()
+    idx_or_digits = SOURCES[dataset](info, data_root)
+    fingerprint = idx_or_digits.fingerprint()
+    entry = _entry(cache_dir, info.name, shape, fingerprint)
+    return find_intact(entry) or _build(entry, info.name, shape, idx_or_digits, fingerprint)
+
+
+@dataclass(frozen=True, slots=True)
+class _ReportingSource:
+    """A folder whose report is written before its cache, so that there is no cache without one."""
+
+    images: ImageSource
+    report_path: Path
+    shown: str
+
+    def fingerprint(self) -> str:
+        """As the folder's."""
+        return self.images.fingerprint()
+
+    def read(self) -> Contents:
+        """Read the folder; refuses one without any image that can be used."""
+        contents = self.images.read()
+        report = self.images.report
+        report.save(self.report_path)
+        report.require_readable(len(report.unreadable), self.shown)
+        if not len(contents.labels_N):
+            raise EmptyFolderError(self.images.dataset, f"none of its images can be used; {self.shown} says why")
+        return contents
+
+
+def _prepare_images(images: ImageSource, max_bad_files: int) -> CachedDataset:
+    """Find or build the cache of a folder and the report of what was found in it."""
+    fingerprint = images.fingerprint()
+    name, shape = images.info.name, images.shape
+    entry = _entry(images.cache_dir, name, shape, fingerprint)
+    report_path = entry.with_name(f"{entry.name}.report.json")
+    shown = f"{entry.parent.name}/{report_path.name} in the server's state folder"
+
+    def find(path: Path) -> CachedDataset | None:
+        return None if IngestReport.load(report_path) is None else find_intact(path)
+
+    source = _ReportingSource(images, report_path, shown)
+    cached = find(entry) or _build(entry, name, shape, source, fingerprint, find)
+    report = IngestReport.load(report_path)
+    if report is None:
+        raise CacheError(entry.name, "has lost its report; start again")
+    report = replace(report, dataset=images.dataset)  # another spelling of the same folder has the same cache
+    report.require_readable(max_bad_files, shown)
+    return replace(cached, name=images.dataset, warnings=report.warnings(shown))
+
+
+def _entry(cache_dir: Path, name: str, shape: InputShape, fingerprint: str) -> Path:
     key = hashlib.sha256(f"{INGEST_VERSION}/{fingerprint}/{shape}".encode()).hexdigest()[:16]
-    path = cache_dir / f"{dataset}-{shape}-{key}"
-    return find_intact(path) or _build(path, info, shape, source, fingerprint)
+    return cache_dir / f"{name}-{shape}-{key}"
 
 
-def _build(path: Path, info: DatasetInfo, shape: InputShape, source: Source, fingerprint: str) -> CachedDataset:
+def _build(
+    path: Path,
+    name: str,
+    shape: InputShape,
+    source: Source,
+    fingerprint: str,
+    find: Callable[[Path], CachedDataset | None] = find_intact,
+) -> CachedDataset:
     with locked(path.parent, path.name):
-        built_by_another = find_intact(path)
+        built_by_another = find(path)
         if built_by_another is not None:
             return built_by_another
         contents = source.read()
-        batches_nCHW = _unchanged(contents.batches_nCHW, info.name, source, fingerprint)
+        batches_nCHW = _unchanged(contents.batches_nCHW, path.name.partition("-")[0], source, fingerprint)
         contents = replace(contents, batches_nCHW=resize(batches_nCHW, shape.height, shape.width))
-        write(path, name=info.name, shape=shape, contents=contents)
+        write(path, name=name, shape=shape, contents=contents)
         built = find_intact(path)
     if built is None:
         raise CacheError(

@@ -23,16 +23,22 @@ class Contents:
     """One data set as its publisher made it.
 
     Attributes:
-        labels_N: int64, from 0; the publisher's training part first, then the test part.
+        labels_N: int64, from 0; the publisher's training part first, then the validation part, then the test part.
         class_names: one a class, in the order of the labels.
         test_start: index of the first image of the publisher's test part; None if there is none.
         batches_nCHW: the images in the order of the labels, uint8; reading may still raise ``CorruptFileError``.
+        validation_start: index of the first image of the publisher's validation part; None if there is none.
+        validation_percent: share of the whole that goes to validation where the publisher made no parts.
+        groups_N: int64, equal for images that must lie in one part, such as those of one patient; None if none must.
     """
 
     labels_N: npt.NDArray[np.int64]
     class_names: tuple[str, ...]
     test_start: int | None
     batches_nCHW: Iterator[npt.NDArray[np.uint8]]
+    validation_start: int | None = None
+    validation_percent: int = 10
+    groups_N: npt.NDArray[np.int64] | None = None
 
 
 class Source(Protocol):

@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Division of a data set into train, validation and test, a function of its labels, the seed and the train limit.
 
-The publisher's test part is the test part; a set without one gives a tenth of its images. The others are the pool. The
-train limit cuts the pool, then validation is taken from it: a tenth of the publisher's training part, or a ninth of
-what is left of a set without parts, so that train, test and validation are 80/10/10 of the whole.
+The publisher's parts stay what they are. What is missing is taken from the training part, or from the whole if there
+are no parts at all. A tenth is for test; what is left is the pool. The train limit cuts the pool, then validation is
+taken from it: a tenth of the publisher's training part, or a ninth of what is left of a set without parts, so that
+train, test and validation are 80/10/10 of the whole; or an eighteenth for 85/10/5, as the data set says.
+
+Images that belong together, such as those of one patient, are in one part: where there are such groups, all of this is
+done to groups instead of images. A group counts for the rarest of its classes, and a check at the end looks for groups
+in two parts.
 
 Rounding: a part's size is its share of the images, halves up. Its images are spread over the classes by largest
 remainder, a tie to the class named first, but no class gives fewer than one image to a part or more than leaves one
 for each later part. Within a class they are drawn in an order that depends on the seed alone, so that the train limit
 changes nothing about the test part.
 
-Shape: N images of the whole set.
+Shapes: N images of the whole set, U units of what is divided: images, or groups of them.
 """
 
 from __future__ import annotations
@@ -22,17 +27,15 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.data.cache import CachedDataset
-from nas.data.errors import SplitError
+from nas.data.errors import LeakError, SplitError
 from nas.seeds import derive_seed
 
 _Indices = npt.NDArray[np.int64]
 
 _TEST = 10
-"""A set without parts gives one image in ten to test (80/10/10)."""
+"""One image in ten is for test where the publisher made no test part."""
 _VALIDATION = 10
 """One image in ten of the publisher's training part is for validation."""
-_VALIDATION_WITHOUT_PARTS = 9
-"""After the test part is gone, one image in nine is a tenth of the whole."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -49,8 +52,27 @@ class Split:
     fingerprint: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Units:
+    """What is divided.
+
+    Attributes:
+        labels_U: class that a unit counts for.
+        images: of each unit; None if the units are the images from 0 on.
+        noun: for messages.
+    """
+
+    labels_U: npt.NDArray[np.int64]
+    images: tuple[_Indices, ...] | None
+    noun: str
+
+    def expand(self, units: _Indices) -> _Indices:
+        """Images of the units."""
+        return units if self.images is None else np.concatenate([self.images[unit] for unit in units])
+
+
 def split(dataset: CachedDataset, *, seed: int, train_limit: int = 0) -> Split:
-    """Divide a data set; every part has every class.
+    """Divide a data set; every part has every class, and no group lies in two parts.
 
     Args:
         dataset: what ``prepare`` or ``open_cached`` returned.
@@ -59,24 +81,77 @@ def split(dataset: CachedDataset, *, seed: int, train_limit: int = 0) -> Split:
 
     Raises:
         SplitError: a class has too few images, or the train limit is too low.
+        LeakError: the publisher's parts have groups in common.
     """
-    labels_N, classes = dataset.labels_N, len(dataset.class_names)
-    draw_seed = derive_seed(seed, "split")
-    if dataset.test_start is None:
-        pool, one_in = _shuffled(len(labels_N), draw_seed), _VALIDATION_WITHOUT_PARTS
-        _require_each_class(dataset, pool, 3, "the data set")
-        test, pool = _take(pool, labels_N, classes, _seats(dataset, len(pool), _TEST, "test"), least=1, keep=2)
+    validation, test = _published_parts(dataset)
+    has_validation, has_test = dataset.validation_start is not None, dataset.test_start is not None
+    units = _make_units(dataset, len(dataset.labels_N) - len(validation) - len(test))
+    pool = _shuffled(len(units.labels_U), derive_seed(seed, "split"))
+    needed = 1 + (not has_validation) + (not has_test)
+    has_parts = has_validation or has_test
+    _require_each_class(dataset, units, pool, needed, "the training part" if has_parts else "the data set")
+    if has_validation:
+        _require_each_class(dataset, _images_alone(dataset), validation, 1, "the validation part")
+    if has_test:
+        _require_each_class(dataset, _images_alone(dataset), test, 1, "the test part")
     else:
-        pool, one_in = _shuffled(dataset.test_start, draw_seed), _VALIDATION
-        test = np.arange(dataset.test_start, len(labels_N))
-        _require_each_class(dataset, pool, 2, "the training part")
-        _require_each_class(dataset, test, 1, "the test part")
-    pool_size = min(train_limit or len(pool), len(pool))
-    validation_size = _seats(dataset, pool_size, one_in, "validation")
-    if pool_size < len(pool):
-        pool, _ = _take(pool, labels_N, classes, pool_size, least=2, keep=0)
-    validation, train = _take(pool, labels_N, classes, validation_size, least=1, keep=1)
+        seats = _seats(dataset, units, len(pool), _TEST, "test")
+        taken, pool = _take(pool, units, dataset, seats, least=1, keep=needed - 1)
+        test = units.expand(taken)
+    if has_validation:
+        train, validation = _cut_both(dataset, units, pool, validation, train_limit, derive_seed(seed, "validation"))
+    else:
+        one_in = _VALIDATION if has_parts else 90 // dataset.validation_percent
+        train, validation = _divide_pool(dataset, units, pool, one_in, train_limit)
     return _seal(dataset, train=train, validation=validation, test=test)
+
+
+def _published_parts(dataset: CachedDataset) -> tuple[_Indices, _Indices]:
+    """Validation and test as the publisher made them; empty where he made none."""
+    end = len(dataset.labels_N)
+    test_start = end if dataset.test_start is None else dataset.test_start
+    validation_start = test_start if dataset.validation_start is None else dataset.validation_start
+    return np.arange(validation_start, test_start), np.arange(test_start, end)
+
+
+def _divide_pool(
+    dataset: CachedDataset, units: _Units, pool: _Indices, one_in: int, train_limit: int
+) -> tuple[_Indices, _Indices]:
+    """Cut the pool to the train limit and divide it into train and validation."""
+    size = _units_within(dataset, units, pool, train_limit)
+    seats = _seats(dataset, units, size, one_in, "validation")
+    if size < len(pool):
+        pool, _ = _take(pool, units, dataset, size, least=2, keep=0)
+    validation, train = _take(pool, units, dataset, seats, least=1, keep=1)
+    return units.expand(train), units.expand(validation)
+
+
+def _cut_both(
+    dataset: CachedDataset, units: _Units, pool: _Indices, validation: _Indices, train_limit: int, seed: int
+) -> tuple[_Indices, _Indices]:
+    """Cut the pool and the publisher's validation part to the train limit, both by the same share."""
+    train = units.expand(pool)
+    total, classes = len(train) + len(validation), len(dataset.class_names)
+    if not train_limit or train_limit >= total:
+        return train, validation
+    seats = (2 * train_limit * len(validation) + total) // (2 * total)
+    size = _units_within(dataset, units, pool, train_limit - seats)
+    if min(seats, size) < classes:
+        reason = f"the train limit leaves {seats} images for validation and {size} {units.noun} for train"
+        raise SplitError(dataset.name, f"{reason}, and there are {classes} classes, so raise it")
+    pool, _ = _take(pool, units, dataset, size, least=1, keep=0)
+    images = _images_alone(dataset)
+    validation, _ = _take(validation[_shuffled(len(validation), seed)], images, dataset, seats, least=1, keep=0)
+    return units.expand(pool), validation
+
+
+def find_leaks(dataset: CachedDataset, parts: Split) -> tuple[int, ...]:
+    """Return the groups that have images in more than one part, which no division may have."""
+    if dataset.groups_N is None:
+        return ()
+    groups = [np.unique(dataset.groups_N[part]) for part in (parts.train, parts.validation, parts.test)]
+    found, times = np.unique(np.concatenate(groups), return_counts=True)
+    return tuple(found[times > 1].tolist())
 
 
 def describe(dataset: CachedDataset, parts: Split) -> dict[str, object]:
@@ -92,6 +167,7 @@ def describe(dataset: CachedDataset, parts: Split) -> dict[str, object]:
         },
         "fingerprint": dataset.fingerprint,
         "split_fingerprint": parts.fingerprint,
+        "warnings": list(dataset.warnings),
     }
 
 
@@ -121,33 +197,65 @@ def _shuffled(count: int, seed: int) -> _Indices:
     return np.argsort(words, kind="stable").astype(np.int64)
 
 
-def _seats(dataset: CachedDataset, images: int, one_in: int, part: str) -> int:
-    """One in ``one_in`` of the images, halves up."""
+def _images_alone(dataset: CachedDataset) -> _Units:
+    return _Units(labels_U=dataset.labels_N, images=None, noun="images")
+
+
+def _make_units(dataset: CachedDataset, count: int) -> _Units:
+    """Say what of the first ``count`` images is divided."""
+    labels_N = dataset.labels_N[:count]
+    if dataset.groups_N is None:
+        return _Units(labels_U=labels_N, images=None, noun="images")
+    groups, unit_of_N = np.unique(dataset.groups_N[:count], return_inverse=True)
     classes = len(dataset.class_names)
-    seats = (2 * images + one_in) // (2 * one_in)
+    counts_UC = np.zeros((len(groups), classes), np.int64)
+    np.add.at(counts_UC, (unit_of_N, labels_N), 1)
+    rarest_first = np.argsort(np.bincount(labels_N, minlength=classes), kind="stable")
+    labels_U = rarest_first[(counts_UC[:, rarest_first] > 0).argmax(axis=1)]
+    by_unit = np.split(np.argsort(unit_of_N, kind="stable"), np.cumsum(np.bincount(unit_of_N))[:-1])
+    return _Units(labels_U=labels_U, images=tuple(by_unit), noun="patients")
+
+
+def _units_within(dataset: CachedDataset, units: _Units, pool: _Indices, limit: int) -> int:
+    """Most units of the pool whose images are no more than the limit; 0 means no limit."""
+    images = len(units.expand(pool))
+    if not limit or limit >= images:
+        return len(pool)
+    size = len(pool) * limit // images
+    lowest = 2 * len(dataset.class_names)
+    while size > lowest and len(units.expand(_take(pool, units, dataset, size, least=1, keep=0)[0])) > limit:
+        size -= 1
+    return size
+
+
+def _seats(dataset: CachedDataset, units: _Units, count: int, one_in: int, part: str) -> int:
+    """One in ``one_in`` of the units, halves up."""
+    classes = len(dataset.class_names)
+    seats = (2 * count + one_in) // (2 * one_in)
     if seats < classes:
         lowest = (2 * classes - 1) * one_in // 2 + (2 * classes - 1) * one_in % 2
-        reason = (
-            f"{part} would get {seats} of {images} images, and there are {classes} classes; it takes {lowest} images"
-        )
-        raise SplitError(dataset.name, f"{reason}, so raise the train limit or use a larger data set")
+        there = f"{part} would get {seats} of {count} {units.noun}, and there are {classes} classes"
+        reason = f"{there}; it takes {lowest} {units.noun}, so raise the train limit or use a larger data set"
+        raise SplitError(dataset.name, reason)
     return seats
 
 
-def _require_each_class(dataset: CachedDataset, indices: _Indices, least: int, where: str) -> None:
-    counts = np.bincount(dataset.labels_N[indices], minlength=len(dataset.class_names))
+def _require_each_class(dataset: CachedDataset, units: _Units, chosen: _Indices, least: int, where: str) -> None:
+    counts = np.bincount(units.labels_U[chosen], minlength=len(dataset.class_names))
     scarce = int(counts.argmin())
     if counts[scarce] < least:
-        need = f"{counts[scarce]} of the {least} images that it needs in {where}, one for each part taken from there"
+        need = (
+            f"{counts[scarce]} of the {least} {units.noun} that it needs in {where}, one for each part taken from there"
+        )
         reason = f"class {dataset.class_names[scarce]!r} has only {need}"
         raise SplitError(dataset.name, reason)
 
 
 def _take(
-    order: _Indices, labels_N: npt.NDArray[np.int64], classes: int, seats: int, *, least: int, keep: int
+    order: _Indices, units: _Units, dataset: CachedDataset, seats: int, *, least: int, keep: int
 ) -> tuple[_Indices, _Indices]:
-    """Take the first images of each class in the given order; return them and the rest, still in order by class."""
-    by_class = [order[labels_N[order] == label] for label in range(classes)]
+    """Take the first units of each class in the given order; return them and the rest, still in order by class."""
+    by_class = [order[units.labels_U[order] == label] for label in range(len(dataset.class_names))]
     given = apportion(tuple(map(len, by_class)), seats, least=least, keep=keep)
     taken = [indices[:n] for indices, n in zip(by_class, given, strict=True)]
     rest = [indices[n:] for indices, n in zip(by_class, given, strict=True)]
@@ -161,4 +269,9 @@ def _seal(dataset: CachedDataset, **parts: _Indices) -> Split:
         indices.flags.writeable = False
         digest.update(f"/{name}/{len(indices)}/".encode())
         digest.update(indices.astype("<i8").data)
-    return Split(**parts, fingerprint=digest.hexdigest())
+    found = Split(**parts, fingerprint=digest.hexdigest())
+    leaks = find_leaks(dataset, found)
+    if leaks:
+        reason = f"{len(leaks)} patients have images in more than one part, so the accuracy would flatter"
+        raise LeakError(dataset.name, f"{reason}; put all images of a patient into one part")
+    return found

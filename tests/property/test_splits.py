@@ -183,4 +183,5 @@ def test_describe_is_plain_json() -> None:
         "images_per_class": {"train": [45, 45], "validation": [5, 5], "test": [50, 50]},
         "fingerprint": "0" * 64,
         "split_fingerprint": parts.fingerprint,
+        "warnings": [],
     } == json.loads(json.dumps(summary))

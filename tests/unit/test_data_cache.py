@@ -19,9 +19,11 @@ from nas.config import CATALOGUE, InputShape
 from nas.data import CachedDataset, CacheError, CorruptFileError, UnknownDatasetError, open_cached, prepare
 from nas.data.cache import locked, write
 from nas.data.idx import IdxSource
+from nas.data.images import LAYOUTS
 from nas.data.registry import SOURCES
 from nas.data.source import Contents
 
+GREY_28 = InputShape(channels=1, height=28, width=28)
 FILES = ["images.uint8", "labels.int64", "meta.json", "meta.json.sha256"]
 
 PREPARE = """
@@ -79,7 +81,8 @@ def _start(code: str, *arguments: object) -> subprocess.Popen[str]:
 
 def test_every_data_set_of_the_catalogue_has_a_source() -> None:
     """The catalogue promises nothing that cannot be read, and nothing can be read that it does not list."""
-    assert set(CATALOGUE) == set(SOURCES)
+    assert set(CATALOGUE) == set(SOURCES) | set(LAYOUTS)
+    assert {name for name, info in CATALOGUE.items() if info.is_folder} == set(LAYOUTS)
 
 
 def test_unknown_data_set_is_refused_with_the_known_ones(cache: Path) -> None:
@@ -87,8 +90,8 @@ def test_unknown_data_set_is_refused_with_the_known_ones(cache: Path) -> None:
     with pytest.raises(UnknownDatasetError) as caught:
         prepare("../mnist", data_root=None, cache_dir=cache)
 
-    assert ("digits", "fashion-mnist", "mnist") == caught.value.known
-    assert "there is no data set '../mnist'; the data sets are digits, fashion-mnist, mnist" == str(caught.value)
+    assert ("digits", "fashion-mnist", "folder:PATH", "kau", "kau:PATH", "mnist") == caught.value.known
+    assert str(caught.value).startswith("there is no data set '../mnist'; the data sets are digits, fashion-mnist, ")
     assert not cache.exists()
 
 
@@ -242,7 +245,7 @@ def test_builders_wait_for_the_lock(root: Path, cache: Path) -> None:
         assert process.stdout is not None
         assert "about to lock\n" == process.stdout.readline()
         contents = SOURCES["mnist"](CATALOGUE["mnist"], root).read()
-        write(path, name="mnist", shape=CATALOGUE["mnist"].shape, contents=contents)
+        write(path, name="mnist", shape=GREY_28, contents=contents)
         built = os.stat(path / "images.uint8").st_ino
 
     process.communicate()
@@ -299,7 +302,7 @@ def test_source_that_hands_over_too_few_images_is_refused(root: Path, cache: Pat
     short = replace(contents, batches_nCHW=iter((first_nCHW[:-1],)))
 
     with pytest.raises(CacheError, match="would not hold 40 images of 1x28x28"), locked(cache, "mnist-1"):
-        write(cache / "mnist-1", name="mnist", shape=CATALOGUE["mnist"].shape, contents=short)
+        write(cache / "mnist-1", name="mnist", shape=GREY_28, contents=short)
 
     assert [".lock"] == os.listdir(cache)
 

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One image file as bytes to one uint8 array, or one reason why not; only ever called where a crash hurts nobody.
+
+The header is looked at before anything is unpacked: format, then pixels. What is decoded is turned upright as its EXIF
+orientation says, brought to 8 bits, fitted into the wanted square with its aspect kept, and padded with black.
+
+Shapes: C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from nas.config import InputShape
+
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "PPM")
+"""What Pillow may try; PPM is its word for PGM, too."""
+ENDINGS = ("png", "jpg", "jpeg", "bmp", "tif", "tiff", "pgm")
+"""Of file names, in any case; what a file is, its content says."""
+
+_ORIENTATION = 274  # EXIF tag 0x0112
+_PHOTOMETRIC = 262  # TIFF tag; 0 is "white is zero"
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What undoes each EXIF orientation."""
+_GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
+_TRANSPARENT_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one file may cost.
+
+    Attributes:
+        pixels: width times height.
+        file_bytes: as it lies there.
+    """
+
+    pixels: int = 16 * 2**20
+    file_bytes: int = 128 * 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What an image says of itself before it is decoded."""
+
+    width: int
+    height: int
+    is_grey: bool
+
+
+class ImageFault(Exception):
+    """An image cannot be used; ``reason`` continues a sentence about it and never holds its name."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def read_header(content: bytes, limits: Limits) -> Header:
+    """Look at an image without decoding it.
+
+    Raises:
+        ImageFault: it is none, or larger than allowed.
+    """
+    with _opened(content, limits) as image:
+        return Header(width=image.width, height=image.height, is_grey=_is_grey(image))
+
+
+def decode(content: bytes, shape: InputShape, limits: Limits) -> npt.NDArray[np.uint8]:
+    """Decode an image and fit it into ``shape``.
+
+    Returns:
+        (C, H, W).
+
+    Raises:
+        ImageFault: it cannot be decoded within the limits.
+    """
+    with _opened(content, limits) as image:
+        width, height = _fit(image.size, shape)
+        # Unpacks a JPEG at 1/2, 1/4 or 1/8 of its size: much faster, and twice the wanted size is left to average over.
+        image.draft("L" if shape.channels == 1 else "RGB", (2 * width, 2 * height))
+        image.load()
+        upright = _UPRIGHT.get(_orientation(image))
+        plane = _to_eight_bits(image).convert("L" if shape.channels == 1 else "RGB")
+        if upright is not None:
+            plane = plane.transpose(upright)
+        size = _fit(plane.size, shape)
+        if plane.size != size:
+            plane = plane.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+        fitted = Image.new(plane.mode, (shape.width, shape.height))
+        fitted.paste(plane, ((shape.width - size[0]) // 2, (shape.height - size[1]) // 2))
+        pixels = np.asarray(fitted)
+        return pixels[np.newaxis] if shape.channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+@contextmanager
+def _opened(content: bytes, limits: Limits) -> Iterator[Image.Image]:
+    """Open an image and turn whatever a decoder raises in the ``with`` block into ``ImageFault``."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of odd metadata, which is not used
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            Image.MAX_IMAGE_PIXELS = limits.pixels
+            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+                if image.width * image.height > limits.pixels:
+                    raise _too_many_pixels(limits)
+                yield image
+    except ImageFault:
+        raise
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise _too_many_pixels(limits) from error
+    except UnidentifiedImageError as error:
+        raise ImageFault("is no PNG, JPEG, BMP, TIFF or PGM image, or its header is damaged") from error
+    except MemoryError as error:
+        raise ImageFault("takes more memory to decode than is allowed") from error
+    except TimeoutError as error:
+        raise ImageFault("takes more processor time to decode than is allowed") from error
+    except Exception as error:  # a decoder may raise anything at all on a damaged file
+        raise ImageFault("is damaged or cut short") from error
+
+
+def _too_many_pixels(limits: Limits) -> ImageFault:
+    return ImageFault(f"has more than {limits.pixels:,} pixels; the server's NAS_MAX_IMAGE_PIXELS can allow more")
+
+
+def _is_grey(image: Image.Image) -> bool:
+    if image.mode == "P":
+        palette = np.asarray(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+        return bool((palette == palette[:, :1]).all())
+    return image.mode in _GREY_MODES
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation; Pillow has turned a TIFF upright by itself and says 1."""
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # EXIF data is often broken, and an image without it is upright
+        return 1
+
+
+def _to_eight_bits(image: Image.Image) -> Image.Image:
+    """Bring an image to 8 bits a channel without transparency; 16-bit values keep their format's full scale."""
+    if image.mode.startswith("I"):
+        values_HW = np.asarray(image).astype(np.int32)
+        if values_HW.min() < 0 or values_HW.max() > 65535:
+            raise ImageFault("holds numbers beyond 16 bits, whose scale is not known")
+        if image.mode != "I" and image.format == "TIFF" and _tag(image, _PHOTOMETRIC) == 0:
+            values_HW = 65535 - values_HW  # Pillow does this for 8 bits only
+        return Image.fromarray(((values_HW * 255 + 32767) // 65535).astype(np.uint8))
+    if image.mode == "F":
+        raise ImageFault("holds floating-point numbers, whose scale is not known")
+    if image.mode in _TRANSPARENT_MODES or "transparency" in image.info:
+        seen = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", seen.size, (0, 0, 0, 255)), seen)
+    return image if image.mode in ("L", "RGB") else image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _tag(image: Image.Image, number: int) -> object:
+    tags = getattr(image, "tag_v2", None)
+    return None if tags is None else tags.get(number)
+
+
+def _fit(size: tuple[int, int], shape: InputShape) -> tuple[int, int]:
+    """Return the largest size of that aspect inside the shape, at least one pixel a side; halves round up."""
+    width, height = size
+    if width * shape.height >= height * shape.width:
+        return shape.width, max(1, (2 * height * shape.width + width) // (2 * width))
+    return max(1, (2 * width * shape.height + height) // (2 * height)), shape.height

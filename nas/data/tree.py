@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A folder below the data root, walked and read without ever following a link.
+
+Every step goes through the descriptor of the folder above and refuses links, so that nothing outside is reached even
+if somebody swaps folders for links meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nas.data.errors import FolderError, MissingDataRootError, MissingFolderError, PathOutsideError
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# Without O_NONBLOCK, opening a named pipe waits for a writer.
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_MOST_FILES = 2_000_000
+_MOST_LEVELS = 16
+_PASSED_OVER = ("__MACOSX",)
+"""What archive programs add; names that begin with a dot are passed over, too."""
+
+Parts = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundFile:
+    """One regular file.
+
+    Attributes:
+        parts: its path below the folder.
+        state: size, change times and inode; while they stay, the content does.
+    """
+
+    parts: Parts
+    state: tuple[int, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class Listing:
+    """What a folder holds, sorted by path.
+
+    Attributes:
+        folders: paths below the folder, at every depth.
+        passed_over: links, and what is neither file nor folder.
+    """
+
+    files: list[FoundFile] = field(default_factory=list)
+    folders: list[Parts] = field(default_factory=list)
+    passed_over: int = 0
+
+
+class FileError(Exception):
+    """One file cannot be read; ``reason`` continues a sentence about it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tree:
+    """An open folder.
+
+    Attributes:
+        dataset: as the user wrote it, for messages.
+        location: from ``<data root>`` on, for messages.
+        key: tells folders apart; holds their path.
+    """
+
+    dataset: str
+    location: str
+    key: str
+    _descriptor: int
+
+    def walk(self) -> Listing:
+        """List everything below.
+
+        Raises:
+            FolderError: it cannot be listed, or it is too large or too deep.
+        """
+        listing = Listing()
+        try:
+            self._walk(self._descriptor, (), listing)
+        except OSError as error:
+            raise FolderError(self.dataset, f"a folder in it cannot be listed ({error.strerror})") from error
+        listing.files.sort(key=lambda file: file.parts)
+        listing.folders.sort()
+        return listing
+
+    def read(self, file: FoundFile, most_bytes: int) -> bytes:
+        """Read a file whole.
+
+        Raises:
+            FileError: it cannot be read, or it is larger than ``most_bytes``.
+        """
+        try:
+            with ExitStack() as stack:
+                folder = self._descriptor
+                for part in file.parts[:-1]:
+                    folder = os.open(part, _FOLDER, dir_fd=folder)
+                    stack.callback(os.close, folder)
+                descriptor = os.open(file.parts[-1], _FILE, dir_fd=folder)
+                stack.callback(os.close, descriptor)
+                found = os.fstat(descriptor)
+                if not stat.S_ISREG(found.st_mode):
+                    raise FileError("is no regular file")
+                if found.st_size > most_bytes:
+                    raise FileError(f"has {found.st_size >> 20} MiB, more than the {most_bytes >> 20} MiB allowed")
+                with open(descriptor, "rb", closefd=False) as stream:
+                    return stream.read(most_bytes)
+        except OSError as error:
+            raise FileError(f"cannot be read ({error.strerror})") from error
+
+    def _walk(self, folder: int, parts: Parts, listing: Listing) -> None:
+        if len(parts) > _MOST_LEVELS:
+            raise FolderError(self.dataset, f"it is more than {_MOST_LEVELS} folders deep")
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or entry.name in _PASSED_OVER:
+                    continue
+                path = (*parts, entry.name)
+                if entry.is_dir(follow_symlinks=False):
+                    listing.folders.append(path)
+                    self._enter(folder, path, listing)
+                elif entry.is_file(follow_symlinks=False):
+                    listing.files.append(FoundFile(parts=path, state=_state(entry.stat(follow_symlinks=False))))
+                else:
+                    listing.passed_over += 1
+                if len(listing.files) + len(listing.folders) > _MOST_FILES:
+                    raise FolderError(self.dataset, f"it holds more than {_MOST_FILES:,} files")
+
+    def _enter(self, above: int, path: Parts, listing: Listing) -> None:
+        folder = os.open(path[-1], _FOLDER, dir_fd=above)
+        try:
+            self._walk(folder, path, listing)
+        finally:
+            os.close(folder)
+
+
+@contextmanager
+def open_tree(dataset: str, path: str, data_root: Path | None) -> Iterator[Tree]:
+    """Open the folder of a data set.
+
+    Args:
+        dataset: as the user wrote it, for messages.
+        path: relative to the data root, or absolute; the folder that it leads to must lie inside.
+        data_root: None if the server has none.
+
+    Raises:
+        MissingDataRootError: there is no data root.
+        PathOutsideError: the path leads out of it.
+        MissingFolderError: there is no such folder.
+        FolderError: it cannot be opened.
+    """
+    if data_root is None or not os.path.isdir(data_root):  # unlike Path.is_dir, false where it may not look
+        raise MissingDataRootError(dataset, is_configured=data_root is not None)
+    root = data_root.resolve()
+    try:
+        target = (root / path).resolve()
+    except (OSError, ValueError, RuntimeError) as error:  # a path too long, with a NUL, with links in a circle
+        raise MissingFolderError(dataset, _show(path)) from error
+    if not target.is_relative_to(root):
+        raise PathOutsideError(dataset)
+    inside = target.relative_to(root)
+    with ExitStack() as stack:
+        try:
+            folder = _open(stack, root, None)
+            for part in inside.parts:
+                folder = _open(stack, part, folder)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise MissingFolderError(dataset, _show(str(inside))) from error
+        except OSError as error:
+            raise FolderError(dataset, f"{_show(str(inside))} cannot be opened ({error.strerror})") from error
+        yield Tree(dataset=dataset, location=_show(str(inside)), key=str(target), _descriptor=folder)
+
+
+def _open(stack: ExitStack, path: str | Path, above: int | None) -> int:
+    descriptor = os.open(path, _FOLDER, dir_fd=above)
+    stack.callback(os.close, descriptor)
+    return descriptor
+
+
+def _show(path: str) -> str:
+    """Write a path from ``<data root>`` on, without a character that could break a line."""
+    text = "".join(c if c.isprintable() else "?" for c in path)
+    return "<data root>" if text in ("", ".") else f"<data root>/{text}"
+
+
+def _state(found: os.stat_result) -> tuple[int, ...]:
+    return (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
