@@ -79,7 +79,7 @@ class App:
         settings = self._settings
         files = StateFiles(settings.state_dir)
         hub = Hub(journal)
-        preparation = DataPreparation(data_root=settings.data_root, cache_dir=files.cache)
+        preparation = self._preparation(files)
         registry = Registry(
             journal=journal,
             hub=hub,
@@ -114,6 +114,10 @@ class App:
         reach("stop.deaf")
         await registry.close()
         files.address.unlink(missing_ok=True)
+
+    def _preparation(self, files: StateFiles) -> DataPreparation:
+        settings = self._settings
+        return DataPreparation(data_root=settings.data_root, cache_dir=files.cache, may_download=settings.download)
 
     def _executor(self, files: StateFiles) -> Executor:
         settings = self._settings

@@ -24,6 +24,9 @@ class Settings(BaseSettings):
     listen: str = DEFAULT_LISTEN
     port_file: Path | None = None
     data_root: Path | None = None
+    download: bool = False
+    max_image_pixels: int = Field(default=16 * 2**20, ge=1, lt=2**31)
+    """Only checked here: NAS_MAX_IMAGE_PIXELS reaches the process that prepares data through the environment."""
     workers: int = Field(default=1, ge=1, le=64)
     executor: Literal["local", "fake"] = "local"
     trainer: Literal["torch", "simulated"] = "torch"

@@ -15,14 +15,13 @@ from attempts import DATASET
 from nas.architecture import BlockType
 from nas.config import Device, Precision, SearchConfig, TrainingConfig
 from nas.search import events
-from nas.search.facts import DatasetSummary
 from server.codec.envelope import Envelope, decode, is_terminal
 from server.codec.views import SearchView
 from server.engine import Clock, Registry
 from server.engine.admission import Admission
 from server.executor.base import AttemptRequest, Executor, OnReport
 from server.executor.fake import FakeExecutor
-from server.executor.preparation import DataPreparation
+from server.executor.preparation import DataPreparation, PreparedData
 from server.files import StateFiles
 from server.hub import Hub
 from server.journal.base import Journal, Record
@@ -53,8 +52,8 @@ def request_id(number: int) -> str:
 class ReadyData(DataPreparation):
     """The digits are there at once; every other data set is prepared as ever."""
 
-    async def prepare(self, config: SearchConfig) -> DatasetSummary:
-        return DATASET if config.dataset == "digits" else await super().prepare(config)
+    async def prepare(self, config: SearchConfig) -> PreparedData:
+        return PreparedData(summary=DATASET) if config.dataset == "digits" else await super().prepare(config)
 
 
 @dataclass(slots=True)

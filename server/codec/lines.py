@@ -51,7 +51,7 @@ class WorkerRequest:
 
     Attributes:
         notation: the net.
-        dataset, data_root, cache_dir, input_size: where the data comes from.
+        dataset, data_root, cache_dir, input_size, class_map, max_bad_files: where the data comes from.
         fingerprint, split_fingerprint: what it must be; a worker refuses other data.
         totals: images a class in the part that is evaluated.
         epochs_recorded: epochs that the journal has already; they are not reported again.
@@ -73,6 +73,8 @@ class WorkerRequest:
     data_root: str | None
     cache_dir: str
     input_size: int
+    class_map: str
+    max_bad_files: int
     train_limit: int
     shape: InputShape
     fingerprint: str

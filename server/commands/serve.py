@@ -20,7 +20,8 @@ from server.sinks.logs import configure_logging
     "--listen", metavar="ADDRESS", help=f"HOST:PORT or unix:PATH; port 0 picks a free one. [default: {DEFAULT_LISTEN}]"
 )
 @click.option("--port-file", type=Path, help="File that gets the address once the server is ready.")
-@click.option("--data-root", type=Path, help="Folder of the data sets: DIR/mnist, DIR/fashion-mnist.")
+@click.option("--data-root", type=Path, help="Folder of the data sets: DIR/mnist, DIR/kau, your own.")
+@click.option("--download", is_flag=True, default=None, help="Fetch mnist and fashion-mnist where they are missing.")
 @click.option("--workers", type=int, help="Children trained at the same time. [default: 1]")
 @click.option("--executor", type=click.Choice(["local", "fake"]), help="Where attempts run. [default: local]")
 @click.option(

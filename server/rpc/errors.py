@@ -80,7 +80,7 @@ _DATA: dict[str, tuple[int, str]] = {
     "SplitError": (code_pb2.FAILED_PRECONDITION, "DATA_TOO_SMALL"),
     "LeakError": (code_pb2.FAILED_PRECONDITION, "DATA_LEAKS"),
     "DownloadError": (code_pb2.FAILED_PRECONDITION, "DOWNLOAD_FAILED"),
-    "PathOutsideError": (code_pb2.PERMISSION_DENIED, "PATH_OUTSIDE"),
+    "PathOutsideError": (code_pb2.PERMISSION_DENIED, "PATH_OUTSIDE_DATA_ROOT"),
     "MissingFolderError": (code_pb2.FAILED_PRECONDITION, "DATA_MISSING"),
     "FolderError": (code_pb2.FAILED_PRECONDITION, "DATA_UNUSABLE"),
     "EmptyFolderError": (code_pb2.FAILED_PRECONDITION, "DATA_UNUSABLE"),

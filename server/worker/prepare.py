@@ -1,38 +1,55 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Data preparation as a process of its own, without torch: what is wrong with a file cannot touch the server.
+"""Data preparation as a process of its own, with limits, without torch: a file from outside cannot touch the server.
 
-Reads one JSON object from standard input and writes one to standard output.
+Reads one JSON object from standard input and writes one to standard output. No other process decodes images.
 """
 
 from __future__ import annotations
 
-import json
+import os
 import sys
 from pathlib import Path
 
-from nas.data import DatasetError, describe, prepare, split
+from nas.data import DatasetError, Limits, describe, download, prepare, split
+from server.codec.preparing import PrepareAnswer, PrepareRequest
 from server.worker.lifeline import claim_stdout, die_with_parent
+from server.worker.limits import grant_image, limit_memory, limit_processor
+
+MAX_IMAGE_PIXELS = "NAS_MAX_IMAGE_PIXELS"
+"""Environment variable of the server, which everything that it starts inherits."""
 
 
 def main() -> None:
     """Prepare a data set, divide it, and describe the result or what is wrong."""
     die_with_parent()
     answers = claim_stdout()
-    request = json.load(sys.stdin)
-    data_root = request["data_root"]
-    answer: dict[str, object]
+    request = PrepareRequest.from_json(sys.stdin.buffer.read())
     try:
-        dataset = prepare(
-            request["dataset"],
-            data_root=Path(data_root) if data_root is not None else None,
-            cache_dir=Path(request["cache_dir"]),
-            input_size=request["input_size"],
-        )
-        parts = split(dataset, seed=request["seed"], train_limit=request["train_limit"])
-        answer = {"dataset": describe(dataset, parts)}
+        answer = _answer(request)
     except DatasetError as error:
-        answer = {"error": type(error).__name__, "message": str(error)}
-    answers.write(json.dumps(answer).encode())
+        answer = PrepareAnswer(error=type(error).__name__, message=str(error))
+    answers.write(answer.to_json())
+
+
+def _answer(request: PrepareRequest) -> PrepareAnswer:
+    data_root = Path(request.data_root) if request.data_root is not None else None
+    if request.may_download:
+        download(request.dataset, data_root)  # before the limits: torchvision brings torch with it
+    limit_memory()
+    limit_processor()
+    pixels = os.environ.get(MAX_IMAGE_PIXELS)
+    dataset = prepare(
+        request.dataset,
+        data_root=data_root,
+        cache_dir=Path(request.cache_dir),
+        input_size=request.input_size,
+        class_map=request.class_map,
+        max_bad_files=request.max_bad_files,
+        limits=Limits() if pixels is None else Limits(pixels=int(pixels)),
+        on_image=grant_image,
+    )
+    parts = split(dataset, seed=request.seed, train_limit=request.train_limit)
+    return PrepareAnswer(dataset=describe(dataset, parts))
 
 
 if __name__ == "__main__":

@@ -37,6 +37,8 @@ requests = st.builds(
     data_root=st.none() | texts,
     cache_dir=texts,
     input_size=numbers,
+    class_map=texts,
+    max_bad_files=numbers,
     train_limit=numbers,
     shape=st.builds(InputShape, channels=st.just(3), height=st.integers(1, 99), width=st.integers(1, 99)),
     fingerprint=hashes,

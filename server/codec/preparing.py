@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is said to the process that prepares data, and what it answers: one JSON object each."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+PROGRAM = ("-m", "server.worker.prepare")
+"""Arguments of Python that start it."""
+ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
+"""Of it: memory for a thread a core would count against its limit, and it computes nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareRequest:
+    """Which data set is wanted, as ``nas.data.prepare`` and ``nas.data.split`` take it.
+
+    Attributes:
+        may_download: whether missing files of a public data set may be fetched.
+    """
+
+    dataset: str
+    data_root: str | None
+    cache_dir: str
+    input_size: int
+    class_map: str
+    max_bad_files: int
+    seed: int
+    train_limit: int
+    may_download: bool = False
+
+    def to_json(self) -> bytes:
+        """For the process's standard input."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> PrepareRequest:
+        """Read what ``to_json`` wrote."""
+        return cls(**json.loads(text))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareAnswer:
+    """How it went: either ``dataset`` or what is wrong.
+
+    Attributes:
+        dataset: what ``nas.data.describe`` returned.
+        error: name of the error in ``nas.data``; empty if there is none.
+        message: of it, one sentence.
+    """
+
+    dataset: dict[str, Any] | None = None
+    error: str = ""
+    message: str = ""
+
+    def to_json(self) -> bytes:
+        """For the process's standard output."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> PrepareAnswer:
+        """Read what ``to_json`` wrote."""
+        return cls(**json.loads(text))

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a process that decodes files from outside may use of the machine; the kernel sees to it.
+
+Private memory is limited (RLIMIT_DATA), not address space (RLIMIT_AS): a cache of any size is mapped, and that costs no
+memory. Linux; elsewhere the limits are set as far as the system knows them.
+"""
+
+from __future__ import annotations
+
+import resource
+import signal
+from pathlib import Path
+from types import FrameType
+
+MEMORY_BYTES = 2 * 2**30
+"""More than any image within the caps of ``nas.data`` takes."""
+IMAGE_SECONDS = 60
+"""Processor time of one image; a large one takes a second."""
+_ALL_SECONDS = 24 * 3600
+
+
+def limit_memory() -> None:
+    """Allow ``MEMORY_BYTES`` beyond what is in use now, and no core file, which would hold images."""
+    _lower(resource.RLIMIT_DATA, _data_bytes() + MEMORY_BYTES)
+    _lower(resource.RLIMIT_CORE, 0)
+
+
+def limit_processor() -> None:
+    """Raise ``TimeoutError`` where one image takes too long, and end the process if even that does not help."""
+    signal.signal(signal.SIGXCPU, _raise)
+    _lower(resource.RLIMIT_CPU, _used_seconds() + _ALL_SECONDS)
+
+
+def grant_image() -> None:
+    """Start the clock anew for the next image."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)  # finite since limit_processor
+    resource.setrlimit(resource.RLIMIT_CPU, (min(_used_seconds() + IMAGE_SECONDS, hard), hard))
+
+
+def _raise(_signal: int, _frame: FrameType | None) -> None:
+    raise TimeoutError("an image takes too much processor time")
+
+
+def _lower(what: int, limit: int) -> None:
+    _, hard = resource.getrlimit(what)
+    limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+    resource.setrlimit(what, (limit, limit))
+
+
+def _used_seconds() -> int:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return int(usage.ru_utime + usage.ru_stime) + 1
+
+
+def _data_bytes() -> int:
+    """Private memory in use; 0 where the system does not say."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData:")), 0)
