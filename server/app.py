@@ -24,6 +24,7 @@ from server.executor.local import LocalExecutor, WorkerOptions
 from server.executor.preparation import DataPreparation
 from server.files import StateFiles
 from server.hub import Hub
+from server.journal.base import Journal
 from server.journal.sqlite import SqliteJournal
 from server.listening import bind
 from server.rpc.activity import Activity
@@ -76,20 +77,10 @@ class App:
             raise self._fatal
 
     async def _serve(self, journal: SqliteJournal) -> None:
-        settings = self._settings
-        files = StateFiles(settings.state_dir)
+        files = StateFiles(self._settings.state_dir)
         hub = Hub(journal)
         preparation = self._preparation(files)
-        registry = Registry(
-            journal=journal,
-            hub=hub,
-            executor=self._executor(files),
-            files=files,
-            admission=self._admission(preparation),
-            clock=Clock(),
-            sinks=(log_fact,),
-            on_fatal=self._end,
-        )
+        registry = self._registry(journal, hub, files, preparation)
         server = grpc.aio.server(options=_OPTIONS)
         servicer = SearchServicer(
             registry=registry, hub=hub, files=files, preparation=preparation, version=version("seib-nas")
@@ -114,6 +105,18 @@ class App:
         reach("stop.deaf")
         await registry.close()
         files.address.unlink(missing_ok=True)
+
+    def _registry(self, journal: Journal, hub: Hub, files: StateFiles, preparation: DataPreparation) -> Registry:
+        return Registry(
+            journal=journal,
+            hub=hub,
+            executor=self._executor(files),
+            files=files,
+            admission=self._admission(preparation),
+            clock=Clock(),
+            sinks=(log_fact,),
+            on_fatal=self._end,
+        )
 
     def _preparation(self, files: StateFiles) -> DataPreparation:
         settings = self._settings

@@ -72,6 +72,7 @@ class Scheduler:
         for engine in self._active():
             if _remaining_seconds(engine) <= 0:
                 await engine.submit(commands.ReachTimeBudget())
+        for engine in self._engines():  # those that have ended, too: their last worker may still be running
             await self._cancel_unwanted(engine)
         while len(self._executor.running()) < self._executor.slots and (found := self._next_launch()):
             engine, work = found

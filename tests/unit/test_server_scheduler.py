@@ -99,6 +99,25 @@ async def test_a_cancelled_search_leaves_its_workers_to_the_next(tmp_path: Path)
         assert {younger.search_id} == {key.search_id for key in executor.running()}
 
 
+async def test_a_worker_does_not_outlive_its_search(tmp_path: Path) -> None:
+    """One whose attempt is over by what it said, while it still runs, is ended although the search has ended, too."""
+    executor = FakeExecutor(slots=1, epoch_seconds=FOREVER)
+    plane = ControlPlane(folder=tmp_path, executor=executor)
+    search_id = (await plane.start()).search_id
+    await plane.registry._scheduler.reconcile()
+    (key,) = executor.running()
+    await plane.registry.control(search_id, commands.CancelSearch())
+    reason = LostReason.PROTOCOL_VIOLATED
+    lost = commands.ReportLost(child_id=key.child_id, attempt=key.attempt, reason=reason, detail="nonsense")
+    await plane.registry._engine(search_id).submit(lost)
+    assert SearchState.CANCELLED is plane.registry.view(search_id).search.state
+
+    await plane.registry._scheduler.reconcile()
+
+    assert frozenset() == executor.running()
+    await plane.registry.close()
+
+
 async def test_the_time_budget_ends_a_search_without_a_result(tmp_path: Path) -> None:
     """Running children are cancelled, waiting ones never launched; nothing was trained, so it has failed."""
     clock, executor = TurnedClock(), FakeExecutor(slots=2, epoch_seconds=FOREVER)
