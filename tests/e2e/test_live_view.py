@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The live view as its user meets it: a real server, the real client, a terminal; leave, come back, lose the server."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from real_server import RealServer
+from terminal import LEAVE_SCREEN, Terminal
+
+SEARCH = ("--dataset", "digits", "--block", "seib", "--seed", "5", "--max-iterations", "2", "--max-epochs", "3")
+BRIEF = {"NAS_FAKE_EPOCH_SECONDS": "0.02"}
+LENGTHY = {"NAS_FAKE_EPOCH_SECONDS": "0.2"}
+
+
+@pytest.fixture
+def lengthy(tmp_path: Path) -> Iterator[RealServer]:
+    """A server whose training takes long enough to be watched."""
+    with RealServer(tmp_path, ("--executor", "fake"), LENGTHY) as server:
+        yield server
+
+
+def test_start_shows_the_search_to_its_end(tmp_path: Path) -> None:
+    """In a terminal ``start`` shows the search live, then its last frame and its summary."""
+    with (
+        RealServer(tmp_path, ("--executor", "fake"), BRIEF) as server,
+        Terminal("--server", server.address, "start", *SEARCH) as terminal,
+    ):
+        status = terminal.finish()
+        left = terminal.written.rpartition(LEAVE_SCREEN)[2]
+
+        assert 0 == status
+        assert "Traceback" not in terminal.written
+        for piece in (
+            "seib on digits",
+            "iteration 2 of 2",
+            "8/8 children done",
+            "BEST 2-",
+            "winner  ",
+            "test accuracy",
+        ):
+            assert piece in left
+
+
+def test_leave_and_come_back(lengthy: RealServer) -> None:
+    """Ctrl-C leaves the search running; the sentence that it ends with leads back to the same search, further on."""
+    with Terminal("--server", lengthy.address, "start", *SEARCH) as terminal:
+        terminal.wait_for_frame("1-1   ")
+        terminal.process.send_signal(signal.SIGINT)
+        status = terminal.finish()
+        way_back = re.search(r"come back with: nas-client ([^\r\n]+)", terminal.text)
+        assert way_back is not None
+    with Terminal(*way_back[1].split()) as again:
+        frame = again.wait_for_frame("succeeded")
+
+        assert 130 == status
+        assert "1-1   " in terminal.written.split(LEAVE_SCREEN)[1]
+        assert frame[0].startswith(f"Search {way_back[1].split()[-1]}  running")
+
+
+def test_a_new_server_is_found(lengthy: RealServer) -> None:
+    """Killing the server shows as a lost connection; its successor is found and the search goes on in the same view."""
+    address = lengthy.address
+    with Terminal("--server", address, "start", *SEARCH) as terminal:
+        terminal.wait_for_frame("running   █")
+        lengthy.kill()
+        terminal.wait_for_frame("connection lost")
+        lengthy.options = (*lengthy.options, "--listen", address)
+        lengthy.start()
+        frame = terminal.wait_for_frame("attempt 1 lost: server restarted")
+
+        assert "Connected again." in "\n".join(frame)
+        assert "Traceback" not in terminal.written
