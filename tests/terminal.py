@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import os
 import re
+import select
 import struct
 import subprocess
 import sys
@@ -32,6 +33,7 @@ class Terminal:
         usual = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS", "LINES")}
         self._ours, theirs = os.openpty()
         self._written = b""
+        self._is_closed = threading.Event()
         self.resize(columns, lines)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "client", *arguments],
@@ -51,7 +53,7 @@ class Terminal:
     def __exit__(self, *_: object) -> None:
         self.process.kill()
         self.finish()
-        os.close(self._ours)
+        self.close()
 
     @property
     def written(self) -> str:
@@ -85,6 +87,14 @@ class Terminal:
         """Wait until a piece of text has been shown."""
         wait_for(lambda: piece in self.text or self._has_ended_without(piece), repr(piece))
 
+    def close(self) -> None:
+        """Close the window; closing twice changes nothing."""
+        self._is_closed.set()
+        self._reader.join()
+        if self._ours >= 0:
+            os.close(self._ours)
+            self._ours = -1
+
     def finish(self) -> int:
         """Wait for the end; returns the exit status."""
         status = self.process.wait(timeout=60)
@@ -98,5 +108,6 @@ class Terminal:
     def _read(self) -> None:
         # The other end closes with the process; Linux calls that an input/output error.
         with contextlib.suppress(OSError):
-            while chunk := os.read(self._ours, 65_536):
-                self._written += chunk
+            while not self._is_closed.is_set():
+                if select.select([self._ours], [], [], 0.05)[0]:
+                    self._written += os.read(self._ours, 65_536)

@@ -210,6 +210,15 @@ def test_being_terminated_gives_the_terminal_back(server: ScriptedServer) -> Non
         assert terminal.written.endswith(SHOW_CURSOR + LEAVE_SCREEN)
 
 
+def test_a_closed_terminal_ends_the_client(server: ScriptedServer) -> None:
+    """When the window is gone there is nobody to show anything to: the client ends, and not as a success."""
+    with watch(server) as terminal:
+        terminal.wait_for_frame("1-8")
+        terminal.close()
+
+        assert 1 == terminal.finish()
+
+
 def test_being_suspended_gives_the_terminal_back(server: ScriptedServer) -> None:
     """Ctrl-Z leaves the screen to the shell; going on takes it again."""
     with watch(server) as terminal:
