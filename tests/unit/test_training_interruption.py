@@ -6,6 +6,7 @@ The small training has four epochs of six training and three validation batches.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,16 @@ def test_a_training_diverges_as_it_would_have(tmp_path: Path) -> None:
 
     assert isinstance(expected[1], Diverged)
     assert expected == continued
+
+
+def test_an_epoch_takes_as_long_as_all_its_parts(tmp_path: Path) -> None:
+    """The time before the interruption counts, in seconds and in images per second."""
+    run_fit(make_request(folder=tmp_path), make_data(), Stopper(5))
+    kept = json.loads((tmp_path / "epoch-0000-step-00000005.jsonl").read_text().splitlines()[0])["seconds"]
+
+    epochs, _ = run_fit(make_request(folder=tmp_path), make_data())
+
+    assert 0 < kept < 90 / epochs[0].images_per_second < epochs[0].seconds
 
 
 def test_without_a_folder_nothing_is_kept() -> None:
