@@ -13,11 +13,14 @@ PYTEST_ARGS ?=
 # One stamp a constraints file, so that switching files installs again; it holds the file's name.
 STAMP := $(VENV)/.installed-$(notdir $(CONSTRAINTS))
 TYPED := scripts tests
+# Where `make chaos` strikes; the same seed strikes at the same places.
+SEED ?= 1
+CHAOS_RESULTS := build/chaos/results.jsonl
 PROSE := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md CITATION.cff Makefile docs proto nas server client scripts tests
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check format proto schema-image docs clean
+.PHONY: help setup demo test chaos chaos-night check format proto schema-image docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do \
@@ -48,6 +51,22 @@ demo: setup ## search a small CNN for handwritten digits through a real server
 
 test: setup ## run the whole test suite; PYTEST_ARGS='-k journal' narrows it down
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --durations 10 $(PYTEST_ARGS)
+
+# Tests, then planted bugs, then docs/reliability.md from what both have found, whether or not they passed.
+define inject
+	@rm -f $(CHAOS_RESULTS); status=0; \
+	export NAS_CHAOS_SEED=$(SEED) NAS_CHAOS_SCALE=$(1) NAS_CHAOS_RESULTS=$(CURDIR)/$(CHAOS_RESULTS) OMP_NUM_THREADS=1; \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations 10 tests/chaos tests/crash $(PYTEST_ARGS) || status=1; \
+	$(BIN)/python tests/chaos/mutants.py $(2) || status=1; \
+	$(BIN)/python scripts/reliability_report.py $(CHAOS_RESULTS) --command 'make $@ SEED=$(SEED)' || status=1; \
+	exit $$status
+endef
+
+chaos: setup ## kill, crash, starve and corrupt for minutes and judge the results; SEED=n chooses where
+	$(call inject,1,--sample 2)
+
+chaos-night: setup ## the same, five times as long, and with every planted bug
+	$(call inject,5,)
 
 check: setup ## run every gate but the tests: format, lint, types, layers, schema, generated files, spelling
 	$(BIN)/ruff format --check .

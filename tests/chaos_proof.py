@@ -52,22 +52,30 @@ class Proof:
     bar: str
     n: int = 0
     result: str = ""
+    has_passed: bool = False
 
 
 @contextmanager
 def proving(fault: str, bar: str, folder: Path) -> Iterator[Proof]:
     """Record whether the block passes; of one that does not, keep the folder and say how to do it again."""
+    with recording(fault, bar) as proof:
+        try:
+            yield proof
+        except BaseException as error:
+            error.add_note(_keep(folder))
+            raise
+        proof.has_passed = True
+
+
+@contextmanager
+def recording(fault: str, bar: str) -> Iterator[Proof]:
+    """Record what the block finds out, whatever becomes of it."""
     proof = Proof(fault=fault, bar=bar)
     begin = time.monotonic()
-    has_passed = False
     try:
         yield proof
-        has_passed = True
-    except BaseException as error:
-        error.add_note(_keep(folder))
-        raise
     finally:
-        _append(proof, has_passed=has_passed, seconds=time.monotonic() - begin)
+        _append(proof, seconds=time.monotonic() - begin)
 
 
 def _keep(folder: Path) -> str:
@@ -81,7 +89,7 @@ def _keep(folder: Path) -> str:
     return f"kept: {target}\nrepro: {again}"
 
 
-def _append(proof: Proof, *, has_passed: bool, seconds: float) -> None:
+def _append(proof: Proof, *, seconds: float) -> None:
     path = os.environ.get("NAS_CHAOS_RESULTS")
     if not path:
         return
@@ -90,7 +98,7 @@ def _append(proof: Proof, *, has_passed: bool, seconds: float) -> None:
         "bar": proof.bar,
         "n": proof.n,
         "result": proof.result,
-        "passed": has_passed,
+        "passed": proof.has_passed,
         "seconds": round(seconds, 1),
     }
     Path(path).parent.mkdir(parents=True, exist_ok=True)

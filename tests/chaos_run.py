@@ -105,10 +105,12 @@ class Siege:
 
 
 @asynccontextmanager
-async def running(server: ChaosServer, *work: Coroutine[Any, Any, Any]) -> AsyncIterator[asyncio.Event]:
+async def running(
+    server: ChaosServer, *work: Coroutine[Any, Any, Any], deadline: float = 60.0
+) -> AsyncIterator[asyncio.Event]:
     """Run coroutines beside the block and wait for them after it; the event says that it is all over.
 
-    Whatever fails first, a coroutine or a server that dies by itself, ends the others and is raised.
+    Whatever fails first, a coroutine, a server that dies by itself or the deadline, ends the others and is raised.
     """
     is_over = asyncio.Event()
     task = asyncio.ensure_future(asyncio.gather(*work))
@@ -117,7 +119,8 @@ async def running(server: ChaosServer, *work: Coroutine[Any, Any, Any]) -> Async
         end.add_done_callback(lambda _: is_over.set())
     try:
         yield is_over
-        await asyncio.wait([task, guard], return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait([task, guard], timeout=deadline, return_when=asyncio.FIRST_COMPLETED)
+        assert done, f"not over {deadline:.0f} s after the last blow"
         for end in (guard, task):
             if end.done():
                 end.result()

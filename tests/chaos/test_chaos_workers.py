@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from chaos_proof import IS_ALONE, draw_for, proving, scaled
+from chaos_proof import IS_ALONE, SCALE, draw_for, proving, scaled
 from chaos_run import Siege, make_config, running
 from chaos_schedule import Feed
 from chaos_server import ChaosServer
@@ -79,7 +79,7 @@ async def run_searches(
     try:
         await server.start(NAS_SIMULATED_FAULTS=json.dumps(plan))
         sieges = [Siege(config=config, draw=random.Random(n), feed=Feed()) for n, config in enumerate(configs)]
-        async with running(server, *(siege.run(server) for siege in sieges)):
+        async with running(server, *(siege.run(server) for siege in sieges), deadline=60.0 + 600.0 * SCALE):
             pass
         answers = await ask_all(server)
         assert 0 == await server.stop()
