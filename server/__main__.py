@@ -35,7 +35,7 @@ def cli() -> None:
 def main() -> None:
     """Run nas-server; usage errors end with 64."""
     try:
-        cli.main(standalone_mode=False)
+        cli.main(prog_name="nas-server", standalone_mode=False)
     except click.UsageError as error:
         error.show()
         sys.exit(64)
