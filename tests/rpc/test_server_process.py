@@ -34,7 +34,7 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def _exit(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    """Run the program in this process, for what ends before anything begins."""
+    """Run the program in this process, for what ends before it sets up its log."""
     monkeypatch.setattr(sys, "argv", ["nas-server", *arguments])
     with pytest.raises(SystemExit) as caught:
         main()
@@ -84,7 +84,6 @@ CONFIG: list[tuple[tuple[str, ...], str]] = [
     (("--listen", "[::]:0"), "[::]:0 can be reached from other machines"),
     (("--listen", "192.168.1.1:0"), "192.168.1.1:0 can be reached from other machines"),
     (("--listen", "example.org:0"), "example.org:0 can be reached from other machines"),
-    (("--state-dir", "/dev/null/state"), "Not a directory"),
 ]
 
 
@@ -114,6 +113,14 @@ def test_a_setting_of_the_environment_is_checked_as_well(
 
     assert 78 == _exit(monkeypatch, "serve", "--state-dir", str(tmp_path))
     assert "--workers" in capsys.readouterr().err
+
+
+def test_a_state_folder_that_cannot_be_made_is_78() -> None:
+    """The sentence names it."""
+    result = _run("serve", "--state-dir", "/dev/null/state", "--listen", "127.0.0.1:0", "--executor", "fake")
+
+    assert 78 == result.returncode
+    assert "/dev/null/state" in result.stderr
 
 
 def test_others_may_connect_where_that_was_accepted(tmp_path: Path) -> None:
@@ -147,7 +154,7 @@ def test_a_state_folder_that_is_in_use_is_73(server: RealServer) -> None:
 
 
 @pytest.mark.parametrize("verb", ["serve", "digest"])
-def test_a_damaged_journal_is_74(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, verb: str) -> None:
+def test_a_damaged_journal_is_74(tmp_path: Path, verb: str) -> None:
     """Nothing is served or computed from what is not as it was acknowledged."""
     state_dir = tmp_path / "state"
     shutil.copytree(GOLDEN, state_dir)
@@ -156,7 +163,11 @@ def test_a_damaged_journal_is_74(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     (state_dir / "journal.db").write_bytes(content)
     arguments = ("000000000001",) if verb == "digest" else ("--listen", "127.0.0.1:0", "--executor", "fake")
 
-    assert 74 == _exit(monkeypatch, verb, "--state-dir", str(state_dir), *arguments)
+    result = _run(verb, "--state-dir", str(state_dir), *arguments)
+
+    assert 74 == result.returncode
+    assert "journal.db" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize("search_id", ["0123456789ab", "nonsense", "../state"])
