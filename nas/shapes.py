@@ -135,12 +135,14 @@ def weights_bytes(architecture: Architecture, input_shape: InputShape) -> int:
 
 
 def checkpoint_bytes(architecture: Architecture, input_shape: InputShape) -> int:
-    """Disk that a training takes at most: two checkpoints of weights, best weights and two moments each; the result.
+    """Disk that a training takes at most: three checkpoints, one being written, of four tensors a weight; the result.
+
+    The four are the weights, the best weights and the two moments of the optimizer.
 
     Raises:
         ShapeError: see ``summarise``.
     """
-    return 9 * weights_bytes(architecture, input_shape)
+    return (3 * 4 + 1) * weights_bytes(architecture, input_shape)
 
 
 def training_bytes(architecture: Architecture, input_shape: InputShape, batch_size: int) -> int:

@@ -54,7 +54,10 @@ def _train(request: WorkerRequest, on_step: Callable[[], None], stop: threading.
         validation_labels=dataset.labels_N[parts.validation],
     )
     fit_request = _fit_request(request)
-    yield _started(request, resumed_after_epoch=find_resumed_epoch(fit_request, data))
+    resumed = find_resumed_epoch(fit_request, data)
+    yield _started(request, resumed_after_epoch=resumed)
+    # What the journal lacks, and what is trained anew because its checkpoint is gone: the last report of an epoch counts.
+    known = min(request.epochs_recorded, resumed)
     epochs = fit(fit_request, data, on_step, stop.is_set)
     while True:
         try:
@@ -62,7 +65,7 @@ def _train(request: WorkerRequest, on_step: Callable[[], None], stop: threading.
         except StopIteration as end:
             outcome = end.value
             break
-        if result.epoch > request.epochs_recorded:
+        if result.epoch > known:
             yield commands.ReportEpoch(child_id=request.child_id, attempt=request.attempt, result=result)
     if isinstance(outcome, Trained):
         _keep_weights(request)
