@@ -56,7 +56,7 @@ def _train(request: WorkerRequest, on_step: Callable[[], None], stop: threading.
     fit_request = _fit_request(request)
     resumed = find_resumed_epoch(fit_request, data)
     yield _started(request, resumed_after_epoch=resumed)
-    # What the journal lacks, and what is trained anew because its checkpoint is gone: the last report of an epoch counts.
+    # What the journal lacks, and what is trained anew for want of its checkpoint: the last report of an epoch counts.
     known = min(request.epochs_recorded, resumed)
     epochs = fit(fit_request, data, on_step, stop.is_set)
     while True:
