@@ -70,6 +70,7 @@ class ChaosServer:
         self._epoch_seconds = epoch_seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._lives = 0
+        self._is_asked_to_stop = False
         self._born = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         folder.mkdir(parents=True, exist_ok=True)
@@ -108,6 +109,7 @@ class ChaosServer:
         """Begin a life; ``serving`` is set once it serves."""
         assert self._process is None
         self._lives += 1
+        self._is_asked_to_stop = False
         self._port_file.unlink(missing_ok=True)
         command = [sys.executable, "-m", "server", "serve", "--state-dir", str(self.state_dir)]
         command += ["--listen", "127.0.0.1:0", "--port-file", str(self._port_file), *self._options]
@@ -146,11 +148,12 @@ class ChaosServer:
     def terminate(self) -> None:
         """SIGTERM."""
         assert self._process is not None
+        self._is_asked_to_stop = True
         self._process.send_signal(signal.SIGTERM)
 
     async def guard(self) -> None:
-        """Fail as soon as a server dies that nobody has killed; ends only so."""
-        await until(lambda: self.has_died, "the server to die", float("inf"))
+        """Fail as soon as a server dies that nobody has killed or stopped; ends only so."""
+        await until(lambda: self.has_died and not self._is_asked_to_stop, "the server to die", float("inf"))
         raise AssertionError(f"the server died by itself: {self.log[-2000:]}")
 
     async def stop(self) -> int:

@@ -11,6 +11,8 @@ from chaos_run import Tally, besiege, make_config, reference_digests
 from chaos_schedule import Blow, Target
 from chaos_server import ChaosServer
 
+from nas.api.v1 import search_pb2
+
 REAL = ("--executor", "local", "--workers", "1")
 TINY_NET = "C(8,3) P(2,2) IB(8,4,8,4,4,4) P(2,2) F() FC(10)"
 
@@ -26,7 +28,7 @@ async def test_killed_while_a_real_net_trains(tmp_path: Path) -> None:
     tally, wanted = Tally(), scaled(10)
     with proving("kill -9 with the real CPU trainer", "byte-identical weights of the winner", tmp_path) as proof:
         config = make_config(draw.randrange(1000), iterations=1, epochs=5)
-        config.block, config.initial = 1, TINY_NET
+        config.block, config.initial = search_pb2.BLOCK_TYPE_INCEPTION, TINY_NET
         config.train_limit, config.threads = 200, 1
         reference = ChaosServer(tmp_path / "reference", *REAL)
         (digest,) = await reference_digests(reference, [config])
