@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from client.settings import (
+    DATA_TIMEOUT_SECONDS,
     DEFAULT_SERVER,
     DEFAULT_STATE_DIR,
     DEFAULT_TIMEOUT_SECONDS,
@@ -117,7 +118,7 @@ def _print_version(context: click.Context, _parameter: click.Parameter, is_asked
     metavar="SECONDS",
     default=DEFAULT_TIMEOUT_SECONDS,
     show_default=True,
-    help="Longest wait for one answer.",
+    help="Longest wait for one answer; unless given, start and plan wait an hour for data.",
 )
 @click.option(
     "--version",
@@ -133,6 +134,11 @@ def cli(context: click.Context, server: str, local: bool, state_dir: Path, outpu
     """Search small, accurate image classifiers on a NAS server."""
     if local and context.get_parameter_source("server") is ParameterSource.COMMANDLINE:
         raise click.UsageError("--local and --server name two servers; give one of them.")
+    is_patient = context.get_parameter_source("timeout") is ParameterSource.DEFAULT
     context.obj = Settings(
-        server=server, output=Output(output), timeout=timeout, state_dir=state_dir if local else None
+        server=server,
+        output=Output(output),
+        timeout=timeout,
+        state_dir=state_dir if local else None,
+        data_timeout=DATA_TIMEOUT_SECONDS if is_patient else None,
     )

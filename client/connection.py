@@ -64,7 +64,12 @@ class Connection:
         self._settings = settings
 
     def call(
-        self, method: grpc.UnaryUnaryMultiCallable[Request, Response], request: Request, timeout: float | None = None
+        self,
+        method: grpc.UnaryUnaryMultiCallable[Request, Response],
+        request: Request,
+        timeout: float | None = None,
+        *,
+        waits_for_data: bool = False,
     ) -> Response:
         """Call a method and wait for its answer.
 
@@ -72,11 +77,14 @@ class Connection:
             method: of ``stub``.
             request: its request.
             timeout: seconds to wait, if it should be shorter than ``--timeout``.
+            waits_for_data: whether the server may have data to prepare first, which takes longer than any answer.
 
         Raises:
             ServerError: the call failed.
         """
-        seconds = self._settings.timeout if timeout is None else min(timeout, self._settings.timeout)
+        settings = self._settings
+        longest = settings.data_timeout if waits_for_data and settings.data_timeout else settings.timeout
+        seconds = longest if timeout is None else min(timeout, longest)
         try:
             return method(request, timeout=seconds)
         except grpc.RpcError as error:

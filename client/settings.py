@@ -13,6 +13,8 @@ import click
 DEFAULT_SERVER = "127.0.0.1:50051"
 DEFAULT_STATE_DIR = Path("~/.local/state/nas")
 DEFAULT_TIMEOUT_SECONDS = 60
+DATA_TIMEOUT_SECONDS = 3600
+"""Of a call that waits until data is prepared: reading thousands of large images takes minutes."""
 
 
 class Output(StrEnum):
@@ -33,12 +35,14 @@ class Settings:
         server: ``host:port`` or ``unix:path``.
         state_dir: with ``--local``, the folder of the server of one's own; None without.
         timeout: seconds that one call may take; streams have no such limit.
+        data_timeout: the same for a call that waits until data is prepared; None means the same as the others.
     """
 
     server: str
     output: Output
     timeout: float
     state_dir: Path | None = None
+    data_timeout: float | None = None
 
     def spell(self) -> str:
         """Return the options that lead back to this server, as one types them before a verb."""

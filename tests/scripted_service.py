@@ -45,11 +45,13 @@ class Script:
         answers: a list of messages, refusals and ``Open()`` for each method; the last one is given again and again.
         streams: what each call of WatchSearch sends; the last one is sent again and again.
         requests: every request in order.
+        patience: seconds that the last call of each method would have waited.
     """
 
     answers: dict[str, Any] = field(default_factory=dict)
     streams: list[Sequence[Message | Refusal | Open]] = field(default_factory=list)
     requests: list[Message] = field(default_factory=list)
+    patience: dict[str, float] = field(default_factory=dict)
 
     def asked(self, kind: type[Message]) -> list[Any]:
         """The requests of one kind."""
@@ -73,6 +75,7 @@ def handlers(script: Script) -> grpc.GenericRpcHandler:
 def _answer(script: Script, name: str) -> Any:
     async def answer(request: Message, context: Context) -> Message:
         script.requests.append(request)
+        script.patience[name] = context.time_remaining()
         queue = script.answers[name]
         item = queue.pop(0) if len(queue) > 1 else queue[0]
         if isinstance(item, Message):

@@ -33,7 +33,7 @@ def command(settings: Settings, /, **given: Any) -> None:
     """
     with connect(settings) as connection:
         request = search_service_pb2.StartSearchRequest(config=make_config(given), validate_only=True)
-        plan = connection.call(connection.stub.StartSearch, request).plan
+        plan = connection.call(connection.stub.StartSearch, request, waits_for_data=True).plan
     if settings.output is Output.TEXT:
         for warning in plan.warnings:
             note(f"Warning: {warning}")

@@ -70,7 +70,7 @@ def _start(connection: Connection, request: search_service_pb2.StartSearchReques
     connection.call(connection.stub.GetServerInfo, search_service_pb2.GetServerInfoRequest())
     hint = f"The search may have been started; --request-id {request.request_id} finds it and starts no second one."
     try:
-        return connection.call(connection.stub.StartSearch, request).search
+        return connection.call(connection.stub.StartSearch, request, waits_for_data=True).search
     except KeyboardInterrupt:
         note(hint)
         raise

@@ -188,6 +188,19 @@ def test_a_start_without_an_answer_can_be_repeated(
     assert "did not answer within 0.3 s" in err
 
 
+@pytest.mark.parametrize("verb", ["start", "plan"])
+@pytest.mark.parametrize(("options", "seconds"), [((), 3600), (("--timeout", "7"), 7), (("--timeout", "60"), 60)])
+def test_data_may_take_its_time(
+    script: Script, server: ScriptedServer, verb: str, options: tuple[str, ...], seconds: int
+) -> None:
+    """Thousands of images are read before a search starts: that call waits an hour, unless the user says otherwise."""
+    script.answers["StartSearch"] = [Refusal(code=grpc.StatusCode.FAILED_PRECONDITION, reason="DATA_MISSING")]
+
+    run(["--server", server.address, *options, verb, *REQUIRED])
+
+    assert seconds - 5 < script.patience["StartSearch"] < 1.01 * seconds + 1  # gRPC rounds deadlines up
+
+
 def test_interrupt_leaves_the_search_alone(script: Script, server: ScriptedServer) -> None:
     """Ctrl-C while watching gives 130 and the way back, and nothing is cancelled."""
     script.streams = [[records.events()[0], Open()]]
