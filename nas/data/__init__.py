@@ -24,7 +24,7 @@ from nas.data.errors import (
     UnreadableImagesError,
 )
 from nas.data.registry import prepare
-from nas.data.splits import Split, describe, split
+from nas.data.splits import Split, describe, find_leaks, split
 
 __all__ = [
     "CacheError",
@@ -48,6 +48,7 @@ __all__ = [
     "describe",
     "download",
     "find_by_fingerprint",
+    "find_leaks",
     "open_cached",
     "prepare",
     "split",

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +40,10 @@ _UPRIGHT = {
 """What undoes each EXIF orientation."""
 _GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
 _TRANSPARENT_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
+
+
+Guard = Callable[[], AbstractContextManager[None]]
+"""Makes what is entered around each image that is read, such as a limit on processor time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ import hashlib
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from nas.config import DatasetInfo, InputShape
 from nas.data.choice import Choice, choose, find_shape
-from nas.data.decode import ImageFault, Limits, decode
+from nas.data.decode import Guard, ImageFault, Limits, decode
 from nas.data.errors import CorruptFileError
 from nas.data.kau import arrange_birads
 from nas.data.layout import Arrangement, Item, Layout, Part, arrange_classes
@@ -46,13 +46,13 @@ class ImageOptions:
         input_size: side in pixels; 0 means the data set's own.
         class_map: empty means the data set's own.
         limits: of one file.
-        on_image: called before each file is read, by way of a sign of life.
+        guard: entered around each file that is read.
     """
 
     input_size: int
     class_map: str
     limits: Limits
-    on_image: Callable[[], None]
+    guard: Guard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,9 +120,10 @@ class ImageSource:
             scratch = stack.enter_context(tempfile.TemporaryFile(dir=self.cache_dir))  # gone with this process
             tree = stack.enter_context(open_tree(self.dataset, self.path, self.data_root))
             for item in plan.choice.items:
-                self.options.on_image()
                 try:
-                    scratch.write(self._decode(tree, item, plan).data)
+                    with self.options.guard():
+                        pixels_CHW = self._decode(tree, item, plan)
+                    scratch.write(pixels_CHW.data)
                 except ImageFault as error:
                     faults[item.file.parts] = error.reason
             scratch.flush()
@@ -153,7 +154,7 @@ class ImageSource:
             [item.file for item in arrangement.items],
             cache_dir=self.cache_dir,
             limits=self.options.limits,
-            on_image=self.options.on_image,
+            guard=self.options.guard,
         )
         choice = choose(arrangement, surveyed)
         shape = find_shape(choice, surveyed, fixed=self.info.shape, input_size=self.options.input_size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from nas.config import DatasetInfo, InputShape, find_dataset, known_datasets
 from nas.data.cache import INGEST_VERSION, CachedDataset, find_intact, locked, write
-from nas.data.decode import Limits
+from nas.data.decode import Guard, Limits
 from nas.data.digits import DigitsSource
 from nas.data.errors import CacheError, CorruptFileError, EmptyFolderError, UnknownDatasetError
 from nas.data.idx import IdxSource
@@ -39,7 +40,7 @@ def prepare(
     class_map: str = "",
     max_bad_files: int = 0,
     limits: Limits = _LIMITS,
-    on_image: Callable[[], None] = lambda: None,
+    guard: Guard = nullcontext,
 ) -> CachedDataset:
     """Find a data set, check it and open its cache, which is built first if there is no intact one.
 
@@ -53,7 +54,7 @@ def prepare(
         class_map: one of ``nas.config.CLASS_MAPS``; empty means the data set's own.
         max_bad_files: images of a folder that may be unreadable.
         limits: what one image of a folder may cost.
-        on_image: called before each image of a folder is read.
+        guard: entered around each image of a folder that is read.
 
     Raises:
         UnknownDatasetError: no such data set.
@@ -66,7 +67,7 @@ def prepare(
         raise UnknownDatasetError(dataset, known_datasets())
     info, path = found
     if info.is_folder:
-        options = ImageOptions(input_size=input_size, class_map=class_map, limits=limits, on_image=on_image)
+        options = ImageOptions(input_size=input_size, class_map=class_map, limits=limits, guard=guard)
         source = ImageSource(info, dataset, path or info.name, data_root, cache_dir, options)
         return _prepare_images(source, max_bad_files)
     assert info.shape is not None  # noqa: S101 - as in the catalogue

@@ -72,7 +72,7 @@ class IngestReport:
             lists = {name: tuple(value) for name, value in content.items() if isinstance(value, list)}
             unreadable = tuple(UnreadableImage(**image) for image in content["unreadable"])
             return cls(**content | lists | {"unreadable": unreadable})
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
 
     def require_readable(self, allowed: int, shown: str) -> None:
@@ -100,7 +100,7 @@ class IngestReport:
         """Say in sentences without names what the user should know; ``shown`` is where the report lies."""
         sentences = tuple(sentence for say in _WARNINGS if (sentence := say(self)))
         has_names = self.unreadable or self.copies or self.conflicts or self.left_out_folders or self.left_out_files
-        return (*sentences, f"the files that are meant are named in {shown}") if has_names else sentences
+        return (*sentences, f"{shown} names the files that are meant") if has_names else sentences
 
 
 def count(number: int, noun: str) -> str:
@@ -122,13 +122,13 @@ def _about_unreadable(report: IngestReport) -> str:
 def _about_copies(report: IngestReport) -> str:
     if not report.copies:
         return ""
-    return f"{count(len(report.copies), 'image')} with the content of another one of the same class left out"
+    return f"left out: {count(len(report.copies), 'image')} with the content of another one of the same class"
 
 
 def _about_conflicts(report: IngestReport) -> str:
     if not report.conflicts:
         return ""
-    return f"{count(len(report.conflicts), 'image')} whose content lies in more than one class left out"
+    return f"left out: {count(len(report.conflicts), 'image')} whose content lies in more than one class"
 
 
 def _about_the_rest(report: IngestReport) -> str:
@@ -138,7 +138,7 @@ def _about_the_rest(report: IngestReport) -> str:
         for number, noun in ((folders, "folder"), (files, "file"), (report.passed_over, "link"))
         if number
     ]
-    return f"{' and '.join(found)} that are no images of the data set left out" if found else ""
+    return f"left out: {', '.join(found)} that the data set does not use" if found else ""
 
 
 def _about_patients(report: IngestReport) -> str:

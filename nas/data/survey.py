@@ -11,12 +11,12 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas.data.decode import Header, ImageFault, Limits, read_header
+from nas.data.decode import Guard, Header, ImageFault, Limits, read_header
 from nas.data.tree import FileError, FoundFile, Parts, Tree
 
 _SETTLED_NS = 2 * 10**9
@@ -39,7 +39,7 @@ class Surveyed:
 
 
 def survey(
-    tree: Tree, files: Iterable[FoundFile], *, cache_dir: Path, limits: Limits, on_image: Callable[[], None]
+    tree: Tree, files: Iterable[FoundFile], *, cache_dir: Path, limits: Limits, guard: Guard
 ) -> dict[Parts, Surveyed]:
     """Look at every file that is not in the index as it is now, and write the index anew.
 
@@ -48,7 +48,7 @@ def survey(
         files: those of it that may be images.
         cache_dir: where the index is kept.
         limits: of one image.
-        on_image: called before each file that is read.
+        guard: entered around each file that is read.
     """
     key = hashlib.sha256(f"{tree.key}/{limits}".encode(errors="surrogateescape")).hexdigest()[:16]
     index = cache_dir / f"index-{key}.json"
@@ -60,9 +60,9 @@ def survey(
         name = "/".join(file.parts)
         entry = known.get(name)
         if entry is None or tuple(entry[0]) != file.state:
-            on_image()
             is_settled = file.state[2] + _SETTLED_NS < time.time_ns()
-            surveyed = _look_at(tree, file, limits)
+            with guard():
+                surveyed = _look_at(tree, file, limits)
             entry = [file.state, *_to_json(surveyed)] if is_settled else None
             is_changed = True
         else:

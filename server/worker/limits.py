@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import resource
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -16,7 +18,6 @@ MEMORY_BYTES = 2 * 2**30
 """More than any image within the caps of ``nas.data`` takes."""
 IMAGE_SECONDS = 60
 """Processor time of one image; a large one takes a second."""
-_ALL_SECONDS = 24 * 3600
 
 
 def limit_memory() -> None:
@@ -25,16 +26,18 @@ def limit_memory() -> None:
     _lower(resource.RLIMIT_CORE, 0)
 
 
-def limit_processor() -> None:
-    """Raise ``TimeoutError`` where one image takes too long, and end the process if even that does not help."""
-    signal.signal(signal.SIGXCPU, _raise)
-    _lower(resource.RLIMIT_CPU, _used_seconds() + _ALL_SECONDS)
-
-
-def grant_image() -> None:
-    """Start the clock anew for the next image."""
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)  # finite since limit_processor
-    resource.setrlimit(resource.RLIMIT_CPU, (min(_used_seconds() + IMAGE_SECONDS, hard), hard))
+@contextmanager
+def limited_processor() -> Iterator[None]:
+    """Raise ``TimeoutError`` in a ``with`` block that takes more than ``IMAGE_SECONDS`` of processor time."""
+    before = signal.signal(signal.SIGXCPU, _raise)
+    soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    wanted = _used_seconds() + IMAGE_SECONDS
+    resource.setrlimit(resource.RLIMIT_CPU, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
+        signal.signal(signal.SIGXCPU, before)
 
 
 def _raise(_signal: int, _frame: FrameType | None) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from nas.data import DatasetError, Limits, describe, download, prepare, split
 from server.codec.preparing import PrepareAnswer, PrepareRequest
 from server.worker.lifeline import claim_stdout, die_with_parent
-from server.worker.limits import grant_image, limit_memory, limit_processor
+from server.worker.limits import limit_memory, limited_processor
 
 MAX_IMAGE_PIXELS = "NAS_MAX_IMAGE_PIXELS"
 """Environment variable of the server, which everything that it starts inherits."""
@@ -36,7 +36,6 @@ def _answer(request: PrepareRequest) -> PrepareAnswer:
     if request.may_download:
         download(request.dataset, data_root)  # before the limits: torchvision brings torch with it
     limit_memory()
-    limit_processor()
     pixels = os.environ.get(MAX_IMAGE_PIXELS)
     dataset = prepare(
         request.dataset,
@@ -46,7 +45,7 @@ def _answer(request: PrepareRequest) -> PrepareAnswer:
         class_map=request.class_map,
         max_bad_files=request.max_bad_files,
         limits=Limits() if pixels is None else Limits(pixels=int(pixels)),
-        on_image=grant_image,
+        guard=limited_processor,
     )
     parts = split(dataset, seed=request.seed, train_limit=request.train_limit)
     return PrepareAnswer(dataset=describe(dataset, parts))
