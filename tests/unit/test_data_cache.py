@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ FILES = ["images.uint8", "labels.int64", "meta.json", "meta.json.sha256"]
 PREPARE = """
 import sys
 from pathlib import Path
+from typing import Any
 from nas.data import prepare
 root, cache = map(Path, sys.argv[1:3])
 print(prepare("mnist", data_root=root, cache_dir=cache).fingerprint)
@@ -71,7 +73,7 @@ def cache(tmp_path: Path) -> Path:
     return tmp_path / "state" / "cache"
 
 
-def _prepare(root: Path, cache: Path, **options: int) -> CachedDataset:
+def _prepare(root: Path, cache: Path, **options: Any) -> CachedDataset:
     return prepare("mnist", data_root=root, cache_dir=cache, **options)
 
 

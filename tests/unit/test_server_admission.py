@@ -18,7 +18,7 @@ from server.codec.envelope import Envelope, decode, encode
 from server.engine.admission import MAX_INITIAL_LAYERS, Admission
 from server.engine.engine import seeded_by
 from server.engine.errors import InvalidSettingError
-from server.executor.preparation import DataError, DataPreparation
+from server.executor.preparation import DataError, DataPreparation, PreparedData
 
 GIB = 1 << 30
 
@@ -30,9 +30,9 @@ class Prepared(DataPreparation):
     dataset: DatasetSummary
     asked: list[SearchConfig] = field(default_factory=list)
 
-    async def prepare(self, config: SearchConfig) -> DatasetSummary:
+    async def prepare(self, config: SearchConfig) -> PreparedData:
         self.asked.append(config)
-        return self.dataset
+        return PreparedData(summary=self.dataset)
 
 
 def _admission(tmp_path: Path, dataset: DatasetSummary = DATASET, memory_limit_bytes: int = 8 * GIB) -> Admission:
@@ -192,3 +192,23 @@ async def test_data_that_cannot_be_used_is_told_as_it_is(tmp_path: Path) -> None
     assert "MissingFilesError" == caught.value.kind
     assert "<data root>/mnist" in str(caught.value)
     assert str(tmp_path) not in str(caught.value)
+
+
+async def test_a_class_map_is_for_the_data_set_that_has_it(tmp_path: Path) -> None:
+    """Elsewhere it would be ignored in silence; the data is not even looked at."""
+    admission = _admission(tmp_path)
+
+    with pytest.raises(InvalidSettingError) as caught:
+        await admission.admit(make_config(class_map="binary"), "id", "")
+
+    assert "--class-map binary is for data set kau, not for 'digits'" == str(caught.value)
+    assert ("class_map", "INVALID_CONFIG") == (caught.value.field, caught.value.reason)
+
+
+@pytest.mark.parametrize("dataset", ["folder", "folder:", "kau:", "mnist:x", "digits:", "Kau", ":x", "földer:x"])
+async def test_a_data_set_that_is_none_is_refused_with_those_there_are(tmp_path: Path, dataset: str) -> None:
+    """A path is for folders only, and a folder of one's own has no place without one."""
+    with pytest.raises(InvalidSettingError, match="folder:PATH, kau, kau:PATH, mnist") as caught:
+        await _admission(tmp_path).admit(make_config(dataset=dataset), "id", "")
+
+    assert "UNKNOWN_DATASET" == caught.value.reason

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a worker gets its data, and what the process that decodes images may use of the machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from image_files import write_folder, write_image
+
+from nas.architecture import BlockType
+from nas.child import ChildId
+from nas.config import SearchConfig, TrainingConfig
+from nas.search.facts import AttemptKind
+from server.codec.lines import WorkerRequest
+from server.codec.preparing import ENVIRONMENT, PROGRAM
+from server.executor.preparation import DataError, DataPreparation, PreparedData
+from server.worker.dataset import DataChangedError, load
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A data root with two classes of twelve images."""
+    write_folder(tmp_path / "root" / "pets", {"cat": 12, "dog": 12})
+    return tmp_path / "root"
+
+
+async def _prepare(root: Path, **settings: Any) -> PreparedData:
+    preparation = DataPreparation(data_root=root, cache_dir=root.parent / "cache")
+    return await preparation.prepare(SearchConfig(dataset="folder:pets", block=BlockType.INCEPTION, **settings))
+
+
+def _request(root: Path, prepared: PreparedData) -> WorkerRequest:
+    return WorkerRequest(
+        kind=AttemptKind.TRAINING,
+        child_id=ChildId(1, 1),
+        attempt=1,
+        notation="F() FC(2)",
+        graph_hash="",
+        training=TrainingConfig(),
+        search_seed=0,
+        threads=1,
+        dataset="folder:pets",
+        data_root=str(root),
+        cache_dir=str(root.parent / "cache"),
+        input_size=0,
+        class_map="",
+        max_bad_files=0,
+        train_limit=0,
+        shape=prepared.summary.shape,
+        fingerprint=prepared.summary.fingerprint,
+        split_fingerprint=prepared.summary.split_fingerprint,
+        totals=prepared.summary.counts.validation,
+        epochs_recorded=0,
+        best_epoch=0,
+        checkpoint_dir="",
+        weights_path="",
+        weights_sha256="",
+        epoch_seconds=0.0,
+    )
+
+
+async def test_a_worker_needs_the_cache_only(root: Path) -> None:
+    """What the search was started with is in the cache, whatever has become of the source."""
+    request = _request(root, await _prepare(root))
+    shutil.rmtree(root)
+
+    dataset, parts = load(request, lambda: None)
+
+    assert 24 == len(dataset.labels_N)
+    assert request.split_fingerprint == parts.fingerprint
+
+
+async def test_a_cache_that_is_gone_is_made_again(root: Path) -> None:
+    """From the source, by a process of its own, and to the same bytes; a damaged one, too."""
+    request = _request(root, await _prepare(root))
+    for entry in (root.parent / "cache").glob("folder-*/images.uint8"):
+        entry.write_bytes(b"damaged")
+    beats: list[int] = []
+
+    repaired, _ = load(request, lambda: beats.append(1))
+    shutil.rmtree(root.parent / "cache")
+    rebuilt, _ = load(request, lambda: beats.append(1))
+
+    assert request.fingerprint == repaired.fingerprint == rebuilt.fingerprint
+
+
+async def test_a_source_that_has_changed_is_refused(root: Path) -> None:
+    """With the cache gone as well, the search cannot go on; the sentence says what would help."""
+    request = _request(root, await _prepare(root))
+    shutil.rmtree(root.parent / "cache")
+    write_image(root / "pets" / "cat" / "0.png", 777)
+
+    with pytest.raises(DataChangedError, match="has changed since the search was started; put the old files back"):
+        load(request, lambda: None)
+    shutil.rmtree(root / "pets")
+
+    with pytest.raises(DataChangedError, match="<data root>/pets, which is not there"):
+        load(request, lambda: None)
+
+
+async def test_another_division_is_refused(root: Path) -> None:
+    """Whoever divides otherwise would train on what was to be the test part."""
+    request = replace(_request(root, await _prepare(root)), split_fingerprint="0" * 64)
+
+    with pytest.raises(DataChangedError, match="is divided differently than when the search was started"):
+        load(request, lambda: None)
+
+
+async def test_errors_keep_their_type_and_warnings_their_text(root: Path) -> None:
+    """What the process says is what ``nas.data`` said."""
+    (root / "pets" / "cat" / "3.png").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"1 of 24 images .* --max-bad-files allows 0") as caught:
+        await _prepare(root)
+
+    prepared = await _prepare(root, max_bad_files=1)
+
+    assert "UnreadableImagesError" == caught.value.kind
+    assert prepared.warnings[0].startswith("1 of 24 images cannot be read and are left out (first: image 6 of class")
+
+
+async def test_the_cap_on_pixels_comes_from_the_environment(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that reads larger or smaller images is told so by NAS_MAX_IMAGE_PIXELS."""
+    monkeypatch.setenv("NAS_MAX_IMAGE_PIXELS", "63")
+
+    with pytest.raises(DataError, match="image 1 of class 'cat' has more than 63 pixels; the server's NAS_MAX_IMAGE"):
+        await _prepare(root)
+
+
+def _run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **ENVIRONMENT}
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not limit private memory")
+def test_memory_is_limited() -> None:
+    """3 GiB are refused to the process, 1 GiB are not, and mapping a file of any size is no use of memory."""
+    program = (
+        "from server.worker.limits import limit_memory\n"
+        "limit_memory()\n"
+        "import mmap, tempfile\n"
+        "bytearray(1 << 30)\n"
+        "file = tempfile.TemporaryFile()\n"
+        "file.truncate(8 << 30)\n"
+        "mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)\n"
+        "try:\n    bytearray(3 << 30)\nexcept MemoryError:\n    print('refused')\n"
+    )
+
+    finished = _run(program)
+
+    assert (0, "refused\n") == (finished.returncode, finished.stdout), finished.stderr
+
+
+def test_processor_time_is_limited() -> None:
+    """What takes too long ends with TimeoutError, the next image has its full time again, and the rest has no limit."""
+    program = (
+        "import time\n"
+        "from server.worker import limits\n"
+        "limits.IMAGE_SECONDS = 1\n"
+        "def work():\n"
+        "    begin = time.process_time()\n"
+        "    while time.process_time() < begin + 3: sum(range(1000))\n"
+        "for _ in range(2):\n"
+        "    try:\n"
+        "        with limits.limited_processor(): work()\n"
+        "    except TimeoutError:\n"
+        "        print('refused')\n"
+        "work()\n"
+    )
+
+    finished = _run(program)
+
+    assert (0, "refused\nrefused\n") == (finished.returncode, finished.stdout), finished.stderr
+
+
+def test_nobody_but_that_process_decodes(root: Path) -> None:
+    """The modules of worker and server load no image decoder before they are asked for an attempt's data."""
+    program = (
+        "import sys\n"
+        "import server.app, server.worker.__main__\n"
+        "assert 'PIL' not in sys.modules, 'PIL'\n"
+        "import nas.data.cache, server.executor.preparation\n"
+        f"print({json.dumps(list(PROGRAM))}[-1])\n"
+    )
+
+    finished = _run(program)
+
+    assert (0, "server.worker.prepare\n") == (finished.returncode, finished.stdout), finished.stderr
