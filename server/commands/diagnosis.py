@@ -101,12 +101,12 @@ class SearchRecord:
         self.search, self.good = search, envelope.sequence
         return None
 
-    def close(self, *, has_lost_records: bool, has_sound_pages: bool) -> None:
+    def close(self, *, has_lost_records: bool, has_whole_transactions: bool) -> None:
         """Decide where a salvage cuts: never between the events of one command, which only make sense together."""
         has_ended = self.search is not None and self.search.state.is_terminal
         self.is_cut = self.good < self.known or (has_lost_records and not has_ended)
-        # What SQLite takes for sound has whole transactions only, so what is gone behind them is whole commands.
-        is_ragged = self.good < self.known or (self.is_cut and not has_sound_pages)
+        # Behind whole transactions whole commands are gone; else the end of the last one may be gone.
+        is_ragged = self.good < self.known or (self.is_cut and not has_whole_transactions)
         self.kept, self.kept_search = self._before_group if is_ragged else (self.good, self.search)
 
 
@@ -139,7 +139,7 @@ def diagnose(survey: Survey, files: StateFiles) -> Diagnosis:
             findings.append(finding)
     excused = _read_excused(files)
     for search in searches.values():
-        search.close(has_lost_records=survey.unattributed > 0, has_sound_pages=survey.has_sound_pages)
+        search.close(has_lost_records=survey.unattributed > 0, has_whole_transactions=survey.has_whole_transactions)
         findings += _check_weights(search, files, excused)
     return Diagnosis(findings=tuple(findings), searches=tuple(searches.values()))
 

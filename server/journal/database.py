@@ -138,7 +138,7 @@ def migrate(connection: apsw.Connection, version: int) -> None:
 
 
 def walk(connection: apsw.Connection, path: Path, *, remember: int = 0) -> Contents:
-    """Read every record in order and check its numbers and its chain, then the pages that later records will go to.
+    """Read every record in order and check its numbers and its chain, then the pages and the index for later records.
 
     Args:
         connection: to the database.
@@ -163,7 +163,7 @@ def walk(connection: apsw.Connection, path: Path, *, remember: int = 0) -> Conte
             contents.heads[search_id], contents.last = sequence, search_id
             if position == remember:
                 contents.witness = chain
-        pages = connection.pragma("quick_check")
+        pages = connection.pragma("integrity_check", 1)  # quick_check would not hold the index against the table
     except (apsw.Error, UnicodeError) as error:
         raise contents.damaged(
             path, f"SQLite cannot read on after position {contents.mark.position}: {error}"

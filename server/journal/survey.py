@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -22,10 +22,12 @@ from server.journal import database
 from server.journal.base import FutureVersionError, JournalDamagedError, JournalMissingError
 from server.journal.evidence import evidence_vfs
 from server.journal.high_water import Mark, read_slots
+from server.journal.image import read_images
 from server.journal.ledger import Ledger
 from server.journal.recovery import (
     DATABASE,
     HIGH_WATER,
+    LOG,
     is_unfinished,
     lock,
     newest,
@@ -68,7 +70,8 @@ class Survey:
         total: records that there were at least, acknowledged or not.
         good: how many events of each search are proven and without a gap from the first, in the order of the searches.
         known: how many events each search had at least, also of those with no good ones.
-        has_sound_pages: whether SQLite finds nothing wrong, so that no transaction can be there in part.
+        has_whole_transactions: whether what is there was read by SQLite alone, from pages in which it finds nothing
+            wrong.
     """
 
     damages: tuple[Damage, ...]
@@ -77,8 +80,8 @@ class Survey:
     total: int = 0
     good: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     known: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
-    has_sound_pages: bool = False
-    _connection: apsw.Connection | None = None
+    has_whole_transactions: bool = False
+    _sources: tuple[apsw.Connection, ...] = ()
 
     @property
     def unattributed(self) -> int:
@@ -87,9 +90,7 @@ class Survey:
 
     def records(self) -> Iterator[Sighting]:
         """Yield the good records in the order of their positions."""
-        if self._connection is None:
-            return
-        for sighting in sightings(self._connection, is_sound=not self.damages):
+        for sighting in sightings(self._sources, is_sound=not self.damages):
             if sighting.is_proven and sighting.sequence <= self.good.get(sighting.search_id, 0):
                 yield sighting
 
@@ -107,19 +108,18 @@ def survey(state_dir: Path) -> Iterator[Survey]:
     with ExitStack() as stack:
         stack.enter_context(lock(state_dir, creates=False))
         damages, slots = _read_slots(state_dir)
-        acknowledged = newest(slots)
         if is_unfinished(state_dir):
-            yield _without_database(state_dir, acknowledged)
+            damages += _check_absence(state_dir, newest(slots))
+            yield _look(state_dir, None, slots, damages, stack)
             return
         try:
             connection = database.connect(state_dir / DATABASE, is_read_only=True, vfs=evidence_vfs())
+            stack.enter_context(contextlib.closing(connection))
         except apsw.Error as error:
             damages.append(Damage(part=Part.DATABASE, problem=f"SQLite cannot open {DATABASE}: {error}"))
-            position = acknowledged.position if acknowledged else None
-            yield Survey(damages=tuple(damages), version=None, acknowledged=position, total=position or 0)
-            return
-        stack.enter_context(contextlib.closing(connection))
-        yield _look(connection, state_dir / DATABASE, slots, damages)
+            yield _look(state_dir, None, slots, damages, stack)
+        else:
+            yield _look(state_dir, connection, slots, damages, stack)
 
 
 def _read_slots(state_dir: Path) -> tuple[list[Damage], tuple[Mark | None, ...]]:
@@ -131,27 +131,26 @@ def _read_slots(state_dir: Path) -> tuple[list[Damage], tuple[Mark | None, ...]]
         return [Damage(part=Part.HIGH_WATER, problem=f"{HIGH_WATER} cannot be read: {error.strerror}")], ()
 
 
-def _without_database(state_dir: Path, acknowledged: Mark | None) -> Survey:
-    try:
-        require_new(state_dir, acknowledged)
-    except JournalDamagedError as error:
-        damage = Damage(part=Part.DATABASE, problem=f"{DATABASE} cannot be used: {error.reason}")
-        position = acknowledged.position if acknowledged else None
-        return Survey(damages=(damage,), version=None, acknowledged=position, total=position or 0)
-    raise JournalMissingError(state_dir)
-
-
-def _look(connection: apsw.Connection, path: Path, slots: tuple[Mark | None, ...], damages: list[Damage]) -> Survey:
+def _look(
+    state_dir: Path,
+    connection: apsw.Connection | None,
+    slots: tuple[Mark | None, ...],
+    damages: list[Damage],
+    stack: ExitStack,
+) -> Survey:
+    path = state_dir / DATABASE
+    version, pages, sources = None, [], []
+    if connection is not None:
+        version, found = _check_schema(connection, path)
+        damages += found
+    if connection is not None and version is not None:
+        pages = _check_pages(connection)
+        damages += pages + _check_opening(connection, path, version, newest(slots))
+        sources.append(connection)
+    if damages:
+        sources += _read_images(state_dir, stack)
     ledger = Ledger(marks=tuple(mark for mark in slots if mark))
-    version, found = _check_schema(connection, path)
-    damages += found
-    if version is None:
-        total = ledger.acknowledged or 0
-        return Survey(damages=tuple(damages), version=None, acknowledged=ledger.acknowledged, total=total)
-    found = _check_pages(connection)
-    has_sound_pages = not found
-    damages += found + _check_opening(connection, path, version, newest(slots))
-    ledger.fill(sightings(connection, is_sound=not damages))
+    ledger.fill(sightings(sources, is_sound=not damages))
     if damages:
         damages = _explain(damages, ledger)
     return Survey(
@@ -161,9 +160,28 @@ def _look(connection: apsw.Connection, path: Path, slots: tuple[Mark | None, ...
         total=ledger.total,
         good=MappingProxyType(ledger.good),
         known=MappingProxyType(ledger.known),
-        has_sound_pages=has_sound_pages,
-        _connection=connection,
+        has_whole_transactions=sources == [connection] and not pages,
+        _sources=tuple(sources),
     )
+
+
+def _read_images(state_dir: Path, stack: ExitStack) -> Iterator[apsw.Connection]:
+    """Yield what the log holds behind its first damaged frame, if it is a journal of this version."""
+    try:
+        for image in read_images(state_dir / DATABASE, state_dir / LOG):
+            stack.enter_context(contextlib.closing(image))
+            if database.has_first_schema(image):
+                yield image
+    except (OSError, apsw.Error):
+        return  # what cannot be read cannot help
+
+
+def _check_absence(state_dir: Path, acknowledged: Mark | None) -> list[Damage]:
+    try:
+        require_new(state_dir, acknowledged)
+    except JournalDamagedError as error:
+        return [Damage(part=Part.DATABASE, problem=f"{DATABASE} cannot be used: {error.reason}")]
+    raise JournalMissingError(state_dir)
 
 
 def _check_schema(connection: apsw.Connection, path: Path) -> tuple[int | None, list[Damage]]:
@@ -203,7 +221,10 @@ def _explain(damages: list[Damage], ledger: Ledger) -> list[Damage]:
     """Say the same with everything that was found out, instead of where the opening stopped."""
     found = _explain_chain(ledger) + _explain_sequences(ledger) + _explain_high_water(ledger)
     if any(damage.part in (Part.CHAIN, Part.HIGH_WATER) for damage in found):
-        damages = [damage for damage in damages if damage.part is not Part.CHAIN]
+        return [damage for damage in damages if damage.part is not Part.CHAIN] + found
+    if not found and ledger.total:
+        hope = f"; all {ledger.total} records can be read from what is there all the same"
+        damages = [replace(damage, problem=damage.problem + hope) for damage in damages[:1]] + damages[1:]
     return damages + found
 
 

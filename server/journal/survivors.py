@@ -2,13 +2,13 @@
 """What can still be read of a damaged database, and which of it the chain proves.
 
 Each record is reachable in two ways, through the table and through the index of positions, and each way from both
-ends; a bad page rarely cuts all four. Where a row comes from does not matter: the chain says whether it is the one that
-was written.
+ends; a bad page rarely cuts all four. Nor is SQLite's view of database and log the only one. Where a row comes from
+does not matter: the chain says whether it is the one that was written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,24 +42,27 @@ class Sighting:
     is_proven: bool
 
 
-def sightings(connection: apsw.Connection, *, is_sound: bool) -> Iterator[Sighting]:
+def sightings(sources: Sequence[apsw.Connection], *, is_sound: bool) -> Iterator[Sighting]:
     """Yield everything that can be read, in the order of positions, one row a position.
 
     A record is proven if its chain follows from the one before it, whether that one's chain is as stored or has to be
     computed; so behind a record that is gone altogether one more stays unproven, and the rest does not.
 
     Args:
-        connection: to the database.
-        is_sound: whether it was proven already, and there is nothing to look for off the straight way.
+        sources: views of the database, the likeliest first.
+        is_sound: whether that one was proven already, and there is nothing to look for off the straight way.
     """
     position, chain = 0, GENESIS
-    for row in _read(connection, _BY_POSITION):
+    for row in (row for source in sources[:1] for row in _read(source, _BY_POSITION)):
         if not _is_row(row) or row[0] != position + 1 or _follow(chain, row) != row[4]:
             break
         position, chain = row[0], row[4]
         yield _sighting(row, is_proven=True)
     if not is_sound:
-        yield from _prove(_gather(connection, position), position, chain)
+        found: dict[int, list[Row]] = {}
+        for source in sources:
+            _gather(source, position, found)
+        yield from _prove(found, position, chain)
 
 
 def _prove(found: dict[int, list[Row]], last: int, chain: bytes) -> Iterator[Sighting]:
@@ -75,21 +78,26 @@ def _prove(found: dict[int, list[Row]], last: int, chain: bytes) -> Iterator[Sig
         yield _sighting(proven or rows[0], is_proven=proven is not None)
 
 
-def _gather(connection: apsw.Connection, after: int) -> dict[int, list[Row]]:
-    """Return the rows behind a position, by their position, whichever way they are reached."""
-    found: dict[int, list[Row]] = {}
+def _gather(connection: apsw.Connection, after: int, found: dict[int, list[Row]]) -> None:
+    """Find the rows behind a position, by their position, whichever way they are reached."""
+    reached: set[int] = set()
     for sql in _BY_TABLE:
-        _collect(_read(connection, sql), after, found)
-    positions = {row[0] for sql in _POSITIONS for row in _read(connection, sql) if row[0] > after}
-    for position in positions - found.keys():
+        reached |= _collect(_read(connection, sql), after, found)
+    positions = {
+        row[0] for sql in _POSITIONS for row in _read(connection, sql) if type(row[0]) is int and row[0] > after
+    }
+    for position in positions - reached:
         _collect(_read(connection, f"{_COLUMNS} WHERE position = ?", position), after, found)
-    return found
 
 
-def _collect(rows: Iterator[Row], after: int, found: dict[int, list[Row]]) -> None:
+def _collect(rows: Iterator[Row], after: int, found: dict[int, list[Row]]) -> set[int]:
+    positions = set()
     for row in rows:
-        if _is_row(row) and row[0] > after and row not in (known := found.setdefault(row[0], [])):
-            known.append(row)
+        if _is_row(row) and row[0] > after:
+            positions.add(row[0])
+            if row not in (known := found.setdefault(row[0], [])):
+                known.append(row)
+    return positions
 
 
 def _read(connection: apsw.Connection, sql: str, *arguments: object) -> Iterator[Row]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -12,11 +13,14 @@ from pathlib import Path
 import pytest
 from attempts import Listener, make_request, worker_pids
 
+from nas.architecture import BlockType
+from nas.config import Device, Precision, SearchConfig, TrainingConfig
 from nas.search import commands
 from nas.search.facts import AttemptKind, LostReason
-from server.executor.base import Executor
+from server.executor.base import OUTCOMES, Executor
 from server.executor.fake import FakeExecutor
 from server.executor.local import LocalExecutor, WorkerOptions
+from server.executor.preparation import DataPreparation
 from server.files import StateFiles
 
 FOREVER = 3600.0
@@ -153,6 +157,22 @@ class ExecutorContract(ABC):
         assert frozenset() == slow.running()
         assert [commands.ReportStarted] * 2 == [type(report) for _, report in listener.heard]
 
+    async def test_attempts_that_are_asked_to_stop_end_once(self, slow: Executor) -> None:
+        """As PREEMPTED or, where there is nothing to keep, without a word at the close; no process is left."""
+        listener, requests = Listener(), [make_request("1-1"), make_request("1-2")]
+        for request in requests:
+            await slow.launch(request, listener.hear)
+            await listener.report(request, commands.ReportStarted)
+
+        await slow.preempt()
+        await slow.close()
+
+        assert set() == worker_pids()
+        for request in requests:
+            outcomes = [report for report in listener.of(request) if isinstance(report, OUTCOMES)]
+            assert {LostReason.PREEMPTED} >= {getattr(outcome, "reason", None) for outcome in outcomes}
+            assert len(outcomes) <= 1
+
     async def test_close_right_after_a_launch_does_not_wait_for_the_training(self, slow: Executor) -> None:
         """An attempt whose worker is being started is ended, too."""
         listener = Listener()
@@ -193,3 +213,33 @@ class TestLocalExecutor(ExecutorContract):
     def make(self, folder: Path, *, epoch_seconds: float) -> Executor:
         options = WorkerOptions(trainer="simulated", data_root=None, epoch_seconds=epoch_seconds)
         return LocalExecutor(slots=2, files=StateFiles(folder), options=options)
+
+
+async def test_the_real_trainer_keeps_the_contract(tmp_path: Path) -> None:
+    """One epoch on a few digits and the test evaluation: weights as reported, parts of the search."""
+    files = StateFiles(tmp_path)
+    training = TrainingConfig(max_epochs=1, device=Device.CPU, precision=Precision.FP32)
+    config = SearchConfig(dataset="digits", block=BlockType.INCEPTION, train_limit=200, training=training)
+    data = await DataPreparation(data_root=None, cache_dir=files.cache).prepare(config)
+    options = WorkerOptions(trainer="torch", data_root=None, epoch_seconds=0.0)
+    executor = LocalExecutor(slots=1, files=files, options=options)
+    listener = Listener()
+    request = make_request(config=config, dataset=data.summary)
+    evaluation = make_request(attempt=2, config=config, dataset=data.summary, kind=AttemptKind.TEST_EVALUATION)
+
+    await executor.launch(request, listener.hear)
+    await executor.expect(1)
+    trained = await listener.outcome(request)
+    path = files.weights(request.key.search_id, request.key.child_id)
+    evaluation = replace(evaluation, best_epoch=trained.best_epoch, weights_sha256=trained.weights_sha256)
+    await executor.launch(evaluation, listener.hear)
+    evaluated = await listener.outcome(evaluation)
+    await executor.close()
+
+    kinds = [commands.ReportStarted, commands.ReportEpoch, commands.ReportTrained]
+    assert kinds == [type(report) for report in listener.of(request)]
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == trained.weights_sha256
+    assert data.summary.counts.validation == trained.evaluation.total
+    assert isinstance(evaluated, commands.ReportEvaluated)
+    assert data.summary.counts.test == evaluated.evaluation.total
+    assert set() == worker_pids()

@@ -92,7 +92,7 @@ def test_base_install_is_the_client(metadata: Message) -> None:
     base = {re.split(r"[^\w-]", text)[0] for text in requirements if "extra ==" not in text}
     extra = {re.split(r"[^\w-]", text)[0] for text in requirements if re.search(r"extra == .server.", text)}
 
-    assert {"click", "googleapis-common-protos", "grpcio", "grpcio-status", "protobuf"} == base
+    assert {"click", "googleapis-common-protos", "grpcio", "grpcio-status", "protobuf", "rich"} == base
     assert {"torch", "torchvision", "apsw"} <= extra
 
 

@@ -256,9 +256,8 @@ def test_nobody_there(capsys: pytest.CaptureFixture[str], verb: tuple[str, ...])
 
     status = run(["--server", address, *verb])
 
-    expected = (
-        f"Error: No server answers at {address}; start one with `nas-server serve`, name another with --server, or use --local.\n"
-    )
+    where = "start one with `nas-server serve`, name another with --server, or use --local."
+    expected = f"Error: No server answers at {address}; {where}\n"
     assert (5, expected) == (status, capsys.readouterr().err)
 
 

@@ -106,6 +106,22 @@ async def test_a_forged_database_is_refused(
     assert tmp_path / "journal.db" == error.path
 
 
+async def test_a_bad_index_is_refused(tmp_path: Path) -> None:
+    """Every record can be read by it and it is wrong all the same: a later append would meet what is not there."""
+    async with _opened(tmp_path) as journal:
+        await journal.append("a", 0, [b"x" * 100] * 40)
+    with contextlib.closing(apsw.Connection(str(tmp_path / "journal.db"))) as connection:
+        sql = "SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_event_1'"
+        start = 4096 * (connection.execute(sql).get - 1)
+    content = bytearray((tmp_path / "journal.db").read_bytes())
+    place = content.rindex(b"a", start, start + 4096)  # the search in one of its entries
+    content[place] = ord("b")
+    (tmp_path / "journal.db").write_bytes(content)
+
+    with pytest.raises(JournalDamagedError, match=r"missing|altered"):
+        await SqliteJournal.open(tmp_path)
+
+
 async def test_the_mark_before_is_never_overwritten(tmp_path: Path) -> None:
     """The slots are written in turn: whatever a power cut does to one, the other still says where the end was."""
     positions = []

@@ -42,6 +42,12 @@ def state(tmp_path: Path, written: tuple[Path, Written]) -> Path:
     return Path(shutil.copytree(written[0] / "closed", tmp_path / "state"))
 
 
+@pytest.fixture
+def killed(tmp_path: Path, written: tuple[Path, Written]) -> Path:
+    """The same after a kill: most records are in the log."""
+    return Path(shutil.copytree(written[0] / "killed", tmp_path / "killed"))
+
+
 def _weights(state: Path) -> list[Path]:
     return sorted(state.glob("searches/*/weights/*"))
 
@@ -158,6 +164,40 @@ def test_a_missing_mark_costs_nothing(state: Path, tmp_path: Path, written: tupl
     salvage = examine(state, "--salvage", str(tmp_path / "new"))["salvage"]
 
     assert [] == salvage["left_out"]
+    assert {name: written[1].payloads(name) for name in ("ended", "running")} == payloads_of(tmp_path / "new")
+
+
+FRAME = 24 + 4096
+
+
+@pytest.mark.parametrize("place", [0, 20, 24 + 32, 24 + 2_000, 24 + 4_095])
+def test_a_bad_frame_of_the_log_costs_nothing(
+    killed: Path, tmp_path: Path, written: tuple[Path, Written], place: int
+) -> None:
+    """SQLite drops it and all behind it; what it held is there in other frames, or all but one bit of it is."""
+    log = (killed / "journal.db-wal").read_bytes()
+    for frame in range(32 + place, len(log), 17 * FRAME):
+        spoilt = bytearray(log)
+        spoilt[frame] ^= 2
+        (killed / "journal.db-wal").write_bytes(spoilt)
+        target = tmp_path / str(frame)
+
+        document = examine(killed, "--salvage", str(target))
+
+        assert not document["is_healthy"]
+        assert document["findings"]
+        saved = payloads_of(target)
+        assert {name: written[1].payloads(name)[: len(events)] for name, events in saved.items()} == saved
+        assert sum(len(events) for events in saved.values()) >= 110
+
+
+def test_a_log_without_its_database_is_read(killed: Path, tmp_path: Path, written: tuple[Path, Written]) -> None:
+    """Where the log has every page, an empty database costs nothing."""
+    (killed / "journal.db").write_bytes(b"")
+
+    salvage = examine(killed, "--salvage", str(tmp_path / "new"))["salvage"]
+
+    assert 120 == salvage["records"]
     assert {name: written[1].payloads(name) for name in ("ended", "running")} == payloads_of(tmp_path / "new")
 
 
