@@ -45,6 +45,7 @@ def fake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
         yield server
 
 
+@pytest.mark.slow
 def test_kau_ends_with_a_result(real: RealServer) -> None:
     """The layout of the Kaggle copy, by patient, 85/10/5; warnings say what was left out, and no patient is named."""
     images = write_kau_tree(real.folder / "root" / "kau", has_extras=True)
@@ -65,6 +66,7 @@ def test_kau_ends_with_a_result(real: RealServer) -> None:
     _require_no_name(real, json.dumps(events) + json.dumps(search) + real.log, PATIENTS)
 
 
+@pytest.mark.slow
 def test_a_folder_of_one_s_own_ends_with_a_result(real: RealServer) -> None:
     """Colour images of several sizes, one unreadable; once started, the search needs the folder no more."""
     folder = real.folder / "root" / "my pets"
