@@ -114,8 +114,8 @@ async def test_a_bad_index_is_refused(tmp_path: Path) -> None:
         sql = "SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_event_1'"
         start = 4096 * (connection.execute(sql).get - 1)
     content = bytearray((tmp_path / "journal.db").read_bytes())
-    place = content.rindex(b"a", start, start + 4096)  # the search in one of its entries
-    content[place] = ord("b")
+    place = content.index(b"\x14a\x14", start, start + 4096)  # the entry of position 20, search a, sequence 20
+    content[place] = 99
     (tmp_path / "journal.db").write_bytes(content)
 
     with pytest.raises(JournalDamagedError, match=r"missing|altered"):
