@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from nas.training.device import resolve_runtime
+from nas.training.durable import move_durably
 from nas.training.errors import DataMismatchError, DeviceUnavailableError, TrainingError, WeightsError
 from nas.training.loop import find_resumed_epoch, fit
 from nas.training.request import Diverged, FitOutcome, FitRequest, Interrupted, Trained, TrainingData
@@ -24,5 +25,6 @@ __all__ = [
     "evaluate_weights",
     "find_resumed_epoch",
     "fit",
+    "move_durably",
     "resolve_runtime",
 ]

@@ -30,6 +30,20 @@ def write_durably(path: Path, content: bytes) -> None:
     sync_folder(path.parent)
 
 
+def move_durably(source: Path, target: Path, *, root: Path) -> None:
+    """Rename a file within a file system, for good once this returns.
+
+    Folders between ``root`` and the target are made where they are missing. All of them are synced, also those that
+    were there: whoever made them may not have done so.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source.replace(target)
+    for folder in target.parents:
+        sync_folder(folder)
+        if folder == root:
+            return
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames and deletions in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,6 +24,7 @@ from nas.training import (
     evaluate_weights,
     find_resumed_epoch,
     fit,
+    move_durably,
     resolve_runtime,
 )
 from server.codec.lines import WorkerRequest
@@ -135,13 +135,6 @@ def _fit_request(request: WorkerRequest) -> FitRequest:
 def _keep_weights(request: WorkerRequest) -> None:
     """Move the best weights to where they outlive the checkpoints; durable before anybody is told."""
     target = Path(request.weights_path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     reach("weights.before_rename")
-    os.replace(Path(request.checkpoint_dir) / BEST_WEIGHTS, target)
+    move_durably(Path(request.checkpoint_dir) / BEST_WEIGHTS, target, root=target.parents[3])  # the state folder
     reach("weights.after_rename")
-    for folder in (target.parent, target.parent.parent):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
