@@ -19,6 +19,7 @@ from server.journal.base import (
     FutureVersionError,
     JournalDamagedError,
     JournalError,
+    JournalFullError,
     JournalMissingError,
     StateLockedError,
 )
@@ -35,6 +36,7 @@ class Exit(IntEnum):
     LOCKED = 73
     DAMAGED = 74
     INTERRUPTED = 75
+    """Nothing is wrong and nothing is lost: start again, after a full disk has room."""
     CONFIG = 78
 
 
@@ -53,6 +55,8 @@ def exit_codes() -> Iterator[None]:
         leave(Exit.LOCKED, str(error))
     except JournalMissingError as error:
         leave(Exit.DATA, str(error))
+    except JournalFullError as error:
+        leave(Exit.INTERRUPTED, str(error))
     except (JournalDamagedError, FutureVersionError, UnknownEventError, IllegalEventError, JournalError) as error:
         leave(Exit.DAMAGED, str(error))
     except OSError as error:

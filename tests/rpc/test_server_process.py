@@ -23,6 +23,8 @@ from nas.api.v1 import search_pb2
 from nas.api.v1 import search_service_pb2 as pb
 from nas.api.v1.search_service_pb2_grpc import SearchServiceStub
 from server.__main__ import main
+from server.commands.exits import exit_codes
+from server.journal.base import JournalFullError
 from server.rpc.servicer import SERVICE
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "journals" / "v0.1.0"
@@ -168,6 +170,15 @@ def test_a_damaged_journal_is_74(tmp_path: Path, verb: str) -> None:
     assert 74 == result.returncode
     assert "journal.db" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_journal_without_room_is_75(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A full disk is no damage: whoever restarts the server may do so again."""
+    with pytest.raises(SystemExit) as ended, exit_codes():
+        raise JournalFullError(tmp_path / "journal.db")
+
+    assert 75 == ended.value.code
+    assert "free some, then try again" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("search_id", ["0123456789ab", "nonsense", "../state"])
