@@ -9,7 +9,12 @@ from importlib.metadata import version
 
 import click
 
-_VERBS = {"serve": "server.commands.serve", "digest": "server.commands.digest", "doctor": "server.commands.doctor"}
+_VERBS = {
+    "serve": "server.commands.serve",
+    "run": "server.commands.run",
+    "digest": "server.commands.digest",
+    "doctor": "server.commands.doctor",
+}
 
 
 class _LazyGroup(click.Group):

@@ -6,8 +6,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import grpc
 import structlog
@@ -46,21 +48,27 @@ _OPTIONS = (
     ("grpc.keepalive_permit_without_calls", 1),
 )
 
+Duty = Callable[[Registry, Hub], Coroutine[Any, Any, None]]
+"""What a server does besides answering; the server ends with it."""
+
 log = structlog.get_logger("nas.server")
 
 
 class App:
     """One server: journal, engines, executor and API, wired together."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, duty: Duty | None = None) -> None:
+        """Take the settings, and what the server is there for if it does not serve until it is stopped."""
         self._settings = settings
+        self._duty = duty
         self._stop = asyncio.Event()
         self._fatal: BaseException | None = None
 
     async def run(self) -> None:
-        """Serve until SIGTERM, SIGINT or a fatal error.
+        """Serve until SIGTERM, SIGINT, the end of the duty or a fatal error.
 
         Raises:
+            Exception: whatever ended the duty.
             JournalError: the state folder is locked, damaged or from a newer version, or its disk failed.
             ListenError: the address is taken.
             UnknownEventError, IllegalEventError: the journal holds what this version does not understand.
@@ -96,7 +104,8 @@ class App:
         for service in ("", SERVICE.full_name, LIVENESS):
             await checks.set(service, health_pb2.HealthCheckResponse.SERVING)
         self._announce(address, files)
-        await self._wait_for_the_end(registry, activity)
+        async with self._on_duty(registry, hub):
+            await self._wait_for_the_end(registry, activity)
         log.info("server_stopping")
         reach("stop.begun")
         await checks.enter_graceful_shutdown()
@@ -142,6 +151,25 @@ class App:
             memory_limit_bytes=default_memory_limit_bytes(workers),
             software=f"seib-nas {version('seib-nas')}",
         )
+
+    @contextlib.asynccontextmanager
+    async def _on_duty(self, registry: Registry, hub: Hub) -> AsyncIterator[None]:
+        """Do the duty, if there is one, in a ``with`` block."""
+        if self._duty is None:
+            yield
+            return
+        task = asyncio.create_task(self._duty(registry, hub), name="duty")
+        task.add_done_callback(self._duty_done)
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    def _duty_done(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and self._fatal is None:
+            self._fatal = task.exception()
+        self._stop.set()
 
     async def _wait_for_the_end(self, registry: Registry, activity: Activity) -> None:
         """Return when the server has been asked to stop, or when nobody has needed it for the idle timeout."""

@@ -32,12 +32,14 @@ class RealServer:
     """One state folder and the server processes that serve it, one after the other.
 
     Attributes:
-        options: of ``nas-server serve``, beside state folder, address and port file.
+        options: of the verb, beside state folder, address and port file.
+        verb: ``serve`` or ``run``.
     """
 
     folder: Path
     options: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
+    verb: str = "serve"
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -73,7 +75,7 @@ class RealServer:
         """Start a server and wait until it serves."""
         port_file = self.folder / "address"
         port_file.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "server", "serve", "--state-dir", str(self.state_dir)]
+        command = [sys.executable, "-m", "server", self.verb, "--state-dir", str(self.state_dir)]
         command += ["--listen", "127.0.0.1:0", "--port-file", str(port_file), *self.options]
         with (self.folder / "server.log").open("ab") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **self.environment})
@@ -92,7 +94,12 @@ class RealServer:
         """SIGTERM; returns the exit status."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
-        status = self._process.wait(timeout=30)
+        return self.wait(30)
+
+    def wait(self, seconds: float = _DEADLINE_SECONDS) -> int:
+        """Wait until the server ends by itself; returns the exit status."""
+        assert self._process is not None
+        status = self._process.wait(timeout=seconds)
         self._process = None
         return status
 

@@ -39,6 +39,10 @@ class EnumCodec(Generic[EnumT]):
         """Return the number on the wire."""
         return self._to_wire[member]
 
+    def words(self) -> dict[str, int]:
+        """The numbers by what people write: the member's value, with hyphens."""
+        return {str(member.value).replace("_", "-"): number for member, number in self._to_wire.items()}
+
     def decode(self, number: int) -> EnumT:
         """Return the domain's member.
 

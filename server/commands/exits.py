@@ -13,8 +13,12 @@ from typing import NoReturn
 import click
 from pydantic import ValidationError
 
+from nas.config import ConfigError
 from nas.search.transitions import IllegalEventError
+from server.codec.enums import CodecError
 from server.codec.envelope import UnknownEventError
+from server.engine.errors import InvalidSettingError, RequestIdReusedError, SearchDeletedError
+from server.executor.preparation import DataError
 from server.journal.base import (
     FutureVersionError,
     JournalDamagedError,
@@ -30,13 +34,15 @@ class Exit(IntEnum):
     """Why the program ended."""
 
     OK = 0
+    SEARCH_FAILED = 4
+    """Of ``run``: the search has ended without success, as nas-client says it; running it again changes nothing."""
     USAGE = 64
     DATA = 65
     BUG = 70
     LOCKED = 73
     DAMAGED = 74
     INTERRUPTED = 75
-    """Nothing is wrong and nothing is lost: start again, after a full disk has room."""
+    """Nothing is wrong and nothing is lost: start again, after a full disk has room; of ``run`` after SIGTERM, too."""
     CONFIG = 78
 
 
@@ -49,8 +55,17 @@ def exit_codes() -> Iterator[None]:
         raise  # usage: click says it better
     except ValidationError as error:
         leave(Exit.CONFIG, "; ".join(_explain(detail) for detail in error.errors()))
-    except ListenError as error:
+    except (
+        ListenError,
+        ConfigError,
+        CodecError,
+        InvalidSettingError,
+        RequestIdReusedError,
+        SearchDeletedError,
+    ) as error:
         leave(Exit.CONFIG, str(error))
+    except DataError as error:
+        leave(Exit.DATA, str(error))
     except StateLockedError as error:
         leave(Exit.LOCKED, str(error))
     except JournalMissingError as error:

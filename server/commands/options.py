@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options that ``serve`` and ``run`` have in common: those of the server, see ``server.config``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from server.config import DEFAULT_LISTEN, DEFAULT_STATE_DIR, Settings
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option(
+        "--state-dir", type=Path, help=f"Folder of the journal and all weights. [default: {DEFAULT_STATE_DIR}]"
+    ),
+    click.option(
+        "--listen",
+        metavar="ADDRESS",
+        help=f"HOST:PORT or unix:PATH; port 0 picks a free one. [default: {DEFAULT_LISTEN}]",
+    ),
+    click.option("--port-file", type=Path, help="File that gets the address once the server is ready."),
+    click.option("--data-root", type=Path, help="Folder of the data sets: DIR/mnist, DIR/kau, your own."),
+    click.option(
+        "--download", is_flag=True, default=None, help="Fetch mnist and fashion-mnist where they are missing."
+    ),
+    click.option("--workers", type=int, help="Children trained at the same time. [default: 1]"),
+    click.option("--executor", type=click.Choice(["local", "fake"]), help="Where attempts run. [default: local]"),
+    click.option(
+        "--trainer", type=click.Choice(["torch", "simulated"]), help="What the workers of 'local' do. [default: torch]"
+    ),
+    click.option(
+        "--progress-timeout",
+        type=float,
+        metavar="SECONDS",
+        help="Silence after which a worker is taken for hung. [default: 300]",
+    ),
+    click.option("--insecure", is_flag=True, default=None, help="Listen beyond this machine without authentication."),
+)
+
+
+def server_options(command: Command) -> Command:
+    """Give a command every option of the server."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def make_settings(given: Mapping[str, Any]) -> Settings:
+    """Settings from the values of the options; None means not given.
+
+    Raises:
+        ValidationError: a value cannot be used.
+    """
+    return Settings(**{name: value for name, value in given.items() if value is not None})
