@@ -10,6 +10,7 @@ Shapes: H height, W width.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -103,12 +104,13 @@ def draw_phantom(
 def _draw_tissue(random: np.random.Generator, size: tuple[int, int]) -> Pixels:
     """Blobs of several sizes, each with a standard deviation of about 1."""
     width, height = size
-    tissue_HW = np.zeros((height, width))
+    tissue_HW: Pixels = np.zeros((height, width))
     for grain in _TISSUE_GRAINS:
         cells = max(2, round(250 / grain))
         coarse = random.normal(0, 1, (cells + 1, cells * width // height + 2)).astype(np.float32)
         tissue_HW += np.asarray(Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC))
-    return tissue_HW / len(_TISSUE_GRAINS) ** 0.5
+    tissue_HW /= math.sqrt(len(_TISSUE_GRAINS))
+    return tissue_HW
 
 
 def _draw_lesion(random: np.random.Generator, lesion: _Lesion, x_HW: Pixels, y_HW: Pixels) -> Pixels:

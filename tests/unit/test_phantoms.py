@@ -20,7 +20,8 @@ def test_the_same_arguments_give_the_same_image() -> None:
 
     assert np.array_equal(base, draw_phantom(4, 7, "CC", "L", seed=1))
     assert not any(np.array_equal(base, other) for other in others)
-    assert ((250, 200), np.uint8) == (base.shape, base.dtype)
+    assert (250, 200) == base.shape
+    assert np.dtype(np.uint8) == base.dtype
 
 
 @pytest.mark.parametrize("patient", [1, 2, 3])
