@@ -44,6 +44,23 @@ def ensure_server(state_dir: Path) -> str:
     return _start(state_dir)
 
 
+def local_dataset(dataset: str) -> str:
+    """Return ``NAME:PATH`` with the whole path: the server of one's own does not stand where its client does.
+
+    Raises:
+        ClientError: the path is relative and there is no folder here any more.
+    """
+    name, colon, path = dataset.partition(":")
+    if not path:
+        return dataset
+    try:
+        return f"{name}{colon}{Path(path).expanduser().absolute()}"
+    except (OSError, RuntimeError) as error:  # RuntimeError: no such user's home
+        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
+        sentence = f"{path!r} leads nowhere from this folder ({reason}); write the path from / on."
+        raise ClientError(sentence, Exit.USAGE) from error
+
+
 def find_server(state_dir: Path) -> str | None:
     """Return where the folder's server listens, None if nobody answers there."""
     try:
@@ -105,7 +122,7 @@ def _start(state_dir: Path) -> str:
     except OSError as error:
         raise ClientError(f"State folder {state_dir} cannot be used: {error.strerror}.", Exit.NOT_PERMITTED) from error
     command = [sys.executable, "-m", "server", "serve", "--state-dir", str(state_dir)]
-    command += ["--listen", f"unix:{socket_path(state_dir)}"]
+    command += ["--listen", f"unix:{socket_path(state_dir)}", "--any-path"]
     environment = {"NAS_IDLE_TIMEOUT": str(IDLE_SECONDS), **os.environ}
     with log:
         process = subprocess.Popen(

@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 
 import click
 
+from client.local import local_dataset
 from client.phrases import BLOCKS
+from client.settings import Settings
 from client.text import word
 from nas.api.v1 import search_pb2
 from nas.config import CLASS_MAPS
@@ -120,9 +122,10 @@ def search_options(command: Command) -> Command:
     return command
 
 
-def make_config(given: Mapping[str, Any]) -> search_pb2.SearchConfig:
+def make_config(given: Mapping[str, Any], settings: Settings) -> search_pb2.SearchConfig:
     """Build the config from the values of the options; None means not given."""
-    config = search_pb2.SearchConfig(dataset=given["dataset"], block=BLOCKS[given["block"]])
+    dataset = given["dataset"] if settings.state_dir is None else local_dataset(given["dataset"])
+    config = search_pb2.SearchConfig(dataset=dataset, block=BLOCKS[given["block"]])
     for name in _PLAIN:
         if given[name] is not None:
             setattr(config, name, given[name])

@@ -129,7 +129,12 @@ class App:
 
     def _preparation(self, files: StateFiles) -> DataPreparation:
         settings = self._settings
-        return DataPreparation(data_root=settings.data_root, cache_dir=files.cache, may_download=settings.download)
+        return DataPreparation(
+            data_root=settings.data_root,
+            cache_dir=files.cache,
+            may_download=settings.download,
+            any_path=settings.any_path,
+        )
 
     def _executor(self, files: StateFiles) -> Executor:
         settings = self._settings
@@ -138,6 +143,7 @@ class App:
         options = WorkerOptions(
             trainer=settings.trainer,
             data_root=settings.data_root,
+            any_path=settings.any_path,
             epoch_seconds=settings.fake_epoch_seconds,
             progress_seconds=settings.progress_timeout,
         )

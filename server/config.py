@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from server.listening import check_address, is_loopback
+from server.listening import check_address, is_loopback, socket_path
 
 DEFAULT_LISTEN = "127.0.0.1:50051"
 DEFAULT_STATE_DIR = Path("~/.local/state/nas")
@@ -25,6 +25,8 @@ class Settings(BaseSettings):
     port_file: Path | None = None
     data_root: Path | None = None
     download: bool = False
+    any_path: bool = False
+    """Whether folders of images may lie anywhere; for a server that only its owner can talk to."""
     max_image_pixels: int = Field(default=16 * 2**20, ge=1, lt=2**31)
     """Only checked here: NAS_MAX_IMAGE_PIXELS reaches the process that prepares data through the environment."""
     workers: int = Field(default=1, ge=1, le=64)
@@ -44,6 +46,15 @@ class Settings(BaseSettings):
     @classmethod
     def _require_address(cls, listen: str) -> str:
         return check_address(listen)
+
+    @model_validator(mode="after")
+    def _require_owner(self) -> Settings:
+        if self.any_path and socket_path(self.listen) is None:
+            raise ValueError(
+                f"--any-path lets a caller read whatever the server's user may, and {self.listen} is open to all users "
+                "of this machine; listen on unix:PATH, or name a --data-root"
+            )
+        return self
 
     @model_validator(mode="after")
     def _require_loopback(self) -> Settings:

@@ -32,7 +32,7 @@ def command(settings: Settings, /, **given: Any) -> None:
     their shapes, parameters and FLOPs, the memory that training takes, and the disk space of an iteration.
     """
     with connect(settings) as connection:
-        request = search_service_pb2.StartSearchRequest(config=make_config(given), validate_only=True)
+        request = search_service_pb2.StartSearchRequest(config=make_config(given, settings), validate_only=True)
         plan = connection.call(connection.stub.StartSearch, request, waits_for_data=True).plan
     if settings.output is Output.TEXT:
         for warning in plan.warnings:

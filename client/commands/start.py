@@ -44,7 +44,7 @@ def command(
     Events are shown as they happen. Ctrl-C leaves the search running; `nas-client watch` comes back to it.
     """
     request = search_service_pb2.StartSearchRequest(
-        config=make_config(given), request_id=str(request_id or uuid.uuid4())
+        config=make_config(given, settings), request_id=str(request_id or uuid.uuid4())
     )
     with connect(settings) as connection:
         search = _start(connection, request)

@@ -23,6 +23,8 @@ by their folder. Images of people are never named, for the names may tell whose 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 _MOST_SHOWN = 200
 """Characters of a path that a sentence holds."""
 
@@ -48,7 +50,7 @@ class MissingDataRootError(DatasetError):
         name, _, path = dataset[:_MOST_SHOWN].partition(":")
         super().__init__(
             f"data set {dataset[:_MOST_SHOWN]!r} is read from files and {fault}; "
-            f"start the server with --data-root DIR, where DIR/{path or name} holds the files"
+            f"start the server with --data-root DIR or NAS_DATA_ROOT=DIR, where DIR/{path or name} holds the files"
         )
         self.dataset = dataset
         self.is_configured = is_configured
@@ -105,12 +107,13 @@ class PathOutsideError(DatasetError):
 
 
 class MissingFolderError(DatasetError):
-    """There is no such folder below the data root; ``expected_location`` is written from ``<data root>`` on."""
+    """There is no such folder; ``expected_location`` is written from ``<data root>`` on, or in full if it is ``/``."""
 
     def __init__(self, dataset: str, expected_location: str) -> None:
+        beginning = "" if Path(expected_location).is_absolute() else ", which starts at the server's --data-root"
         super().__init__(
             f"data set {dataset[:_MOST_SHOWN]!r} is read from the folder {expected_location[:_MOST_SHOWN]}, "
-            "which is not there; check the path, which starts at the server's --data-root"
+            f"which is not there; check the path{beginning}"
         )
         self.dataset = dataset
         self.expected_location = expected_location

@@ -142,7 +142,7 @@ def _require_classes(dataset: str, class_names: tuple[str, ...], has_images: boo
     if not has_images:
         raise EmptyFolderError(
             dataset,
-            "there is no image in it; put each class into a folder of its own, "
+            "it has no folder with images; put each class into a folder of its own, "
             f"with files that end in {', '.join(ENDINGS)}",
         )
     if len(class_names) == 1:

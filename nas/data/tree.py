@@ -17,6 +17,8 @@ from pathlib import Path
 from nas.data.errors import FolderError, MissingDataRootError, MissingFolderError, PathOutsideError
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# On the way to a folder it is enough to be let through.
+_PASSAGE = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Without O_NONBLOCK, opening a named pipe waits for a writer.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MOST_FILES = 2_000_000
@@ -163,31 +165,35 @@ def open_tree(dataset: str, path: str, data_root: Path | None) -> Iterator[Tree]
     try:
         target = (root / path).resolve()
     except (OSError, ValueError, RuntimeError) as error:  # a path too long, with a NUL, with links in a circle
-        raise MissingFolderError(dataset, _show(path)) from error
+        raise MissingFolderError(dataset, _show(path, root)) from error
     if not target.is_relative_to(root):
         raise PathOutsideError(dataset)
     inside = target.relative_to(root)
     with ExitStack() as stack:
         try:
-            folder = _open(stack, root, None)
-            for part in inside.parts:
-                folder = _open(stack, part, folder)
+            folder: int | None = None
+            *passages, last = (root, *inside.parts)
+            for part in passages:
+                folder = _open(stack, part, folder, _PASSAGE)
+            folder = _open(stack, last, folder, _FOLDER)
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise MissingFolderError(dataset, _show(str(inside))) from error
+            raise MissingFolderError(dataset, _show(inside, root)) from error
         except OSError as error:
-            raise FolderError(dataset, f"{_show(str(inside))} cannot be opened ({error.strerror})") from error
-        yield Tree(dataset=dataset, location=_show(str(inside)), key=str(target), _descriptor=folder)
+            raise FolderError(dataset, f"{_show(inside, root)} cannot be opened ({error.strerror})") from error
+        yield Tree(dataset=dataset, location=_show(inside, root), key=str(target), _descriptor=folder)
 
 
-def _open(stack: ExitStack, path: str | Path, above: int | None) -> int:
-    descriptor = os.open(path, _FOLDER, dir_fd=above)
+def _open(stack: ExitStack, path: str | Path, above: int | None, flags: int) -> int:
+    descriptor = os.open(path, flags, dir_fd=above)
     stack.callback(os.close, descriptor)
     return descriptor
 
 
-def _show(path: str) -> str:
+def _show(path: str | Path, root: Path) -> str:
     """Write a path from ``<data root>`` on, without a character that could break a line."""
-    text = "".join(c if c.isprintable() else "?" for c in path)
+    text = "".join(c if c.isprintable() else "?" for c in str(path))
+    if root == Path(root.anchor):  # the whole file system is no root worth naming
+        return f"{root.anchor}{text.removeprefix(root.anchor)}"
     return "<data root>" if text in ("", ".") else f"<data root>/{text}"
 
 

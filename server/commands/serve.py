@@ -15,6 +15,12 @@ from server.sinks.logs import configure_logging
 
 @click.command()
 @server_options
+@click.option(
+    "--any-path",
+    is_flag=True,
+    default=None,
+    help="Read folders of images wherever the server's user may; only with unix:PATH.",
+)
 @click.option("--idle-timeout", type=float, metavar="SECONDS", help="End after that long without a call or a search.")
 def serve(**options: object) -> None:
     """Serve until SIGTERM, and go on with what an earlier server left.

@@ -17,6 +17,7 @@ from nas.search.facts import AttemptKind, LostReason
 from server.codec.lines import PULSE, STOP, LineError, WorkerRequest, decode_report, encode_request
 from server.crash_points import reach
 from server.executor.base import OUTCOMES, AttemptKey, AttemptRequest, OnReport
+from server.executor.preparation import root_of
 from server.executor.process import KILL_GRACE_SECONDS, WorkerProcess
 from server.files import StateFiles
 
@@ -31,6 +32,7 @@ class WorkerOptions:
     Attributes:
         trainer: ``torch`` or ``simulated``.
         data_root: where data sets lie; None if the server has none.
+        any_path: whether an absolute path of a folder of images may lead out of it.
         epoch_seconds: how long an epoch of the simulated trainer takes.
         progress_seconds: how long a worker may say nothing before it is taken for hung and killed.
         leave_seconds: how long a worker may take to leave after its last word before it is killed.
@@ -43,6 +45,7 @@ class WorkerOptions:
     progress_seconds: float = 300.0
     leave_seconds: float = 5.0
     preempt_seconds: float = 10.0
+    any_path: bool = False
 
 
 @dataclass(slots=True)
@@ -232,7 +235,7 @@ class LocalExecutor:
             search_seed=config.seed,
             threads=request.resources.threads,
             dataset=config.dataset,
-            data_root=None if self._options.data_root is None else str(self._options.data_root),
+            data_root=root_of(config.dataset, self._options.data_root, any_path=self._options.any_path),
             cache_dir=str(self._files.cache),
             input_size=config.input_size,
             class_map=config.class_map,

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nas.config import DatasetInfo, InputShape, SearchConfig
+from nas.config import DatasetInfo, InputShape, SearchConfig, find_dataset
 from nas.search.facts import DatasetSummary, PartCounts
 from server.codec.preparing import ENVIRONMENT, PROGRAM, PrepareAnswer, PrepareRequest
 
@@ -37,23 +37,42 @@ class PreparedData:
     warnings: tuple[str, ...] = ()
 
 
+def root_of(dataset: str, data_root: Path | None, *, any_path: bool) -> str | None:
+    """Return the folder that a data set has to lie in.
+
+    Args:
+        dataset: as the user wrote it.
+        data_root: of the server; None if it has none.
+        any_path: whether an absolute path may lead anywhere, as for a server that only its owner can talk to.
+    """
+    found = find_dataset(dataset)
+    if any_path and found is not None and Path(found[1]).is_absolute():
+        return Path(found[1]).anchor
+    return None if data_root is None else str(data_root)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataPreparation:
     """Prepares data sets below one data root into one cache.
 
     Attributes:
         may_download: whether missing files of public data sets may be fetched.
+        any_path: whether an absolute path of a folder of images may lead out of the data root.
     """
 
     data_root: Path | None
     cache_dir: Path
     may_download: bool = False
+    any_path: bool = False
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False, repr=False, compare=False)
 
     def hint(self, info: DatasetInfo) -> str:
         """Say what to do before a data set can be used; empty if it can."""
+        if self.any_path and info.needs_path:
+            return ""
         if (info.files or info.is_folder) and (self.data_root is None or not self.data_root.is_dir()):
-            return "start the server with --data-root DIR"
+            otherwise = f", or write {info.name}:PATH" if self.any_path and info.is_folder else ""
+            return f"start the server with --data-root DIR or NAS_DATA_ROOT=DIR{otherwise}"
         if info.is_folder:
             is_there = info.needs_path or self._path(info.name).is_dir()
             return "" if is_there else f"put its class folders into <data root>/{info.name}, or write {info.name}:PATH"
@@ -75,7 +94,7 @@ class DataPreparation:
         """
         request = PrepareRequest(
             dataset=config.dataset,
-            data_root=None if self.data_root is None else str(self.data_root),
+            data_root=root_of(config.dataset, self.data_root, any_path=self.any_path),
             cache_dir=str(self.cache_dir),
             input_size=config.input_size,
             class_map=config.class_map,

@@ -94,7 +94,7 @@ def test_a_folder_of_one_s_own_ends_with_a_result(real: RealServer) -> None:
     ("dataset", "status", "sentence"),
     [
         ("folder:nothing", 2, "is read from the folder <data root>/nothing, which is not there"),
-        ("folder:empty", 2, "there is no image in it; put each class into a folder of its own"),
+        ("folder:empty", 2, "it has no folder with images; put each class into a folder of its own"),
         ("folder:one", 2, "'cat' is its only class folder, and a search needs at least two classes"),
         ("folder:few", 2, "class 'dog' has only 2 of the 3 images that it needs"),
         ("folder:bad", 2, "1 of 25 images of data set 'folder:bad' cannot be read (first: image 13 of class 'dog' is"),

@@ -5,71 +5,21 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from real_server import is_alive, wait_for
+from local_client import FAKE, Local
+from real_server import wait_for
 
 SEARCH = ("start", "--dataset", "digits", "--block", "seib", "--max-iterations", "1", "--max-epochs", "3")
-FAKE = {"NAS_EXECUTOR": "fake", "NAS_FAKE_EPOCH_SECONDS": "0.05"}
-
-
-class Local:
-    """The client with ``--local`` on one state folder."""
-
-    def __init__(self, state_dir: Path) -> None:
-        self.state_dir = state_dir
-        self._environment = {**os.environ, **FAKE, "NAS_STATE_DIR": str(state_dir)}
-
-    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run nas-client to its end."""
-        return subprocess.run(
-            [sys.executable, "-m", "client", "--local", *arguments],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-            env={**self._environment, **environment},
-        )
-
-    def spawn(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start nas-client."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "client", "--local", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=self._environment,
-        )
-
-    def servers(self) -> list[int]:
-        """Process ids of the folder's servers."""
-        found = []
-        for task in Path("/proc").glob("[0-9]*"):
-            try:
-                words = (task / "cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if b"serve" in words and os.fsencode(self.state_dir) in words and is_alive(int(task.name)):
-                found.append(int(task.name))
-        return found
-
-    def kill(self) -> None:
-        """Kill -9 the folder's servers."""
-        for pid in self.servers():
-            os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: not self.servers(), "the server to die")
 
 
 @pytest.fixture
 def local(tmp_path: Path) -> Iterator[Local]:
     """A state folder that does not exist yet."""
-    client = Local(tmp_path / "state")
+    client = Local(tmp_path / "state", FAKE)
     yield client
     client.kill()
 
@@ -130,7 +80,7 @@ def test_a_stale_socket_is_no_obstacle(local: Local) -> None:
 
 def test_a_long_path(tmp_path: Path) -> None:
     """A state folder whose path is too long for a socket has its socket elsewhere, as private."""
-    local = Local(tmp_path / ("long" * 30))
+    local = Local(tmp_path / ("long" * 30), FAKE)
     try:
         answer = local.run("list")
         socket_file = Path((local.state_dir / "address").read_text().strip().removeprefix("unix:"))

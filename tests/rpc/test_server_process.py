@@ -85,6 +85,10 @@ CONFIG: list[tuple[tuple[str, ...], str]] = [
     (("--listen", "0.0.0.0:0"), "0.0.0.0:0 can be reached from other machines and there is no authentication"),
     (("--listen", "[::]:0"), "[::]:0 can be reached from other machines"),
     (("--listen", "192.168.1.1:0"), "192.168.1.1:0 can be reached from other machines"),
+    (
+        ("--any-path",),
+        "--any-path lets a caller read whatever the server's user may, and 127.0.0.1:50051 is open to all",
+    ),
     (("--listen", "example.org:0"), "example.org:0 can be reached from other machines"),
 ]
 

@@ -276,7 +276,7 @@ def test_no_test_image_is_trained_on(tmp_path: Path) -> None:
     assert (17, 21, 25) == (found.validation_start, found.test_start, len(found.labels_N))
 
 
-EMPTY = "there is no image in it; put each class into a folder of its own, with files that end in png, jpg, "
+EMPTY = "it has no folder with images; put each class into a folder of its own, with files that end in png, jpg, "
 
 
 @pytest.mark.parametrize("content", [{}, {"cat": 0, "dog": 0}, {"train/cat": 0, "train/dog": 0}])

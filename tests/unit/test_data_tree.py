@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import random
 import socket
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from nas.data import (
 from nas.data.tree import FileError, FoundFile, open_tree
 
 SECRET = b"root:x:0:0"
+NOBODY = 65534
 
 
 @pytest.fixture
@@ -185,10 +187,37 @@ def test_a_missing_folder_is_named_from_the_data_root(root: Path) -> None:
         _prepare(root, "pets/cat/0.png")
 
 
+def test_the_whole_file_system_is_no_root_worth_naming(root: Path, tmp_path: Path) -> None:
+    """Where a folder may lie anywhere, paths are shown as they are."""
+    with pytest.raises(MissingFolderError) as caught:
+        prepare(f"folder:{root}/pest", data_root=Path("/"), cache_dir=tmp_path / "cache")
+
+    assert str(caught.value).endswith(f"is read from the folder {root}/pest, which is not there; check the path")
+
+
+def test_it_is_enough_to_be_let_through() -> None:
+    """Folders on the way may be entered without being listed, as the one that holds everybody's homes."""
+    user = os.geteuid()
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        write_folder(root / "passage" / "pets", {"cat": 12, "dog": 12})
+        root.chmod(0o711)
+        (root / "passage").chmod(0o111)
+        try:
+            os.seteuid(user or NOBODY)  # to root, every folder is open
+            with open_tree("folder:passage/pets", "passage/pets", root) as tree:
+                assert 24 == len(tree.walk().files)
+        finally:
+            os.seteuid(user)
+            (root / "passage").chmod(0o711)
+
+
 def test_without_a_data_root_a_folder_says_how_to_set_one(tmp_path: Path) -> None:
     """Not set, or no folder."""
     for data_root in (None, tmp_path / "nothing"):
-        with pytest.raises(MissingDataRootError, match=r"--data-root DIR, where DIR/my/pets holds the files"):
+        with pytest.raises(
+            MissingDataRootError, match=r"--data-root DIR or NAS_DATA_ROOT=DIR, where DIR/my/pets holds the files"
+        ):
             prepare("folder:my/pets", data_root=data_root, cache_dir=tmp_path / "cache")
 
 
