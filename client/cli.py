@@ -81,7 +81,7 @@ class LazyGroup(click.Group):
 
 def _print_version(context: click.Context, _parameter: click.Parameter, is_asked: bool) -> None:
     if is_asked:
-        from client.commands.version import client_version
+        from client.versions import client_version
 
         click.echo(f"nas-client {client_version()}")
         context.exit()

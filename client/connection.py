@@ -15,8 +15,9 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import grpc
 
+from client.errors import ServerError
 from client.local import ensure_server
-from client.refusals import to_server_error
+from client.refusals import older_server, to_server_error
 from client.settings import Settings
 from nas.api.v1 import search_service_pb2
 from nas.api.v1.search_service_pb2_grpc import SearchServiceStub
@@ -88,7 +89,7 @@ class Connection:
         try:
             return method(request, timeout=seconds)
         except grpc.RpcError as error:
-            raise to_server_error(error, address=self._settings.server, timeout=seconds) from error
+            raise self._explain(error, seconds) from error
 
     def stream(self, method: grpc.UnaryStreamMultiCallable[Request, Response], request: Request) -> Iterator[Response]:
         """Call a method and yield its answers; leaving the iterator ends the call.
@@ -100,9 +101,20 @@ class Connection:
         try:
             yield from answers
         except grpc.RpcError as error:
-            raise to_server_error(error, address=self._settings.server, timeout=self._settings.timeout) from error
+            raise self._explain(error, self._settings.timeout) from error
         finally:
             answers.cancel()
+
+    def _explain(self, error: grpc.RpcError, timeout: float) -> ServerError:
+        """Translate what a call raised; a server that lacks a method is asked what it is."""
+        found = to_server_error(error, address=self.address, timeout=timeout)
+        if found.status != grpc.StatusCode.UNIMPLEMENTED.name:
+            return found
+        try:
+            info = self.stub.GetServerInfo(search_service_pb2.GetServerInfoRequest(), timeout=timeout)
+        except grpc.RpcError:
+            return found
+        return older_server(self.address, info.version)
 
 
 @contextmanager

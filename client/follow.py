@@ -103,7 +103,7 @@ class Follower:
             if response.WhichOneof("content") == "heartbeat":
                 self._check_heartbeat(response.heartbeat)
                 self._listener.on_heartbeat(response.heartbeat)
-            else:
+            elif response.WhichOneof("content") == "event":  # a newer server may send something else, too
                 self._check_event(response.event)
                 self.sequence = response.event.sequence
                 yield response.event

@@ -14,6 +14,7 @@ import grpc
 from google.rpc import error_details_pb2, status_pb2
 
 from client.errors import Exit, ServerError
+from client.versions import client_version, is_older
 
 DOMAIN = "nas"
 _DETAILS_KEY = "grpc-status-details-bin"
@@ -68,6 +69,18 @@ def to_server_error(error: grpc.RpcError, *, address: str, timeout: float) -> Se
         sentence = _SENTENCES.get(code, "The server at {address} answered {code}: {details}")
         message = sentence.format(address=address, timeout=timeout, code=code.name, details=details)
     return ServerError(message, EXITS.get(code, Exit.UNEXPECTED), status=code.name, reason=reason)
+
+
+def older_server(address: str, version: str) -> ServerError:
+    """Say that a server lacks a method that this client calls."""
+    remedy = "upgrade the server" if is_older(version) else "use a client and a server of the same version"
+    return ServerError(
+        f"The server at {address} is version {version} and cannot do this; this client is version {client_version()}: "
+        f"{remedy}.",
+        Exit.UNEXPECTED,
+        status=grpc.StatusCode.UNIMPLEMENTED.name,
+        reason="",
+    )
 
 
 def _reason(call: grpc.Call) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from client.versions import client_version
 from nas.api.v1 import event_pb2, search_pb2, search_service_pb2
 
 SEARCH_ID = "3f2a9c01b7de"
@@ -174,4 +175,6 @@ def heartbeat(sequence: int, chain_hash: bytes = b"") -> search_service_pb2.Hear
 
 def server_info() -> search_service_pb2.GetServerInfoResponse:
     """What the server says about itself."""
-    return search_service_pb2.GetServerInfoResponse(version="0.1.0", api="nas.api.v1", executor="local", worker_count=1)
+    return search_service_pb2.GetServerInfoResponse(
+        version=client_version(), api="nas.api.v1", executor="local", worker_count=1
+    )

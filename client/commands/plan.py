@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
-from client.connection import connect
+from client.connection import Connection, connect
 from client.options import make_config, search_options
 from client.output import note, write, write_message
 from client.settings import Output, Settings, output_option
+from client.versions import require_understood
 from client.views import plan_view
-from nas.api.v1 import search_service_pb2
+from nas.api.v1 import search_pb2, search_service_pb2
 
 _EPILOG = """\b
 Examples:
@@ -32,11 +33,23 @@ def command(settings: Settings, /, **given: Any) -> None:
     their shapes, parameters and FLOPs, the memory that training takes, and the disk space of an iteration.
     """
     with connect(settings) as connection:
-        request = search_service_pb2.StartSearchRequest(config=make_config(given, settings), validate_only=True)
-        plan = connection.call(connection.stub.StartSearch, request, waits_for_data=True).plan
+        plan = plan_search(connection, make_config(given, settings))
     if settings.output is Output.TEXT:
         for warning in plan.warnings:
             note(f"Warning: {warning}")
         write(plan_view(plan))
     else:
         write_message(plan, is_compact=settings.output is Output.JSONL)
+
+
+def plan_search(connection: Connection, config: search_pb2.SearchConfig) -> search_service_pb2.Plan:
+    """Ask what a search would begin with.
+
+    Raises:
+        ServerError: the server refuses the settings.
+        ClientError: the server is older and does not know all of them.
+    """
+    request = search_service_pb2.StartSearchRequest(config=config, validate_only=True)
+    plan = connection.call(connection.stub.StartSearch, request, waits_for_data=True).plan
+    require_understood(config, plan.config, connection.address)
+    return plan

@@ -8,12 +8,14 @@ from typing import Any
 
 import click
 
+from client.commands.plan import plan_search
 from client.commands.watch import plain_option, reconnect_option, watch_to_the_end
 from client.connection import Connection, connect
 from client.errors import Exit, ServerError
 from client.options import make_config, search_options
 from client.output import note, write, write_message
 from client.settings import Output, Settings, output_option
+from client.versions import is_older
 from nas.api.v1 import search_pb2, search_service_pb2
 
 _EPILOG = """\b
@@ -67,7 +69,10 @@ def command(
 
 def _start(connection: Connection, request: search_service_pb2.StartSearchRequest) -> search_pb2.Search:
     # Asked first, so that a failure of StartSearch is known to be that of a server that was there.
-    connection.call(connection.stub.GetServerInfo, search_service_pb2.GetServerInfoRequest())
+    info = connection.call(connection.stub.GetServerInfo, search_service_pb2.GetServerInfoRequest())
+    if is_older(info.version):
+        # What it does not know it would pass over in silence, so it is asked first what it would make of this.
+        plan_search(connection, request.config)
     hint = f"The search may have been started; --request-id {request.request_id} finds it and starts no second one."
     try:
         return connection.call(connection.stub.StartSearch, request, waits_for_data=True).search

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-from importlib import metadata
-
 import click
 
 from client.output import note, write, write_document
 from client.settings import Output, Settings, output_option
+from client.versions import client_version
 
 API = "nas.api.v1"
 _ANSWER_SECONDS = 5.0
@@ -33,14 +32,6 @@ def command(settings: Settings) -> None:
     write(f"client {client_version()}, API {API}")
     if server is not None:
         write(f"server {server['version']}, API {server['api']}, executor {server['executor']}, at {address}")
-
-
-def client_version() -> str:
-    """Version of the installed distribution."""
-    try:
-        return metadata.version("seib-nas")
-    except metadata.PackageNotFoundError:
-        return "unknown"
 
 
 def _server_info(settings: Settings) -> tuple[dict[str, object] | None, str]:

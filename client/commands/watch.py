@@ -143,7 +143,7 @@ def _finish(
                 raise
             note(f"The summary is missing: {error}")
         else:
-            state = search.state
+            state = state or search.state  # the events have said it, unless there were none
             if output is Output.TEXT:
                 write(closing_summary(search))
             elif output is Output.JSON:

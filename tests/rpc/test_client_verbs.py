@@ -15,6 +15,7 @@ from google.protobuf import json_format
 from scripted_service import Open, Refusal, Script, ScriptedServer
 
 from client.__main__ import run
+from client.versions import client_version
 from nas.api.v1 import search_pb2, search_service_pb2
 
 
@@ -160,7 +161,8 @@ def test_version_with_a_server(server: ScriptedServer, capsys: pytest.CaptureFix
     document = json.loads(capsys.readouterr().out)
     assert 0 == status
     assert "nas.api.v1" == document["api"]
-    assert {"version": "0.1.0", "api": "nas.api.v1", "executor": "local", "worker_count": 1} == document["server"]
+    expected = {"version": client_version(), "api": "nas.api.v1", "executor": "local", "worker_count": 1}
+    assert expected == document["server"]
 
 
 def test_version_without_a_server(capsys: pytest.CaptureFixture[str]) -> None:
