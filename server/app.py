@@ -6,15 +6,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import grpc
 import structlog
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from server.config import Settings
 from server.crash_points import reach
@@ -25,28 +22,18 @@ from server.executor.fake import FakeExecutor
 from server.executor.local import LocalExecutor, WorkerOptions
 from server.executor.preparation import DataPreparation
 from server.files import StateFiles
+from server.front import Front
 from server.hub import Hub
 from server.journal.base import Journal
 from server.journal.sqlite import SqliteJournal
-from server.listening import bind
 from server.rpc.activity import Activity
 from server.rpc.dispatch import make_handler
 from server.rpc.servicer import SERVICE, SearchServicer
 from server.sinks.logs import log_fact
-
-LIVENESS = "liveness"
-"""Health service that says only that the process answers."""
-
-_GRACE_SECONDS = 1.0
-_OPTIONS = (
-    ("grpc.so_reuseport", 0),  # else a second server binds the same port without an error
-    ("grpc.max_receive_message_length", 1 << 20),
-    ("grpc.max_concurrent_streams", 100),
-    ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-)
+from server.sinks.metrics import Metrics
+from server.sinks.readings import count_recovered, render
+from server.sinks.tally import Tally
+from server.sinks.timed_journal import TimedJournal
 
 Duty = Callable[[Registry, Hub], Coroutine[Any, Any, None]]
 """What a server does besides answering; the server ends with it."""
@@ -84,38 +71,44 @@ class App:
         if self._fatal is not None:
             raise self._fatal
 
-    async def _serve(self, journal: SqliteJournal) -> None:
+    async def _serve(self, bare_journal: Journal) -> None:
         files = StateFiles(self._settings.state_dir)
+        metrics = Metrics(SERVICE)
+        journal = TimedJournal(bare_journal, metrics.service)
         hub = Hub(journal)
         preparation = self._preparation(files)
-        registry = self._registry(journal, hub, files, preparation)
-        server = grpc.aio.server(options=_OPTIONS)
+        registry = self._registry(journal, hub, files, preparation, Tally(metrics))
+        activity = Activity(metrics.service.note_call)
+        metrics.service.calls_in_progress.set_function(lambda: activity.calls)
         servicer = SearchServicer(
             registry=registry, hub=hub, files=files, preparation=preparation, version=version("seib-nas")
         )
-        activity = Activity()
-        server.add_generic_rpc_handlers((make_handler(SERVICE, servicer, activity),))
-        checks = _add_standard_services(server, with_reflection=True)
-        address = bind(server, self._settings.listen)
-        reach("serve.before_recovery")
-        await registry.recover()
-        await server.start()
-        reach("serve.started")
-        for service in ("", SERVICE.full_name, LIVENESS):
-            await checks.set(service, health_pb2.HealthCheckResponse.SERVING)
-        self._announce(address, files)
-        async with self._on_duty(registry, hub):
-            await self._wait_for_the_end(registry, activity)
-        log.info("server_stopping")
-        reach("stop.begun")
-        await checks.enter_graceful_shutdown()
-        hub.close()
-        await server.stop(_GRACE_SECONDS)
-        reach("stop.deaf")
-        await registry.close()
-        files.address.unlink(missing_ok=True)
+        handler = make_handler(SERVICE, servicer, activity)
+        front = Front(self._settings, handler, lambda: render(metrics, registry, hub, files))
+        try:
+            await front.reserve()
+            reach("serve.before_recovery")
+            await registry.recover()
+            count_recovered(metrics, registry)
+            await front.open()
+            reach("serve.started")
+            self._announce(front.places, files)
+            async with self._on_duty(registry, hub):
+                await self._wait_for_the_end(registry, activity)
+            log.info("server_stopping")
+            reach("stop.begun")
+            await front.refuse()
+            hub.close()
+            await front.close()
+            reach("stop.deaf")
+            await registry.close()
+            files.address.unlink(missing_ok=True)
+        finally:
+            await front.leave()
 
-    def _registry(self, journal: Journal, hub: Hub, files: StateFiles, preparation: DataPreparation) -> Registry:
+    def _registry(
+        self, journal: Journal, hub: Hub, files: StateFiles, preparation: DataPreparation, tally: Tally
+    ) -> Registry:
         return Registry(
             journal=journal,
             hub=hub,
@@ -124,6 +117,7 @@ class App:
             admission=self._admission(preparation),
             clock=Clock(),
             sinks=(log_fact,),
+            tallies=(tally,),
             on_fatal=self._end,
         )
 
@@ -190,15 +184,15 @@ class App:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), max(0.05, patience - idle))
 
-    def _announce(self, address: str, files: StateFiles) -> None:
+    def _announce(self, places: Mapping[str, str], files: StateFiles) -> None:
         """Say where the server is, now that it is SERVING."""
         settings = self._settings
         if settings.data_root is None or not settings.data_root.is_dir():
             log.warning("data_root_missing", hint="only data sets that ship with the package can be used")
-        write_atomically(files.address, address + "\n")
+        write_atomically(files.address, places["address"] + "\n")
         if settings.port_file is not None:
-            write_atomically(settings.port_file, address + "\n")
-        log.info("server_serving", address=address, executor=settings.executor, workers=settings.workers)
+            write_atomically(settings.port_file, places["address"] + "\n")
+        log.info("server_serving", **places, executor=settings.executor, workers=settings.workers)
 
     def _end(self, error: BaseException) -> None:
         """Stop because going on could lose something."""
@@ -206,15 +200,6 @@ class App:
             self._fatal = error
             log.error("server_failed", error=type(error).__name__, detail=str(error))
         self._stop.set()
-
-
-def _add_standard_services(server: grpc.aio.Server, *, with_reflection: bool) -> health.aio.HealthServicer:
-    checks = health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
-    if with_reflection:
-        names = (SERVICE.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, server)
-    return checks
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -12,7 +12,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from server.listening import check_address, is_loopback, socket_path
 
 DEFAULT_LISTEN = "127.0.0.1:50051"
+DEFAULT_METRICS_LISTEN = "127.0.0.1:9464"
 DEFAULT_STATE_DIR = Path("~/.local/state/nas")
+OFF = "off"
+"""Instead of an address: not at all."""
 
 
 class Settings(BaseSettings):
@@ -36,16 +39,36 @@ class Settings(BaseSettings):
     progress_timeout: float = Field(default=300.0, gt=0.0)
     idle_timeout: float = Field(default=0.0, ge=0.0)
     insecure: bool = False
+    health_listen: str | None = None
+    """Only the health service, in plaintext; None for no listener beside the API's."""
+    metrics_listen: str | None = None
+    """``OFF``, or where Prometheus reads; None for the default, which is off where the API has a socket."""
 
     @field_validator("state_dir", "data_root", "port_file")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return path and path.expanduser().absolute()
 
-    @field_validator("listen")
+    @field_validator("listen", "health_listen")
     @classmethod
-    def _require_address(cls, listen: str) -> str:
+    def _require_address(cls, listen: str | None) -> str | None:
+        return listen and check_address(listen)
+
+    @field_validator("metrics_listen")
+    @classmethod
+    def _require_host(cls, listen: str | None) -> str | None:
+        if listen is None or listen == OFF:
+            return listen
+        if socket_path(listen) is not None:
+            raise ValueError("must be HOST:PORT or off; Prometheus reads from no socket")
         return check_address(listen)
+
+    @property
+    def metrics_address(self) -> str | None:
+        """Where Prometheus is to read; None for nowhere."""
+        if self.metrics_listen is None:
+            return None if socket_path(self.listen) else DEFAULT_METRICS_LISTEN
+        return None if self.metrics_listen == OFF else self.metrics_listen
 
     @model_validator(mode="after")
     def _require_owner(self) -> Settings:

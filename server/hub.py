@@ -112,6 +112,11 @@ class Hub:
         self._topics: dict[str, _Topic] = {}
         self._closed = asyncio.Event()
 
+    @property
+    def watchers(self) -> int:
+        """How many watches are in progress."""
+        return sum(topic.watchers for topic in self._topics.values())
+
     def register(self, search_id: str, head: int, chain: bytes) -> None:
         """Take over a search that was recovered from the journal up to ``head``, where the chain is ``chain``."""
         topic = self._topic(search_id)

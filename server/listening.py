@@ -13,14 +13,25 @@ import grpc
 MAX_SOCKET_PATH = 100
 """Longest path of a socket in bytes; the kernel takes 108 with its end mark, and other systems fewer."""
 
+SERVER_OPTIONS = (
+    ("grpc.so_reuseport", 0),  # else a second server binds the same port without an error
+    ("grpc.max_receive_message_length", 1 << 20),
+    ("grpc.max_concurrent_streams", 100),
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+)
+"""Of every gRPC server of this program."""
+
 _UNIX = "unix:"
 
 
 class ListenError(Exception):
     """The address cannot be listened on."""
 
-    def __init__(self, listen: str, reason: str) -> None:
-        super().__init__(f"cannot listen on {listen}: {reason}; choose another address with --listen")
+    def __init__(self, listen: str, reason: str, option: str = "--listen") -> None:
+        super().__init__(f"cannot listen on {listen}: {reason}; choose another address with {option}")
         self.listen = listen
 
 
@@ -59,8 +70,8 @@ def is_loopback(listen: str) -> bool:
         return False
 
 
-def bind(server: grpc.aio.Server, listen: str) -> str:
-    """Bind and return the address, with the port that was picked for port 0.
+def bind(server: grpc.aio.Server, listen: str, option: str = "--listen") -> str:
+    """Bind and return the address, with the port that was picked for port 0; ``option`` is where it was asked for.
 
     Raises:
         ListenError: it is taken, or may not be used.
@@ -70,16 +81,16 @@ def bind(server: grpc.aio.Server, listen: str) -> str:
         try:
             return f"{listen.rpartition(':')[0]}:{server.add_insecure_port(listen)}"
         except RuntimeError as error:
-            raise ListenError(listen, "another program may be using the port") from error
+            raise ListenError(listen, "another program may be using the port", option) from error
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if is_answering(path):
-        raise ListenError(listen, "another server is using the socket")
+        raise ListenError(listen, "another server is using the socket", option)
     path.unlink(missing_ok=True)  # left by a server that was killed
     mask = os.umask(0o177)  # before the socket exists: it is never open to others, not even for a moment
     try:
         server.add_insecure_port(listen)
     except RuntimeError as error:
-        raise ListenError(listen, "the socket cannot be made") from error
+        raise ListenError(listen, "the socket cannot be made", option) from error
     finally:
         os.umask(mask)
     return listen

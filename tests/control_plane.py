@@ -96,6 +96,7 @@ class ControlPlane:
     executor: Executor = field(default_factory=lambda: FakeExecutor(slots=1, epoch_seconds=0.0))
     clock: Clock = field(default_factory=Clock)
     sinks: Sequence[Callable[[Envelope], None]] = ()
+    tallies: Sequence[Callable[[Envelope], None]] = ()
     memory_limit_bytes: int = 1 << 34
     fatal: list[BaseException] = field(default_factory=list)
     hub: Hub = field(init=False)
@@ -119,6 +120,7 @@ class ControlPlane:
             ),
             clock=self.clock,
             sinks=self.sinks,
+            tallies=self.tallies,
             on_fatal=self.fatal.append,
         )
 

@@ -34,12 +34,14 @@ class RealServer:
     Attributes:
         options: of the verb, beside state folder, address and port file.
         verb: ``serve`` or ``run``.
+        metrics: where they are, before ``options``; so that servers side by side do not want the same port.
     """
 
     folder: Path
     options: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
     verb: str = "serve"
+    metrics: tuple[str, ...] = ("--metrics-listen", "off")
     _process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -76,7 +78,7 @@ class RealServer:
         port_file = self.folder / "address"
         port_file.unlink(missing_ok=True)
         command = [sys.executable, "-m", "server", self.verb, "--state-dir", str(self.state_dir)]
-        command += ["--listen", "127.0.0.1:0", "--port-file", str(port_file), *self.options]
+        command += ["--listen", "127.0.0.1:0", *self.metrics, "--port-file", str(port_file), *self.options]
         with (self.folder / "server.log").open("ab") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **self.environment})
         self._process = process

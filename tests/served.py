@@ -16,9 +16,9 @@ from google.rpc import error_details_pb2, status_pb2
 
 from nas.api.v1 import search_service_pb2 as pb
 from nas.api.v1.search_service_pb2_grpc import SearchServiceStub
-from server.app import _OPTIONS
 from server.codec.settings import encode_config
 from server.files import StateFiles
+from server.listening import SERVER_OPTIONS
 from server.rpc.activity import Activity
 from server.rpc.dispatch import make_handler
 from server.rpc.servicer import SERVICE, SearchServicer
@@ -67,7 +67,7 @@ async def serving(plane: ControlPlane, *, heartbeat_seconds: float = NEVER) -> A
         version="0.0.0",
         heartbeat_seconds=heartbeat_seconds,
     )
-    server = grpc.aio.server(options=_OPTIONS)
+    server = grpc.aio.server(options=SERVER_OPTIONS)
     server.add_generic_rpc_handlers((make_handler(SERVICE, servicer, Activity()),))
     port = server.add_insecure_port("127.0.0.1:0")
     async with running(plane), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from server.config import DEFAULT_LISTEN, DEFAULT_STATE_DIR, Settings
+from server.config import DEFAULT_LISTEN, DEFAULT_METRICS_LISTEN, DEFAULT_STATE_DIR, Settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -37,6 +37,16 @@ _OPTIONS = (
         type=float,
         metavar="SECONDS",
         help="Silence after which a worker is taken for hung. [default: 300]",
+    ),
+    click.option(
+        "--health-listen",
+        metavar="ADDRESS",
+        help="Answer health checks here, too, and nothing else: for probes. [default: only with the API]",
+    ),
+    click.option(
+        "--metrics-listen",
+        metavar="ADDRESS",
+        help=f"Where Prometheus reads /metrics, or off. [default: {DEFAULT_METRICS_LISTEN}, if it is free]",
     ),
     click.option("--insecure", is_flag=True, default=None, help="Listen beyond this machine without authentication."),
 )

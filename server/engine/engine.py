@@ -47,6 +47,7 @@ class Engine:
         hub: Hub,
         clock: Clock,
         sinks: Sequence[Sink],
+        tallies: Sequence[Sink] = (),
         on_change: Callable[[], None],
         on_fatal: Callable[[BaseException], None],
         pause_seconds: float = DISK_FULL_PAUSE_SECONDS,
@@ -55,7 +56,8 @@ class Engine:
         self._journal = journal
         self._hub = hub
         self._clock = clock
-        self._sinks = sinks
+        self._sinks = (*sinks, *tallies)
+        self._tallies = tallies
         self._on_change = on_change
         self._on_fatal = on_fatal
         self._pause_seconds = pause_seconds
@@ -107,8 +109,10 @@ class Engine:
             UnknownEventError, IllegalEventError: the journal holds what this version does not understand.
         """
         while records := await self._journal.read(self.search_id, self._sequence, _READ_CHUNK):
-            for record in records:
-                self._take_over(decode(record.payload))
+            envelopes = [decode(record.payload) for record in records]
+            for envelope in envelopes:
+                self._take_over(envelope)
+            self._tell(self._tallies, envelopes)
             self._hub.register(self.search_id, records[-1].sequence, records[-1].chain)
         self._anchor = self._clock.monotonic()
 
@@ -138,12 +142,12 @@ class Engine:
                 reach("engine.before_publish")
                 self._hub.publish(records)
                 reach("engine.before_sinks")
-                self._tell_sinks(envelopes)
+                self._tell(self._sinks, envelopes)
                 self._on_change()
                 reach("engine.done")
 
-    def _tell_sinks(self, envelopes: Sequence[Envelope]) -> None:
-        for sink in self._sinks:
+    def _tell(self, sinks: Sequence[Sink], envelopes: Sequence[Envelope]) -> None:
+        for sink in sinks:
             for envelope in envelopes:
                 try:
                     sink(envelope)

@@ -55,13 +55,16 @@ class Registry:
         clock: Clock,
         sinks: Sequence[Sink],
         on_fatal: Callable[[BaseException], None],
+        tallies: Sequence[Sink] = (),
     ) -> None:
+        """Take what a server consists of; ``tallies`` are told of the facts of earlier servers, too."""
         self.executor = executor
         self._journal = journal
         self._hub = hub
         self._admission = admission
         self._clock = clock
         self._sinks = sinks
+        self._tallies = tallies
         self._on_fatal = on_fatal
         self._engines: dict[str, Engine] = {}
         self._by_request: dict[str, Engine] = {}
@@ -142,6 +145,10 @@ class Registry:
         states = {engine.search.state for engine in self._engines.values()}
         return any(not state.is_terminal and state is not SearchState.PAUSED for state in states)
 
+    def queue_length(self) -> int:
+        """How many attempts wait for a worker."""
+        return self._scheduler.queue_length()
+
     async def close(self) -> None:
         """End all workers; the searches go on when a server is started again."""
         self._is_closing = True
@@ -183,6 +190,7 @@ class Registry:
             hub=self._hub,
             clock=self._clock,
             sinks=self._sinks,
+            tallies=self._tallies,
             on_change=self._scheduler.wake,
             on_fatal=self._on_fatal,
         )

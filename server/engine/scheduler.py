@@ -53,6 +53,10 @@ class Scheduler:
         """Say that something has changed."""
         self._wake.set()
 
+    def queue_length(self) -> int:
+        """Attempts that wait for a worker."""
+        return sum(len(_waiting(engine)) for engine in self._active())
+
     async def resolve_orphans(self) -> None:
         """Report the attempts that a server before this one left behind; their workers died with it."""
         await self._report_out(LostReason.SERVER_RESTARTED, "the server was restarted")
@@ -80,7 +84,7 @@ class Scheduler:
             await engine.submit(commands.LaunchAttempt(child_id=work.child_id))
             reach("launch.journaled")
             await self._launch(engine)
-        await self._executor.expect(sum(len(_waiting(engine)) for engine in self._active()))
+        await self._executor.expect(self.queue_length())
         for engine in self._engines():
             await self._prune(engine)
 

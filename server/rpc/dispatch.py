@@ -62,8 +62,8 @@ def _guard_unary(
             with activity.call():
                 response = await call(_parse(method, payload))
         except (Exception, asyncio.CancelledError) as error:
-            await _refuse(method, context, error, start)
-        log.info("rpc", method=method.name, code="OK", seconds=round(time.monotonic() - start, 4))
+            await _refuse(method, context, error, start, activity)
+        _note_end(method, activity, start, code="OK")
         return response
 
     return guarded
@@ -80,16 +80,26 @@ def _guard_stream(
                     async for response in responses:
                         yield response
         except (Exception, asyncio.CancelledError) as error:
-            await _refuse(method, context, error, start)
-        log.info("rpc", method=method.name, code="OK", seconds=round(time.monotonic() - start, 4))
+            await _refuse(method, context, error, start, activity)
+        _note_end(method, activity, start, code="OK")
 
     return guarded
 
 
-async def _refuse(method: MethodDescriptor, context: Context, error: BaseException, start: float) -> NoReturn:
+def _note_end(method: MethodDescriptor, activity: Activity, start: float, *, code: str, **more: str) -> None:
+    """Say what became of a call."""
+    seconds = time.monotonic() - start
+    log.info("rpc", method=method.name, code=code, seconds=round(seconds, 4), **more)
+    activity.on_end(method.name, code, seconds)
+
+
+async def _refuse(
+    method: MethodDescriptor, context: Context, error: BaseException, start: float, activity: Activity
+) -> NoReturn:
     """End a call with the status that the catalogue gives."""
     if isinstance(error, asyncio.CancelledError):
         if context.cancelled():  # the client has gone; nobody is there to be told
+            _note_end(method, activity, start, code="CANCELLED")
             raise error
         public = PublicError(
             code=code_pb2.UNAVAILABLE, reason="SHUTTING_DOWN", message="the call was interrupted; try again"
@@ -97,8 +107,7 @@ async def _refuse(method: MethodDescriptor, context: Context, error: BaseExcepti
     else:
         assert isinstance(error, Exception)  # noqa: S101 - nothing else is caught
         public = to_public(error) or _internal(method, error)
-    seconds = round(time.monotonic() - start, 4)
-    log.info("rpc", method=method.name, code=code_pb2.Code.Name(public.code), reason=public.reason, seconds=seconds)
+    _note_end(method, activity, start, code=code_pb2.Code.Name(public.code), reason=public.reason)
     await context.abort_with_status(to_status(public))
     raise AssertionError("abort returned")
 

@@ -15,6 +15,9 @@ from server.journal.base import Head, Journal, JournalClosedError, Record, Seque
 from server.journal.chain import GENESIS, link
 from server.journal.memory import MemoryJournal
 from server.journal.sqlite import SqliteJournal
+from server.rpc.servicer import SERVICE
+from server.sinks.metrics import Metrics
+from server.sinks.timed_journal import TimedJournal
 
 
 def _follow_chain(records: list[Record]) -> int:
@@ -222,3 +225,10 @@ class TestSqliteJournal(JournalContract):
 
     async def make(self, folder: Path) -> Journal:
         return await SqliteJournal.open(folder / "state")
+
+
+class TestTimedJournal(JournalContract):
+    """The journal that says how long appends took."""
+
+    async def make(self, folder: Path) -> Journal:
+        return TimedJournal(MemoryJournal(), Metrics(SERVICE).service)

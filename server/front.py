@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The addresses of a server: the API, health checks, metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import grpc
+import structlog
+from grpc_reflection.v1alpha import reflection
+
+from server.config import Settings
+from server.listening import SERVER_OPTIONS, ListenError, bind
+from server.rpc.health import HEALTH, Health
+from server.rpc.servicer import SERVICE
+from server.sinks.scrape import ScrapeEndpoint
+
+_GRACE_SECONDS = 1.0
+
+log = structlog.get_logger("nas.front")
+
+
+class Front:
+    """Opens and closes them in the order in which others can rely on them."""
+
+    def __init__(self, settings: Settings, handler: grpc.GenericRpcHandler, render: Callable[[], bytes]) -> None:
+        """Take what answers the API's calls and what makes the page of metrics."""
+        self._settings = settings
+        self._health = Health()
+        self._endpoint = ScrapeEndpoint(render)
+        self._server = grpc.aio.server(options=SERVER_OPTIONS)
+        self._server.add_generic_rpc_handlers((handler,))
+        self._health.add_to(self._server)
+        reflection.enable_server_reflection((SERVICE.full_name, HEALTH, reflection.SERVICE_NAME), self._server)
+        self.places: dict[str, str] = {}
+        """Where each of them is, once it is open."""
+
+    async def reserve(self) -> None:
+        """Take the addresses before the work begins; health checks are told that nothing is served yet.
+
+        Raises:
+            ListenError: one is taken, or may not be used.
+        """
+        self.places["address"] = bind(self._server, self._settings.listen)
+        if self._settings.health_listen is not None:
+            self.places["health"] = await self._health.listen(self._settings.health_listen)
+        await self._offer_metrics()
+
+    async def open(self) -> None:
+        """Answer calls, and say so to health checks."""
+        await self._server.start()
+        await self._health.begin()
+
+    async def refuse(self) -> None:
+        """Say to health checks that this is over."""
+        await self._health.end()
+
+    async def close(self) -> None:
+        """Answer no more calls; those in progress have a moment to end."""
+        await self._server.stop(_GRACE_SECONDS)
+
+    async def leave(self) -> None:
+        """Leave the other addresses as well."""
+        await self._endpoint.close()
+        await self._health.close()
+
+    async def _offer_metrics(self) -> None:
+        settings = self._settings
+        if settings.metrics_address is None:
+            return
+        try:
+            self.places["metrics"] = await self._endpoint.listen(settings.metrics_address)
+        except OSError as error:
+            reason = error.strerror or "it cannot be used"
+            if settings.metrics_listen is not None:
+                raise ListenError(settings.metrics_address, reason, "--metrics-listen") from error
+            hint = "no metrics of this server; name a free address with --metrics-listen"
+            log.warning("metrics_off", address=settings.metrics_address, reason=reason, hint=hint)

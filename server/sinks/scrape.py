@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The address where Prometheus reads the metrics: HTTP with one page, in the server's own event loop.
+
+A request is small, has seconds to arrive and is answered once; only so many are answered at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from server.sinks.metrics import CONTENT_TYPE
+
+_REQUEST_BYTES: Final = 8192
+_PATIENCE_SECONDS: Final = 5.0
+_CONNECTIONS: Final = 16
+_ABOUT: Final = b"The metrics of nas-server are at /metrics.\n"
+_PLAIN: Final = "text/plain; charset=utf-8"
+
+log = structlog.get_logger("nas.metrics")
+
+
+class ScrapeEndpoint:
+    """Answers GET /metrics on one address."""
+
+    def __init__(self, render: Callable[[], bytes]) -> None:
+        """Take what makes the page."""
+        self._render = render
+        self._server: asyncio.Server | None = None
+        self._connections = 0
+
+    async def listen(self, address: str) -> str:
+        """Listen on HOST:PORT and return the address, with the port that was picked for port 0.
+
+        Raises:
+            OSError: it is taken, or may not be used.
+        """
+        host, _, port = address.rpartition(":")
+        self._server = await asyncio.start_server(self._answer, host.strip("[]"), int(port), limit=_REQUEST_BYTES)
+        return f"{host}:{self._server.sockets[0].getsockname()[1]}"
+
+    async def close(self) -> None:
+        """Stop listening; whoever is being answered still is."""
+        if self._server is not None:
+            self._server.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connections += 1
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                if self._connections > _CONNECTIONS:
+                    writer.write(_response("503 Service Unavailable", b"busy\n"))
+                else:
+                    writer.write(self._respond(await reader.readuntil(b"\r\n\r\n")))
+                await writer.drain()
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass  # whoever it was is slow, gone, or no Prometheus
+        finally:
+            self._connections -= 1
+            writer.close()
+
+    def _respond(self, request: bytes) -> bytes:
+        method, _, rest = request.partition(b" ")
+        path = rest.partition(b" ")[0].partition(b"?")[0]
+        if method not in (b"GET", b"HEAD"):
+            return _response("405 Method Not Allowed", b"only GET\n")
+        if path == b"/metrics":
+            try:
+                response = _response("200 OK", self._render(), CONTENT_TYPE)
+            except Exception:
+                log.exception("metrics_failed")
+                return _response("500 Internal Server Error", b"the server's log has the details\n")
+        else:
+            response = _response("200 OK" if path == b"/" else "404 Not Found", _ABOUT)
+        return response if method == b"GET" else response.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+
+
+def _response(status: str, body: bytes, content_type: str = _PLAIN) -> bytes:
+    head = (
+        f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + body
