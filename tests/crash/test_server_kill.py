@@ -66,7 +66,7 @@ def test_killed_with_the_real_trainer(folder: Path) -> None:
     expected = run_undisturbed(folder, (), TINY)
     with RealServer(folder / "disturbed") as server:
         search_id = server.start_search(*TINY)
-        wait_for(lambda: _child(server, search_id, "1-2")["epoch_count"] >= 1, "an epoch of child 1-2")
+        _wait_for_epoch(server, search_id, "1-2")
         server.kill()
         server.start()
         events = server.watch(search_id)
@@ -88,6 +88,18 @@ def test_no_orphans(folder: Path) -> None:
 
         assert len(workers) >= 2
         wait_for(lambda: not any(is_alive(pid) for pid in workers), "the workers to leave", seconds=2.0)
+
+
+def _wait_for_epoch(server: RealServer, search_id: str, child_id: str) -> None:
+    """Return at once when the first epoch of a child is over; asking again and again would come too late."""
+    watch = server.client_process("--output", "jsonl", "watch", search_id)
+    assert watch.stdout is not None
+    try:
+        epochs = (json.loads(line).get("epoch_completed", {}) for line in watch.stdout)
+        assert any(epoch.get("child_id") == child_id for epoch in epochs)
+    finally:
+        watch.kill()
+        watch.communicate()
 
 
 def _child(server: RealServer, search_id: str, child_id: str) -> dict[str, Any]:
