@@ -90,8 +90,8 @@ class Engine:
             return self._running_base
         return self._running_base + self._clock.monotonic() - self._anchor
 
-    def view(self) -> SearchView:
-        """What the API shows."""
+    def view(self, *, is_disk_full: bool = False) -> SearchView:
+        """What the API shows; the disk is that of all searches."""
         return SearchView(
             search_id=self.search_id,
             search=self.search,
@@ -99,7 +99,7 @@ class Engine:
             created_ns=self._created_ns,
             updated_ns=self._updated_ns,
             running_seconds=self.running_seconds,
-            is_disk_full=self.is_short_of_room,
+            is_disk_full=is_disk_full,
         )
 
     async def recover(self) -> None:

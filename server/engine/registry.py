@@ -125,7 +125,7 @@ class Registry:
             state = engine.search.state
             refusal = SearchEndedError if state.is_terminal else SearchNotEndedError
             raise refusal(search_id, state.value) from error
-        return engine.view()
+        return self._view(engine)
 
     def view(self, search_id: str) -> SearchView:
         """Return one search.
@@ -133,12 +133,13 @@ class Registry:
         Raises:
             SearchNotFoundError
         """
-        return self._engine(search_id).view()
+        return self._view(self._engine(search_id))
 
     def views(self) -> list[SearchView]:
         """Return all searches, newest first."""
         shown = [engine for engine in self._engines.values() if engine.search.state is not SearchState.DELETED]
-        return [engine.view() for engine in reversed(shown)]
+        is_disk_full = self._scheduler.is_short_of_room
+        return [engine.view(is_disk_full=is_disk_full) for engine in reversed(shown)]
 
     def has_running(self) -> bool:
         """Whether any search is at work."""
@@ -169,7 +170,7 @@ class Registry:
                 raise SearchDeletedError(request_id, known.search_id)
             if known.search.config != config:
                 raise RequestIdReusedError(request_id, known.search_id)
-            return known.view()
+            return self._view(known)
         if self._is_closing:
             raise ShuttingDownError
         reach("start.before_admission")
@@ -181,7 +182,7 @@ class Registry:
         self._add(engine)
         reach("start.known")
         self._scheduler.wake()
-        return engine.view()
+        return self._view(engine)
 
     def _new_engine(self, search_id: str) -> Engine:
         return Engine(
@@ -201,6 +202,9 @@ class Registry:
 
     def _all(self) -> list[Engine]:
         return list(self._engines.values())
+
+    def _view(self, engine: Engine) -> SearchView:
+        return engine.view(is_disk_full=self._scheduler.is_short_of_room)
 
     def _engine(self, search_id: str) -> Engine:
         engine = self._engines.get(search_id)

@@ -49,6 +49,11 @@ class Scheduler:
         self._reports: set[asyncio.Task[None]] = set()
         self._retained: dict[str, tuple[Retention, SearchState]] = {}
 
+    @property
+    def is_short_of_room(self) -> bool:
+        """Whether a search waits for room on the disk; it is the disk of all."""
+        return any(engine.is_short_of_room for engine in self._active())
+
     def wake(self) -> None:
         """Say that something has changed."""
         self._wake.set()
@@ -178,8 +183,7 @@ class Scheduler:
 
     def _seconds_to_next_look(self) -> float:
         remaining = [_remaining_seconds(engine) for engine in self._engines() if pending_work(engine.search)]
-        is_short_of_room = any(engine.is_short_of_room for engine in self._engines())
-        longest = _ROOM_CHECK_SECONDS if is_short_of_room else _LONGEST_WAIT_SECONDS
+        longest = _ROOM_CHECK_SECONDS if self.is_short_of_room else _LONGEST_WAIT_SECONDS
         return max(0.0, min([longest, *remaining]))
 
 

@@ -159,7 +159,7 @@ async def test_a_search_waits_for_room_and_goes_on(bench: Bench) -> None:
     await waiting.engine.submit(LAUNCH)
 
     assert [False, False, True, True, True] == seen
-    assert not waiting.engine.view().is_disk_full
+    assert not waiting.engine.is_short_of_room
     assert 8 == waiting.engine.view().sequence
     assert [] == waiting.fatal
 
