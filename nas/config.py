@@ -46,6 +46,10 @@ CLASS_MAPS = ("birads", "three", "binary")
 """Of KAU-BCMD: BI-RADS categories as found; 1, 3 and 4-5, the paper's FC(3); 1-3 and 4-5."""
 
 
+FITS = ("pad", "crop")
+"""How an image of any aspect becomes a square: the whole of it padded with black, or the breast cut out and padded."""
+
+
 class ConfigError(ValueError):
     """A setting out of its range; ``field`` names it."""
 

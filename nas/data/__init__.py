@@ -23,6 +23,8 @@ from nas.data.errors import (
     UnknownDatasetError,
     UnreadableImagesError,
 )
+from nas.data.plan import ImageOptions
+from nas.data.reading import InProcess
 from nas.data.registry import prepare
 from nas.data.splits import Split, describe, find_leaks, split
 
@@ -34,6 +36,8 @@ __all__ = [
     "DownloadError",
     "EmptyFolderError",
     "FolderError",
+    "ImageOptions",
+    "InProcess",
     "LeakError",
     "Limits",
     "MissingDataRootError",

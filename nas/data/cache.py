@@ -30,7 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.config import InputShape
-from nas.data.errors import CacheError
+from nas.data.errors import CacheError, cannot_write
 from nas.data.source import Contents
 
 INGEST_VERSION = 1
@@ -168,9 +168,7 @@ def locked(cache_dir: Path, entry: str) -> Iterator[None]:
         finally:
             os.close(lock)
     except OSError as error:
-        raise CacheError(
-            entry, f"cannot be written ({error.strerror}); check the disk of the server's state folder"
-        ) from error
+        raise cannot_write(entry, error) from error
 
 
 def write(path: Path, *, name: str, shape: InputShape, contents: Contents) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from nas.config import InputShape
 from nas.data.layout import Arrangement, Item
-from nas.data.survey import Surveyed
+from nas.data.reading import Reading
 from nas.data.tree import Parts
 
 DEFAULT_SIDE = 64
@@ -34,12 +34,12 @@ class Choice:
     conflicts: tuple[Item, ...]
 
 
-def choose(arrangement: Arrangement, surveyed: Mapping[Parts, Surveyed]) -> Choice:
+def choose(arrangement: Arrangement, surveyed: Mapping[Parts, Reading]) -> Choice:
     """Choose among the images of an arrangement."""
     faults = {
         item.file.parts: surveyed[item.file.parts].fault
         for item in arrangement.items
-        if surveyed[item.file.parts].header is None
+        if surveyed[item.file.parts].fault
     }
     same: dict[str, list[Item]] = defaultdict(list)
     for item in arrangement.items:
@@ -63,7 +63,7 @@ def choose(arrangement: Arrangement, surveyed: Mapping[Parts, Surveyed]) -> Choi
 
 
 def find_shape(
-    choice: Choice, surveyed: Mapping[Parts, Surveyed], *, fixed: InputShape | None, input_size: int
+    choice: Choice, surveyed: Mapping[Parts, Reading], *, fixed: InputShape | None, input_size: int
 ) -> InputShape:
     """Say what shape the images are brought to.
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from nas.config import InputShape
+from nas.data.fitting import fit_into, fitted_size
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "PPM")
 """What Pillow may try; PPM is its word for PGM, too."""
@@ -42,10 +43,6 @@ _GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
 _TRANSPARENT_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 
 
-Guard = Callable[[], AbstractContextManager[None]]
-"""Makes what is entered around each image that is read, such as a limit on processor time."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What one file may cost.
@@ -61,11 +58,16 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """What an image says of itself before it is decoded."""
+    """What an image says of itself before it is decoded.
+
+    Attributes:
+        kind: one of ``FORMATS``, whatever the name of its file says.
+    """
 
     width: int
     height: int
     is_grey: bool
+    kind: str = ""
 
 
 class ImageFault(Exception):
@@ -83,11 +85,18 @@ def read_header(content: bytes, limits: Limits) -> Header:
         ImageFault: it is none, or larger than allowed.
     """
     with _opened(content, limits) as image:
-        return Header(width=image.width, height=image.height, is_grey=_is_grey(image))
+        kind = image.format or ""
+        return Header(width=image.width, height=image.height, is_grey=_is_grey(image), kind=kind)
 
 
-def decode(content: bytes, shape: InputShape, limits: Limits) -> npt.NDArray[np.uint8]:
+def decode(content: bytes, shape: InputShape, limits: Limits, fit: str = "pad") -> npt.NDArray[np.uint8]:
     """Decode an image and fit it into ``shape``.
+
+    Args:
+        content: of the file.
+        shape: of the result.
+        limits: of the image.
+        fit: one of ``nas.config.FITS``.
 
     Returns:
         (C, H, W).
@@ -96,20 +105,16 @@ def decode(content: bytes, shape: InputShape, limits: Limits) -> npt.NDArray[np.
         ImageFault: it cannot be decoded within the limits.
     """
     with _opened(content, limits) as image:
-        width, height = _fit(image.size, shape)
+        width, height = fitted_size(image.size, shape)
         # Unpacks a JPEG at 1/2, 1/4 or 1/8 of its size: much faster, and twice the wanted size is left to average over.
-        image.draft("L" if shape.channels == 1 else "RGB", (2 * width, 2 * height))
+        spare = 2 if fit == "pad" else 4
+        image.draft("L" if shape.channels == 1 else "RGB", (spare * width, spare * height))
         image.load()
         upright = _UPRIGHT.get(_orientation(image))
         plane = _to_eight_bits(image).convert("L" if shape.channels == 1 else "RGB")
         if upright is not None:
             plane = plane.transpose(upright)
-        size = _fit(plane.size, shape)
-        if plane.size != size:
-            plane = plane.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
-        fitted = Image.new(plane.mode, (shape.width, shape.height))
-        fitted.paste(plane, ((shape.width - size[0]) // 2, (shape.height - size[1]) // 2))
-        pixels = np.asarray(fitted)
+        pixels = np.asarray(fit_into(plane, shape, fit))
         return pixels[np.newaxis] if shape.channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
@@ -178,11 +183,3 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
 def _tag(image: Image.Image, number: int) -> object:
     tags = getattr(image, "tag_v2", None)
     return None if tags is None else tags.get(number)
-
-
-def _fit(size: tuple[int, int], shape: InputShape) -> tuple[int, int]:
-    """Return the largest size of that aspect inside the shape, at least one pixel a side; halves round up."""
-    width, height = size
-    if width * shape.height >= height * shape.width:
-        return shape.width, max(1, (2 * height * shape.width + width) // (2 * width))
-    return max(1, (2 * width * shape.height + height) // (2 * height)), shape.height

@@ -179,3 +179,8 @@ class CacheError(DatasetError):
         super().__init__(f"the cached data set {entry!r} {reason}")
         self.entry = entry
         self.reason = reason
+
+
+def cannot_write(entry: str, error: OSError) -> CacheError:
+    """Say that the disk refuses."""
+    return CacheError(entry, f"cannot be written ({error.strerror}); check the disk of the server's state folder")

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Folders of image files as a source: survey, choose, decode one by one into a scratch file, hand over.
+"""Folders of image files as a source: plan, decode what has not been decoded into a scratch file, hand over.
 
-Memory holds one image at a time, whatever the size of the folder.
+Memory holds a few images at a time, whatever the size of the folder.
 
 Shapes: N images of the whole set or n of a batch, C channels, H height, W width.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import tempfile
@@ -22,49 +21,14 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.config import DatasetInfo, InputShape
-from nas.data.choice import Choice, choose, find_shape
-from nas.data.decode import Guard, ImageFault, Limits, decode
-from nas.data.errors import CorruptFileError
-from nas.data.kau import arrange_birads
-from nas.data.layout import Arrangement, Item, Layout, Part, arrange_classes
+from nas.data.layout import Item, Part
+from nas.data.plan import ImageOptions, Plan, make_plan
 from nas.data.report import IngestReport, UnreadableImage
 from nas.data.source import Contents
-from nas.data.survey import Surveyed, survey
-from nas.data.tree import FileError, Listing, Parts, Tree, open_tree
+from nas.data.tree import Parts, open_tree
 
-LAYOUTS: dict[str, Layout] = {"folder": arrange_classes, "kau": arrange_birads}
-"""How each folder data set of the catalogue is arranged."""
 _BATCH_BYTES = 16 * 2**20
 """Most bytes of images that are handed over at a time (one image at least)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageOptions:
-    """How a folder is read.
-
-    Attributes:
-        input_size: side in pixels; 0 means the data set's own.
-        class_map: empty means the data set's own.
-        limits: of one file.
-        guard: entered around each file that is read.
-    """
-
-    input_size: int
-    class_map: str
-    limits: Limits
-    guard: Guard
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Plan:
-    """What is known of a folder before an image is decoded."""
-
-    location: str
-    listing: Listing
-    arrangement: Arrangement
-    surveyed: dict[Parts, Surveyed]
-    choice: Choice
-    shape: InputShape
 
 
 @dataclass(slots=True)
@@ -82,7 +46,7 @@ class ImageSource:
     data_root: Path | None
     cache_dir: Path
     options: ImageOptions
-    _plan: _Plan | None = field(default=None, init=False)
+    _plan: Plan | None = field(default=None, init=False)
     _report: IngestReport | None = field(default=None, init=False)
 
     @property
@@ -99,14 +63,8 @@ class ImageSource:
     def fingerprint(self) -> str:
         """SHA-256 over what the folder is read as: each image's content, class, part, group and name, in order."""
         with open_tree(self.dataset, self.path, self.data_root) as tree:
-            plan = self._plan = self._make_plan(tree)
-        told = (self.info.name, self.options.limits, plan.shape, plan.arrangement.class_names)
-        digest = hashlib.sha256(repr(told).encode())
-        for item in plan.arrangement.items:
-            content = plan.surveyed[item.file.parts].sha256
-            told_item = (int(item.part), item.label, item.group, item.file.parts, content)
-            digest.update(repr(told_item).encode(errors="backslashreplace"))
-        return digest.hexdigest()
+            self._plan = make_plan(self.info, self.dataset, tree, self.cache_dir, self.options)
+        return self._plan.fingerprint()
 
     def read(self) -> Contents:
         """Decode every image; which of them cannot be is known when this returns, and stands in ``report``.
@@ -115,69 +73,40 @@ class ImageSource:
             DatasetError: the folder is gone, or a file has changed since ``fingerprint``.
         """
         plan = self._planned()
-        faults = dict(plan.choice.faults)
+        used: list[Item] = []
         with ExitStack() as stack:
             scratch = stack.enter_context(tempfile.TemporaryFile(dir=self.cache_dir))  # gone with this process
+
+            def keep(item: Item, pixels_CHW: npt.NDArray[np.uint8]) -> None:
+                scratch.write(pixels_CHW.data)
+                used.append(item)
+
             tree = stack.enter_context(open_tree(self.dataset, self.path, self.data_root))
-            for item in plan.choice.items:
-                try:
-                    with self.options.guard():
-                        pixels_CHW = self._decode(tree, item, plan)
-                    scratch.write(pixels_CHW.data)
-                except ImageFault as error:
-                    faults[item.file.parts] = error.reason
+            faults = {**plan.choice.faults, **plan.decode(tree, keep)}
             scratch.flush()
             images_NCHW = _map(scratch, plan.shape)
-        used = [item for item in plan.choice.items if item.file.parts not in faults]
         self._report = self._make_report(plan, faults, used)
         return Contents(
             labels_N=np.array([item.label for item in used], np.int64),
             class_names=plan.arrangement.class_names,
-            validation_start=_start_of(Part.VALIDATION, used),
-            test_start=_start_of(Part.TEST, used),
+            validation_start=start_of(Part.VALIDATION, used),
+            test_start=start_of(Part.TEST, used),
             validation_percent=self.info.validation_percent,
-            groups_N=_number_groups(used),
+            groups_N=number_groups(used),
             batches_nCHW=_in_batches(images_NCHW),
         )
 
-    def _planned(self) -> _Plan:
+    def forget_decoded(self) -> None:
+        """Delete what ``read`` would have gone on from; call it when the cache is there."""
+        self._planned().store_path.unlink(missing_ok=True)
+
+    def _planned(self) -> Plan:
         if self._plan is None:
             self.fingerprint()
         assert self._plan is not None  # noqa: S101 - fingerprint has just set it
         return self._plan
 
-    def _make_plan(self, tree: Tree) -> _Plan:
-        listing = tree.walk()
-        arrangement = LAYOUTS[self.info.name](self.dataset, listing, self.options.class_map)
-        surveyed = survey(
-            tree,
-            [item.file for item in arrangement.items],
-            cache_dir=self.cache_dir,
-            limits=self.options.limits,
-            guard=self.options.guard,
-        )
-        choice = choose(arrangement, surveyed)
-        shape = find_shape(choice, surveyed, fixed=self.info.shape, input_size=self.options.input_size)
-        return _Plan(
-            location=tree.location,
-            listing=listing,
-            arrangement=arrangement,
-            surveyed=surveyed,
-            choice=choice,
-            shape=shape,
-        )
-
-    def _decode(self, tree: Tree, item: Item, plan: _Plan) -> npt.NDArray[np.uint8]:
-        limits = self.options.limits
-        try:
-            content = tree.read(item.file, limits.file_bytes)
-        except FileError as error:
-            raise CorruptFileError(plan.location, "changed while it was read") from error
-        if hashlib.sha256(content).hexdigest() != plan.surveyed[item.file.parts].sha256:
-            raise CorruptFileError(plan.location, "changed while it was read")
-        return decode(content, plan.shape, limits)
-
-    def _make_report(self, plan: _Plan, faults: dict[Parts, str], used: Sequence[Item]) -> IngestReport:
+    def _make_report(self, plan: Plan, faults: dict[Parts, str], used: Sequence[Item]) -> IngestReport:
         names = plan.arrangement.class_names
         per_class = np.bincount([item.label for item in used], minlength=len(names)).tolist() if used else []
         unknown = sum(item.group is None for item in used) if plan.arrangement.is_grouped else 0
@@ -210,12 +139,12 @@ def _join(parts: Parts) -> str:
     return "/".join(parts)
 
 
-def _start_of(part: Part, used: Sequence[Item]) -> int | None:
+def start_of(part: Part, used: Sequence[Item]) -> int | None:
     """Index of the first image of a part; None if it has none."""
     return next((index for index, item in enumerate(used) if item.part is part), None)
 
 
-def _number_groups(used: Sequence[Item]) -> npt.NDArray[np.int64] | None:
+def number_groups(used: Sequence[Item]) -> npt.NDArray[np.int64] | None:
     """Number the groups by their names; an image without one is a group of its own, unless all are without."""
     names = sorted({item.group for item in used if item.group is not None})
     if not names:

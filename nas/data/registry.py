@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,11 +13,11 @@ import numpy.typing as npt
 
 from nas.config import DatasetInfo, InputShape, find_dataset, known_datasets
 from nas.data.cache import INGEST_VERSION, CachedDataset, find_intact, locked, write
-from nas.data.decode import Guard, Limits
 from nas.data.digits import DigitsSource
 from nas.data.errors import CacheError, CorruptFileError, EmptyFolderError, UnknownDatasetError
 from nas.data.idx import IdxSource
-from nas.data.images import ImageOptions, ImageSource
+from nas.data.images import ImageSource
+from nas.data.plan import ImageOptions
 from nas.data.report import IngestReport
 from nas.data.source import Contents, Source, resize
 
@@ -28,7 +27,7 @@ SOURCES: dict[str, Callable[[DatasetInfo, Path | None], Source]] = {
     "fashion-mnist": IdxSource,
 }
 """What reads each data set of the catalogue that is no folder of images; ``nas.data.images`` reads those."""
-_LIMITS = Limits()
+_AS_ALWAYS = ImageOptions()
 
 
 def prepare(
@@ -36,11 +35,7 @@ def prepare(
     *,
     data_root: Path | None,
     cache_dir: Path,
-    input_size: int = 0,
-    class_map: str = "",
-    max_bad_files: int = 0,
-    limits: Limits = _LIMITS,
-    guard: Guard = nullcontext,
+    options: ImageOptions = _AS_ALWAYS,
 ) -> CachedDataset:
     """Find a data set, check it and open its cache, which is built first if there is no intact one.
 
@@ -50,11 +45,7 @@ def prepare(
         dataset: a name of ``nas.config.CATALOGUE``, with a path after a colon where that is allowed.
         data_root: folder that holds the source files in ``<data root>/<name>``; None if the server has none.
         cache_dir: folder for caches, made if it is missing.
-        input_size: side in pixels to scale the images to, bilinearly; 0 means the data set's own size.
-        class_map: one of ``nas.config.CLASS_MAPS``; empty means the data set's own.
-        max_bad_files: images of a folder that may be unreadable.
-        limits: what one image of a folder may cost.
-        guard: entered around each image of a folder that is read.
+        options: how a folder is read; what is no folder heeds the input size only.
 
     Raises:
         UnknownDatasetError: no such data set.
@@ -67,11 +58,11 @@ def prepare(
         raise UnknownDatasetError(dataset, known_datasets())
     info, path = found
     if info.is_folder:
-        options = ImageOptions(input_size=input_size, class_map=class_map, limits=limits, guard=guard)
         source = ImageSource(info, dataset, path or info.name, data_root, cache_dir, options)
-        return _prepare_images(source, max_bad_files)
+        return _prepare_images(source)
     assert info.shape is not None  # noqa: S101 - as in the catalogue
-    shape = replace(info.shape, height=input_size, width=input_size) if input_size else info.shape
+    side = options.input_size
+    shape = replace(info.shape, height=side, width=side) if side else info.shape
     idx_or_digits = SOURCES[dataset](info, data_root)
     fingerprint = idx_or_digits.fingerprint()
     entry = _entry(cache_dir, info.name, shape, fingerprint)
@@ -101,7 +92,7 @@ class _ReportingSource:
         return contents
 
 
-def _prepare_images(images: ImageSource, max_bad_files: int) -> CachedDataset:
+def _prepare_images(images: ImageSource) -> CachedDataset:
     """Find or build the cache of a folder and the report of what was found in it."""
     fingerprint = images.fingerprint()
     name, shape = images.info.name, images.shape
@@ -114,11 +105,12 @@ def _prepare_images(images: ImageSource, max_bad_files: int) -> CachedDataset:
 
     source = _ReportingSource(images, report_path, shown)
     cached = find(entry) or _build(entry, name, shape, source, fingerprint, find)
+    images.forget_decoded()
     report = IngestReport.load(report_path)
     if report is None:
         raise CacheError(entry.name, "has lost its report; start again")
     report = replace(report, dataset=images.dataset)  # another spelling of the same folder has the same cache
-    report.require_readable(max_bad_files, shown)
+    report.require_readable(images.options.max_bad_files, shown)
     return replace(cached, name=images.dataset, warnings=report.warnings(shown))
 
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every image file is, by content: hashed and looked at once, afterwards told by size, times and inode.
 
-The index lies in the cache folder. Losing it costs time and nothing else.
+The index lies in the cache folder, a line a file, appended while files are read, so that a kill costs the last few.
+Losing it costs time and nothing else.
 """
 
 from __future__ import annotations
@@ -11,69 +12,78 @@ import hashlib
 import json
 import os
 import time
+import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from nas.data.decode import Guard, Header, ImageFault, Limits, read_header
-from nas.data.tree import FileError, FoundFile, Parts, Tree
+from nas.data.decode import Header
+from nas.data.reading import Progress, Reader, Reading, Wanted
+from nas.data.store import PixelStore, exclusive
+from nas.data.tree import FoundFile, Parts, Tree
 
 _SETTLED_NS = 2 * 10**9
 """A file that changed less than this before it was read may change again within the same tick of the clock."""
+_INDEX_VERSION = 2
+_FLUSH_EVERY = 32
+"""Files that a kill may cost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surveyed:
-    """One image file.
+class Surveyor:
+    """How the files of one folder are looked at.
 
     Attributes:
-        sha256: of its content; of the fault where it could not be read.
-        header: None if it is no image that can be used.
-        fault: why; empty if it is one.
-    """
-
-    sha256: str
-    header: Header | None
-    fault: str
-
-
-def survey(
-    tree: Tree, files: Iterable[FoundFile], *, cache_dir: Path, limits: Limits, guard: Guard
-) -> dict[Parts, Surveyed]:
-    """Look at every file that is not in the index as it is now, and write the index anew.
-
-    Args:
-        tree: the folder.
-        files: those of it that may be images.
         cache_dir: where the index is kept.
-        limits: of one image.
-        guard: entered around each file that is read.
+        wanted: of each file; with a shape, its pixels go to the store at once.
+        store_path: of the decoded images.
+        reader: reads the files.
+        is_verifying: whether files that seem unchanged are hashed again.
+        on_progress: told how many files are done.
     """
-    key = hashlib.sha256(f"{tree.key}/{limits}".encode(errors="surrogateescape")).hexdigest()[:16]
-    index = cache_dir / f"index-{key}.json"
-    known = _load(index)
-    found: dict[Parts, Surveyed] = {}
-    entries: dict[str, list[Any]] = {}
-    is_changed = False
-    for file in files:
-        name = "/".join(file.parts)
-        entry = known.get(name)
-        if entry is None or tuple(entry[0]) != file.state:
-            is_settled = file.state[2] + _SETTLED_NS < time.time_ns()
-            with guard():
-                surveyed = _look_at(tree, file, limits)
-            entry = [file.state, *_to_json(surveyed)] if is_settled else None
-            is_changed = True
-        else:
-            surveyed = _from_json(entry[1:])
-        found[file.parts] = surveyed
-        if entry is not None:
-            entries[name] = entry
-    if is_changed:
-        with contextlib.suppress(OSError):  # a disk that is full or gone is reported where it matters
-            _save(index, entries)
-    return found
+
+    cache_dir: Path
+    wanted: Wanted
+    store_path: Path
+    reader: Reader
+    is_verifying: bool
+    on_progress: Progress
+
+    def survey(self, tree: Tree, files: Iterable[FoundFile]) -> dict[Parts, Reading]:
+        """Look at every file that is not in the index as it is now."""
+        listed = tuple(files)
+        index = self.cache_dir / f"index-{self._key(tree)}.jsonl"
+        found = {} if self.is_verifying else _known(index, listed)
+        if len(found) < len(listed):
+            with exclusive(self.cache_dir):
+                found = {} if self.is_verifying else _known(index, listed)  # another process may have been faster
+                self._read(tree, [file for file in listed if file.parts not in found], index, found)
+        return {file.parts: found[file.parts] for file in listed}
+
+    def _key(self, tree: Tree) -> str:
+        told = f"{_INDEX_VERSION}/{tree.key}/{self.wanted.limits}"
+        return hashlib.sha256(told.encode(errors="surrogateescape")).hexdigest()[:16]
+
+    def _read(self, tree: Tree, files: list[FoundFile], index: Path, found: dict[Parts, Reading]) -> None:
+        with contextlib.ExitStack() as stack:
+            log = stack.enter_context(_open_private(index))
+            store = None
+            if self.wanted.shape is not None:
+                store = PixelStore(self.store_path, self.wanted.shape)
+                stack.callback(store.close)
+            for done, (file, reading) in enumerate(self.reader.read(tree, files, self.wanted), 1):
+                found[file.parts] = Reading(sha256=reading.sha256, header=reading.header, fault=reading.fault)
+                if store is not None and reading.pixels_CHW is not None:
+                    store.put(reading.sha256, reading.pixels_CHW)
+                is_settled = file.state[2] + _SETTLED_NS < time.time_ns()
+                if is_settled and not reading.fault:  # a fault may pass, such as a disk that was gone
+                    log.write(_to_line(file, reading))
+                if done % _FLUSH_EVERY == 0:
+                    log.flush()
+                    if store is not None:
+                        store.flush()
+                self.on_progress(done, len(files))
 
 
 def write_private(path: Path, content: bytes) -> None:
@@ -89,44 +99,42 @@ def write_private(path: Path, content: bytes) -> None:
         building.unlink(missing_ok=True)
 
 
-def _look_at(tree: Tree, file: FoundFile, limits: Limits) -> Surveyed:
-    try:
-        content = tree.read(file, limits.file_bytes)
-    except FileError as error:
-        return Surveyed(sha256=hashlib.sha256(error.reason.encode()).hexdigest(), header=None, fault=error.reason)
-    digest = hashlib.sha256(content).hexdigest()
-    try:
-        return Surveyed(sha256=digest, header=read_header(content, limits), fault="")
-    except ImageFault as error:
-        return Surveyed(sha256=digest, header=None, fault=error.reason)
+def _open_private(path: Path) -> IO[bytes]:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    return os.fdopen(descriptor, "ab")
 
 
-def _save(index: Path, entries: dict[str, list[Any]]) -> None:
-    text = json.dumps(entries, separators=(",", ":")).encode()
-    write_private(index, hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
+def _known(index: Path, files: tuple[FoundFile, ...]) -> dict[Parts, Reading]:
+    """Return what the index says of files that are as they were; later lines win."""
+    entries = _load(index)
+    found = {}
+    for file in files:
+        entry = entries.get(_name(file))
+        if entry is not None and tuple(entry[1]) == file.state:
+            found[file.parts] = Reading(sha256=entry[2], header=Header(**entry[3]), fault="")
+    return found
+
+
+def _name(file: FoundFile) -> str:
+    return "/".join(file.parts)
+
+
+def _to_line(file: FoundFile, reading: Reading) -> bytes:
+    assert reading.header is not None  # noqa: S101 - it has no fault
+    text = json.dumps([_name(file), file.state, reading.sha256, asdict(reading.header)], separators=(",", ":")).encode()
+    return b"\n%08x %s\n" % (zlib.crc32(text), text)  # the first break ends a line that a kill cut short
 
 
 def _load(index: Path) -> dict[str, list[Any]]:
-    """Read the index; one that is damaged, or that two processes wrote at once, is none."""
+    """Read the index; a damaged line is none."""
     try:
-        digest, _, text = index.read_bytes().partition(b"\n")
+        lines = index.read_bytes().split(b"\n")
     except OSError:
         return {}
-    if hashlib.sha256(text).hexdigest().encode() != digest:
-        return {}
-    entries: dict[str, list[Any]] = json.loads(text)
+    entries: dict[str, list[Any]] = {}
+    for line in lines:
+        check, _, text = line.partition(b" ")
+        if len(check) == 8 and check == b"%08x" % zlib.crc32(text):
+            entry = json.loads(text)
+            entries[entry[0]] = entry
     return entries
-
-
-def _to_json(surveyed: Surveyed) -> list[Any]:
-    header = surveyed.header
-    return [surveyed.sha256, None if header is None else [header.width, header.height, header.is_grey], surveyed.fault]
-
-
-def _from_json(entry: list[Any]) -> Surveyed:
-    sha256, header, fault = entry
-    return Surveyed(
-        sha256=sha256,
-        header=None if header is None else Header(width=header[0], height=header[1], is_grey=header[2]),
-        fault=fault,
-    )

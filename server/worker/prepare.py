@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from nas.data import DatasetError, Limits, describe, download, prepare, split
+from nas.data import DatasetError, ImageOptions, InProcess, Limits, describe, download, prepare, split
 from server.codec.preparing import PrepareAnswer, PrepareRequest
 from server.worker.lifeline import claim_stdout, die_with_parent
 from server.worker.limits import limit_memory, limited_processor
@@ -41,11 +41,13 @@ def _answer(request: PrepareRequest) -> PrepareAnswer:
         request.dataset,
         data_root=data_root,
         cache_dir=Path(request.cache_dir),
-        input_size=request.input_size,
-        class_map=request.class_map,
-        max_bad_files=request.max_bad_files,
-        limits=Limits() if pixels is None else Limits(pixels=int(pixels)),
-        guard=limited_processor,
+        options=ImageOptions(
+            input_size=request.input_size,
+            class_map=request.class_map,
+            max_bad_files=request.max_bad_files,
+            limits=Limits() if pixels is None else Limits(pixels=int(pixels)),
+            reader=InProcess(limited_processor),
+        ),
     )
     parts = split(dataset, seed=request.seed, train_limit=request.train_limit)
     return PrepareAnswer(dataset=describe(dataset, parts))

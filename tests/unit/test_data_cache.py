@@ -17,10 +17,18 @@ import pytest
 from idx_files import write_idx_set
 
 from nas.config import CATALOGUE, InputShape
-from nas.data import CachedDataset, CacheError, CorruptFileError, UnknownDatasetError, open_cached, prepare
+from nas.data import (
+    CachedDataset,
+    CacheError,
+    CorruptFileError,
+    ImageOptions,
+    UnknownDatasetError,
+    open_cached,
+    prepare,
+)
 from nas.data.cache import locked, write
 from nas.data.idx import IdxSource
-from nas.data.images import LAYOUTS
+from nas.data.plan import LAYOUTS
 from nas.data.registry import SOURCES
 from nas.data.source import Contents
 
@@ -74,7 +82,7 @@ def cache(tmp_path: Path) -> Path:
 
 
 def _prepare(root: Path, cache: Path, **options: Any) -> CachedDataset:
-    return prepare("mnist", data_root=root, cache_dir=cache, **options)
+    return prepare("mnist", data_root=root, cache_dir=cache, options=ImageOptions(**options))
 
 
 def _start(code: str, *arguments: object) -> subprocess.Popen[str]:

@@ -37,7 +37,7 @@ def test_grey_images_keep_every_level(kind: str) -> None:
     content = encode(LEVELS, kind)
 
     assert LEVELS.tolist() == decode(content, GREY_4, LIMITS)[0].tolist()
-    assert Header(width=4, height=4, is_grey=True) == read_header(content, LIMITS)
+    assert Header(width=4, height=4, is_grey=True, kind=kind) == read_header(content, LIMITS)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM"])

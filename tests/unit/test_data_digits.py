@@ -10,14 +10,14 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from nas.data import CachedDataset, prepare
+from nas.data import CachedDataset, ImageOptions, prepare
 
 FINGERPRINT = "2b5587b7829b8df050a608317811bcb408def0a6b37ff61d758d4bf617e006ae"
 """If this changes, every search on digits has another result: find out why, and raise INGEST_VERSION if it is meant."""
 
 
 def _digits(tmp_path: Path, input_size: int = 0) -> CachedDataset:
-    return prepare("digits", data_root=None, cache_dir=tmp_path, input_size=input_size)
+    return prepare("digits", data_root=None, cache_dir=tmp_path, options=ImageOptions(input_size=input_size))
 
 
 def test_digits_need_no_data_root(tmp_path: Path) -> None:

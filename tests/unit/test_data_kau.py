@@ -15,7 +15,17 @@ from image_files import write_image
 from kau_tree import LAYOUTS, PATIENTS, write_kau_tree
 
 from nas.config import InputShape
-from nas.data import CachedDataset, EmptyFolderError, LeakError, OneClassError, SplitError, find_leaks, prepare, split
+from nas.data import (
+    CachedDataset,
+    EmptyFolderError,
+    ImageOptions,
+    LeakError,
+    OneClassError,
+    SplitError,
+    find_leaks,
+    prepare,
+    split,
+)
 from nas.data.kau import find_patient
 
 SMALL = (24, 30)
@@ -23,7 +33,9 @@ THREE = [4 * PATIENTS[1], 4 * PATIENTS[3], 4 * (PATIENTS[4] + PATIENTS[5])]
 
 
 def _prepare(folder: Path, dataset: str = "kau", **options: Any) -> CachedDataset:
-    return prepare(dataset, data_root=folder.parent, cache_dir=folder.parent.parent / "cache", **options)
+    return prepare(
+        dataset, data_root=folder.parent, cache_dir=folder.parent.parent / "cache", options=ImageOptions(**options)
+    )
 
 
 def _report(found: CachedDataset) -> dict[str, Any]:

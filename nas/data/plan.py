@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a folder of images will be as a data set, before it is one: walked, arranged, surveyed, chosen from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from nas.config import DatasetInfo, InputShape
+from nas.data.choice import Choice, choose, find_shape
+from nas.data.decode import Limits
+from nas.data.errors import CorruptFileError
+from nas.data.kau import arrange_birads
+from nas.data.layout import Arrangement, Item, Layout, arrange_classes
+from nas.data.reading import InProcess, Progress, Reader, Reading, Wanted
+from nas.data.store import PixelStore, exclusive
+from nas.data.survey import Surveyor
+from nas.data.tree import Listing, Parts, Tree
+
+LAYOUTS: dict[str, Layout] = {"folder": arrange_classes, "kau": arrange_birads}
+"""How each folder data set of the catalogue is arranged."""
+
+
+def _silent(_done: int, _total: int) -> None:
+    """Nobody wants to know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageOptions:
+    """How a folder is read.
+
+    Attributes:
+        input_size: side in pixels; 0 means the data set's own.
+        class_map: empty means the data set's own.
+        fit: one of ``nas.config.FITS``; empty means the first.
+        max_bad_files: images that may be unreadable.
+        limits: of one file.
+        reader: reads and decodes the files.
+        is_verifying: whether files that seem unchanged are hashed again.
+        on_progress: told how many files are done.
+    """
+
+    input_size: int = 0
+    class_map: str = ""
+    fit: str = ""
+    max_bad_files: int = 0
+    limits: Limits = field(default_factory=Limits)
+    reader: Reader = field(default_factory=InProcess)
+    is_verifying: bool = False
+    on_progress: Progress = _silent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is known of a folder before its images are handed over.
+
+    Attributes:
+        location: from ``<data root>`` on.
+        surveyed: every image file of the arrangement.
+        store_path: of what has been decoded already.
+    """
+
+    info: DatasetInfo
+    options: ImageOptions
+    location: str
+    listing: Listing
+    arrangement: Arrangement
+    surveyed: dict[Parts, Reading]
+    choice: Choice
+    shape: InputShape
+    store_path: Path
+
+    def fingerprint(self) -> str:
+        """SHA-256 over what the folder is read as: each image's content, class, part, group and name, in order."""
+        told: tuple[object, ...] = (self.info.name, self.options.limits, self.shape, self.arrangement.class_names)
+        if self.options.fit not in ("", "pad"):
+            told = (*told, self.options.fit)
+        digest = hashlib.sha256(repr(told).encode(errors="backslashreplace"))
+        for item in self.arrangement.items:
+            content = self.surveyed[item.file.parts].sha256
+            told_item = (int(item.part), item.label, item.group, item.file.parts, content)
+            digest.update(repr(told_item).encode(errors="backslashreplace"))
+        return digest.hexdigest()
+
+    def decode(self, tree: Tree, use: Callable[[Item, npt.NDArray[np.uint8]], None]) -> dict[Parts, str]:
+        """Hand over the pixels of every chosen image, in order, reading what has not been decoded before.
+
+        Returns:
+            Why images cannot be used after all, by path.
+
+        Raises:
+            CorruptFileError: a file has changed since it was surveyed.
+            CacheError: the disk refuses.
+        """
+        faults: dict[Parts, str] = {}
+        with exclusive(self.store_path.parent):
+            store = PixelStore(self.store_path, self.shape)
+            try:
+                self._fill(tree, store, faults)
+                for item in self.choice.items:
+                    if item.file.parts not in faults:
+                        use(item, store.get(self.surveyed[item.file.parts].sha256))
+            finally:
+                store.close()
+        return faults
+
+    def _fill(self, tree: Tree, store: PixelStore, faults: dict[Parts, str]) -> None:
+        missing = [item.file for item in self.choice.items if self.surveyed[item.file.parts].sha256 not in store]
+        wanted = Wanted(shape=self.shape, limits=self.options.limits, fit=self.options.fit or "pad")
+        for done, (file, reading) in enumerate(self.options.reader.read(tree, missing, wanted), 1):
+            if reading.sha256 not in ("", self.surveyed[file.parts].sha256):
+                raise CorruptFileError(self.location, "changed while it was read")
+            if reading.pixels_CHW is None:
+                faults[file.parts] = reading.fault
+            else:
+                store.put(reading.sha256, reading.pixels_CHW)
+            self.options.on_progress(done, len(missing))
+        store.flush()
+
+
+def make_plan(info: DatasetInfo, dataset: str, tree: Tree, cache_dir: Path, options: ImageOptions) -> Plan:
+    """Plan a folder.
+
+    Args:
+        info: of the catalogue.
+        dataset: as the user wrote it.
+        tree: the folder.
+        cache_dir: where the index of its files is kept.
+        options: how it is read.
+
+    Raises:
+        DatasetError: it cannot be a data set.
+    """
+    listing = tree.walk()
+    arrangement = LAYOUTS[info.name](dataset, listing, options.class_map)
+    side = options.input_size or (info.shape.height if info.shape else 0)
+    fixed = None if info.shape is None else InputShape(channels=info.shape.channels, height=side, width=side)
+    fit = options.fit or "pad"
+    told = f"{tree.key}/{options.limits}/{fit}/{options.input_size}"
+    store_path = cache_dir / f"decoded-{hashlib.sha256(told.encode(errors='surrogateescape')).hexdigest()[:16]}.pixels"
+    surveyor = Surveyor(
+        cache_dir=cache_dir,
+        wanted=Wanted(shape=None if options.is_verifying else fixed, limits=options.limits, fit=fit),
+        store_path=store_path,
+        reader=options.reader,
+        is_verifying=options.is_verifying,
+        on_progress=options.on_progress,
+    )
+    surveyed = surveyor.survey(tree, [item.file for item in arrangement.items])
+    choice = choose(arrangement, surveyed)
+    return Plan(
+        info=info,
+        options=options,
+        location=tree.location,
+        listing=listing,
+        arrangement=arrangement,
+        surveyed=surveyed,
+        choice=choice,
+        shape=find_shape(choice, surveyed, fixed=fixed, input_size=options.input_size),
+        store_path=store_path,
+    )

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads image files of a folder, each once: hashed, looked at and decoded in one go, by this process or by others."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from nas.config import InputShape
+from nas.data.decode import Header, ImageFault, Limits, decode, read_header
+from nas.data.tree import FileError, FoundFile, Tree
+
+Guard = Callable[[], AbstractContextManager[None]]
+"""Makes what is entered around each image that is read, such as a limit on processor time."""
+Progress = Callable[[int, int], None]
+"""Told how many of how many files are done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is read of each file.
+
+    Attributes:
+        shape: decode the image and bring it to this shape; None to look at its header only.
+        limits: of one file.
+        fit: how it is brought there, one of ``nas.config.FITS``.
+    """
+
+    shape: InputShape | None
+    limits: Limits
+    fit: str = "pad"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Reading:
+    """One file.
+
+    Attributes:
+        sha256: of its content; of the fault where it could not be opened; empty if the process that read it died.
+        header: None if it is no image that can be used.
+        fault: why it cannot be used, as the rest of a sentence; empty if it can.
+        pixels_CHW: uint8; None if the image was not wanted or cannot be decoded.
+    """
+
+    sha256: str
+    header: Header | None
+    fault: str
+    pixels_CHW: npt.NDArray[np.uint8] | None = None
+
+
+class Reader(Protocol):
+    """Reads files of one folder, in any order."""
+
+    def read(self, tree: Tree, files: Iterable[FoundFile], wanted: Wanted) -> Iterator[tuple[FoundFile, Reading]]:
+        """Yield every file once; a file that cannot be read is a fault of its own and raises nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class InProcess:
+    """Reads one file after the other in this process.
+
+    Attributes:
+        guard: entered around each file.
+    """
+
+    guard: Guard = nullcontext
+
+    def read(self, tree: Tree, files: Iterable[FoundFile], wanted: Wanted) -> Iterator[tuple[FoundFile, Reading]]:
+        """As ``Reader.read``, in the order of the files."""
+        for file in files:
+            with self.guard():
+                reading = read_file(tree, file, wanted)
+            yield file, reading
+
+
+def read_file(tree: Tree, file: FoundFile, wanted: Wanted) -> Reading:
+    """Read one file; whatever is wrong with it is the reading's fault."""
+    try:
+        content = tree.read(file, wanted.limits.file_bytes)
+    except FileError as error:
+        return Reading(sha256=hashlib.sha256(error.reason.encode()).hexdigest(), header=None, fault=error.reason)
+    sha256 = hashlib.sha256(content).hexdigest()
+    header = None
+    try:
+        header = read_header(content, wanted.limits)
+        pixels_CHW = None if wanted.shape is None else decode(content, wanted.shape, wanted.limits, wanted.fit)
+    except ImageFault as error:
+        return Reading(sha256=sha256, header=header, fault=error.reason)
+    return Reading(sha256=sha256, header=header, fault="", pixels_CHW=pixels_CHW)
