@@ -32,7 +32,7 @@ VERBS = {
     "delete": ("client.commands.delete", "Delete a search that has ended."),
     "export": ("client.commands.export", "Write a trained net to a folder."),
     "logs": ("client.commands.logs", "Print what the worker of a child wrote to its log."),
-    "datasets": ("client.commands.datasets", "Show the data sets that the server knows."),
+    "datasets": ("client.commands.datasets", "Show the data sets that the server knows, and check folders."),
     "plan": ("client.commands.plan", "Show what a search would begin with, without starting it."),
     "arch": ("client.commands.arch", "Work out or transform a net, without a server."),
     "config": ("client.commands.config", "Show the client's settings."),

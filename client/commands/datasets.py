@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``datasets``: what ``--dataset`` takes."""
+"""``datasets``: what ``--dataset`` takes, and whether a folder is fit to be one."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import click
 
 from client.connection import connect
 from client.errors import ClientError, Exit
+from client.inspection import inspection_view
+from client.local import local_dataset
+from client.options import parse_whole
 from client.output import write, write_message
 from client.phrases import describe_shape
 from client.settings import Output, Settings, output_option
 from client.text import fields, table
 from nas.api.v1 import search_service_pb2
+from nas.config import CATALOGUE, CLASS_MAPS
 
 _LIST_EPILOG = """\b
 Examples:
@@ -25,9 +29,23 @@ Examples:
 """
 
 
+_CHECK_EPILOG = """\b
+Examples:
+  nas-client datasets check kau --as kau
+  nas-client datasets check my/scans --as folder --output json
+
+\b
+Exit status:
+  0    no faults
+  2    faults, or a folder that is not there
+"""
+_COUNT = parse_whole(32)
+_KINDS = tuple(name for name, info in CATALOGUE.items() if info.is_folder or info.files)
+
+
 @click.group("datasets")
 def command() -> None:
-    """Show the data sets that the server knows."""
+    """Show the data sets that the server knows, and check folders."""
 
 
 @command.command("list", epilog=_LIST_EPILOG)
@@ -60,6 +78,40 @@ def info(settings: Settings, name: str) -> None:
         write(fields(_fields(datasets[name])))
     else:
         write_message(datasets[name], is_compact=settings.output is Output.JSONL)
+
+
+@command.command("check", epilog=_CHECK_EPILOG)
+@click.argument("path")
+@click.option("--as", "kind", required=True, type=click.Choice(_KINDS), help="The data set that the folder is to be.")
+@click.option("--class-map", type=click.Choice(CLASS_MAPS), help="As of a search.")
+@click.option("--input-size", type=_COUNT, default=0, metavar="N", help="As of a search.")
+@click.option("--seed", type=_COUNT, default=0, metavar="N", help="As of a search: decides who is in which part.")
+@click.option("--names", type=_COUNT, default=0, metavar="N", help="Most files and patients that each finding names.")
+@output_option
+@click.pass_obj
+def check(settings: Settings, /, path: str, kind: str, class_map: str | None, **numbers: int) -> int:
+    """Look for everything that is wrong with a folder of images, without starting anything.
+
+    PATH lies below the server's data root, or anywhere with --local. Classes, patients and sizes are counted; leaks, duplicates, contradicting
+    labels and unreadable files are named. File and patient names are shown here and nowhere else.
+    """
+    if settings.state_dir is not None:
+        path = local_dataset(f"{kind}:{path}").removeprefix(f"{kind}:")
+    request = search_service_pb2.CheckDatasetRequest(
+        path=path,
+        kind=kind,
+        class_map=class_map or "",
+        input_size=numbers["input_size"],
+        seed=numbers["seed"],
+        max_names=numbers["names"],
+    )
+    with connect(settings) as connection:
+        found = connection.call(connection.stub.CheckDataset, request, waits_for_data=True)
+    if settings.output is Output.TEXT:
+        write(inspection_view(found))
+    else:
+        write_message(found, is_compact=settings.output is Output.JSONL)
+    return Exit.OK if found.is_ok else Exit.USAGE
 
 
 def _ask(settings: Settings) -> search_service_pb2.ListDatasetsResponse:

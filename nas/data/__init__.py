@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from nas.data.cache import CachedDataset, find_by_fingerprint, open_cached
+from nas.data.check import check
 from nas.data.decode import Limits
 from nas.data.download import download
 from nas.data.errors import (
@@ -23,8 +24,9 @@ from nas.data.errors import (
     UnknownDatasetError,
     UnreadableImagesError,
 )
+from nas.data.findings import Finding, Inspection, Kind, Level
 from nas.data.plan import ImageOptions
-from nas.data.reading import InProcess
+from nas.data.reading import InProcess, Reader
 from nas.data.registry import prepare
 from nas.data.splits import Split, describe, find_leaks, split
 
@@ -35,20 +37,26 @@ __all__ = [
     "DatasetError",
     "DownloadError",
     "EmptyFolderError",
+    "Finding",
     "FolderError",
     "ImageOptions",
     "InProcess",
+    "Inspection",
+    "Kind",
     "LeakError",
+    "Level",
     "Limits",
     "MissingDataRootError",
     "MissingFilesError",
     "MissingFolderError",
     "OneClassError",
     "PathOutsideError",
+    "Reader",
     "Split",
     "SplitError",
     "UnknownDatasetError",
     "UnreadableImagesError",
+    "check",
     "describe",
     "download",
     "find_by_fingerprint",

@@ -84,8 +84,13 @@ class SourceFile:
         return os.fdopen(descriptor, "rb")
 
 
-def find_files(info: DatasetInfo, data_root: Path | None) -> tuple[SourceFile, ...]:
-    """Find the files of a data set under ``<data root>/<name>``, in the order of the catalogue.
+def find_files(info: DatasetInfo, data_root: Path | None, folder: str = "") -> tuple[SourceFile, ...]:
+    """Find the files of a data set, in the order of the catalogue.
+
+    Args:
+        info: of the data set.
+        data_root: None if the server has none.
+        folder: below the data root; empty for the data set's name.
 
     Raises:
         MissingDataRootError: there is no folder to look into.
@@ -94,10 +99,11 @@ def find_files(info: DatasetInfo, data_root: Path | None) -> tuple[SourceFile, .
     """
     if data_root is None or not os.path.isdir(data_root):  # unlike Path.is_dir, false where it may not look
         raise MissingDataRootError(info.name, is_configured=data_root is not None)
-    found = [_first_existing(data_root, info.name, names) for names in info.files]
+    folder = folder or info.name
+    found = [_first_existing(data_root, folder, names) for names in info.files]
     missing = tuple(_show(names) for names, file in zip(info.files, found, strict=True) if file is None)
     if missing:
-        raise MissingFilesError(info.name, f"<data root>/{info.name}", missing)
+        raise MissingFilesError(info.name, f"<data root>/{folder}", missing)
     return tuple(file for file in found if file is not None)
 
 

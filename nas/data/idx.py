@@ -52,19 +52,24 @@ CLASS_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class IdxSource:
-    """Training images, training labels, test images and test labels under ``<data root>/<name>``."""
+    """Training images, training labels, test images and test labels.
+
+    Attributes:
+        folder: below the data root; empty for the data set's name.
+    """
 
     info: DatasetInfo
     data_root: Path | None
+    folder: str = ""
 
     def fingerprint(self) -> str:
         """SHA-256 over the four files as they lie there."""
-        digests = [file.sha256() for file in find_files(self.info, self.data_root)]
+        digests = [file.sha256() for file in find_files(self.info, self.data_root, self.folder)]
         return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
     def read(self) -> Contents:
         """Check all four headers and all labels, then hand out the images as they are unpacked."""
-        train_images, train_labels, test_images, test_labels = find_files(self.info, self.data_root)
+        train_images, train_labels, test_images, test_labels = find_files(self.info, self.data_root, self.folder)
         assert self.info.shape is not None  # noqa: S101 - as in the catalogue
         size = (self.info.shape.height, self.info.shape.width)
         train_N = _read_labels(train_labels, self.info.classes, _count_images(train_images, size))

@@ -32,7 +32,6 @@ def arrange_birads(dataset: str, listing: Listing, class_map: str) -> Arrangemen
 
     Raises:
         EmptyFolderError: there is no image in such a folder.
-        OneClassError: all images are of one class.
     """
     roots = _class_folders(listing)
     categories: dict[Parts, int] = {}
@@ -53,14 +52,15 @@ def arrange_birads(dataset: str, listing: Listing, class_map: str) -> Arrangemen
     labels = {category: label for label, taken in enumerate(classes.values()) for category in taken}
     left_out_files += [parts for parts, category in categories.items() if category not in labels]
     items = _items([file for file in listing.files if file.parts in categories], categories, labels)
-    if len({item.label for item in items}) < 2:
-        raise OneClassError(dataset, "its images are of one class, and a search needs at least two; see --class-map")
+    is_one_class = len({item.label for item in items}) < 2
+    advice = "its images are of one class, and a search needs at least two; see --class-map"
     return Arrangement(
         class_names=tuple(classes),
         items=items,
         left_out_folders=_left_out_folders(listing, roots),
         left_out_files=tuple(sorted(left_out_files)),
         is_grouped=True,
+        refusal=OneClassError(dataset, advice) if is_one_class else None,
     )
 
 
@@ -73,13 +73,14 @@ def find_patient(parts: Parts) -> str | None:
     return None
 
 
+def is_no_mammogram(parts: Parts) -> bool:
+    """Whether a path says that something else than mammograms lies there."""
+    return any(map(_NO_MAMMOGRAM.search, parts))
+
+
 def _class_folders(listing: Listing) -> frozenset[Parts]:
     """The class folders nearest to the top, so that those inside an ultrasound folder do not count beside them."""
-    matching = [
-        folder
-        for folder in listing.folders
-        if _CLASS.fullmatch(folder[-1]) and not any(map(_NO_MAMMOGRAM.search, folder))
-    ]
+    matching = [folder for folder in listing.folders if _CLASS.fullmatch(folder[-1]) and not is_no_mammogram(folder)]
     nearest = min(map(len, matching), default=0)
     return frozenset(folder for folder in matching if len(folder) == nearest)
 
@@ -89,7 +90,7 @@ def _category_of(file: FoundFile, roots: frozenset[Parts]) -> int | None:
     depth = len(next(iter(roots), ()))
     if file.parts[:depth] not in roots or not is_image_name(file.parts[-1]):
         return None
-    if any(map(_NO_MAMMOGRAM.search, file.parts[depth:])):
+    if is_no_mammogram(file.parts[depth:]):
         return None
     named = {int(found[1]) for name in file.parts[:-1] if (found := _CLASS.fullmatch(name))}
     return named.pop() if len(named) == 1 else None
@@ -115,7 +116,7 @@ def _left_out_folders(listing: Listing, roots: frozenset[Parts]) -> tuple[Parts,
         if any(folder[:length] in left_out for length in range(1, len(folder))):
             continue
         is_above = any(root[: len(folder)] == folder for root in roots)
-        is_below = folder[:depth] in roots and not any(map(_NO_MAMMOGRAM.search, folder[depth:]))
+        is_below = folder[:depth] in roots and not is_no_mammogram(folder[depth:])
         if not (is_above or is_below):
             left_out.add(folder)
     return tuple(sorted(left_out))

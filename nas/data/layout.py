@@ -61,6 +61,7 @@ class Arrangement:
         left_out_folders: folders that are no part of it; what is below them is not listed again.
         left_out_files: files that are no images of it, in these folders or elsewhere.
         is_grouped: whether the data set is about patients, whether or not they are known.
+        refusal: why no search can use it; None if one may.
     """
 
     class_names: tuple[str, ...]
@@ -68,6 +69,7 @@ class Arrangement:
     left_out_folders: tuple[Parts, ...]
     left_out_files: tuple[Parts, ...]
     is_grouped: bool = False
+    refusal: FolderError | None = None
 
 
 Layout = Callable[[str, Listing, str], Arrangement]
@@ -86,7 +88,6 @@ def arrange_classes(dataset: str, listing: Listing, class_map: str) -> Arrangeme
     Raises:
         FolderError: two folders are for the same part, or a class has no printable name.
         EmptyFolderError: there are no images in class folders.
-        OneClassError: there is one class only.
     """
     parts = _find_parts(dataset, listing)
     depth = 1 if parts else 0
@@ -114,6 +115,7 @@ def arrange_classes(dataset: str, listing: Listing, class_map: str) -> Arrangeme
         items=tuple(items),
         left_out_folders=tuple(other_folders),
         left_out_files=tuple(left_out),
+        refusal=_one_class(dataset, class_names),
     )
 
 
@@ -145,12 +147,16 @@ def _require_classes(dataset: str, class_names: tuple[str, ...], has_images: boo
             "it has no folder with images; put each class into a folder of its own, "
             f"with files that end in {', '.join(ENDINGS)}",
         )
-    if len(class_names) == 1:
-        raise OneClassError(
-            dataset,
-            f"{class_names[0]!r} is its only class folder, and a search needs at least two classes; "
-            "if they lie deeper, name the folder that holds them",
-        )
     unprintable = [name for name in class_names if not name.isprintable()]
     if unprintable:
         raise FolderError(dataset, f"the class folder {unprintable[0]!r} has no printable name; rename it")
+
+
+def _one_class(dataset: str, class_names: tuple[str, ...]) -> OneClassError | None:
+    if len(class_names) > 1:
+        return None
+    return OneClassError(
+        dataset,
+        f"{class_names[0]!r} is its only class folder, and a search needs at least two classes; "
+        "if they lie deeper, name the folder that holds them",
+    )

@@ -123,7 +123,9 @@ class Plan:
         store.flush()
 
 
-def make_plan(info: DatasetInfo, dataset: str, tree: Tree, cache_dir: Path, options: ImageOptions) -> Plan:
+def make_plan(
+    info: DatasetInfo, dataset: str, tree: Tree, cache_dir: Path, options: ImageOptions, *, accepts_all: bool = False
+) -> Plan:
     """Plan a folder.
 
     Args:
@@ -132,12 +134,15 @@ def make_plan(info: DatasetInfo, dataset: str, tree: Tree, cache_dir: Path, opti
         tree: the folder.
         cache_dir: where the index of its files is kept.
         options: how it is read.
+        accepts_all: whether to go on with a folder that no search can use.
 
     Raises:
         DatasetError: it cannot be a data set.
     """
     listing = tree.walk()
     arrangement = LAYOUTS[info.name](dataset, listing, options.class_map)
+    if arrangement.refusal is not None and not accepts_all:
+        raise arrangement.refusal
     side = options.input_size or (info.shape.height if info.shape else 0)
     fixed = None if info.shape is None else InputShape(channels=info.shape.channels, height=side, width=side)
     fit = options.fit or "pad"

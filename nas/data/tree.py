@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from nas.data.errors import FolderError, MissingDataRootError, MissingFolderError, PathOutsideError
 
@@ -72,12 +73,13 @@ class Tree:
         dataset: as the user wrote it, for messages.
         location: from ``<data root>`` on, for messages.
         key: tells folders apart; holds their path.
+        descriptor: of the folder.
     """
 
     dataset: str
     location: str
     key: str
-    _descriptor: int
+    descriptor: int
 
     def walk(self) -> Listing:
         """List everything below.
@@ -87,7 +89,7 @@ class Tree:
         """
         listing = Listing()
         try:
-            self._walk(self._descriptor, (), listing)
+            self._walk(self.descriptor, (), listing)
         except OSError as error:
             raise FolderError(self.dataset, f"a folder in it cannot be listed ({error.strerror})") from error
         listing.files.sort(key=lambda file: file.parts)
@@ -100,21 +102,35 @@ class Tree:
         Raises:
             FileError: it cannot be read, or it is larger than ``most_bytes``.
         """
+        with self._opened(file) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if size > most_bytes:
+                raise FileError(f"has {size >> 20} MiB, more than the {most_bytes >> 20} MiB allowed")
+            return stream.read(most_bytes)
+
+    def read_beginning(self, file: FoundFile, count: int) -> bytes:
+        """Read the first bytes of a file.
+
+        Raises:
+            FileError: it cannot be read.
+        """
+        with self._opened(file) as stream:
+            return stream.read(count)
+
+    @contextmanager
+    def _opened(self, file: FoundFile) -> Iterator[BinaryIO]:
+        """Open a regular file without following a link, and turn whatever the system refuses into ``FileError``."""
         try:
             with ExitStack() as stack:
-                folder = self._descriptor
+                folder = self.descriptor
                 for part in file.parts[:-1]:
                     folder = os.open(part, _FOLDER, dir_fd=folder)
                     stack.callback(os.close, folder)
                 descriptor = os.open(file.parts[-1], _FILE, dir_fd=folder)
                 stack.callback(os.close, descriptor)
-                found = os.fstat(descriptor)
-                if not stat.S_ISREG(found.st_mode):
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                     raise FileError("is no regular file")
-                if found.st_size > most_bytes:
-                    raise FileError(f"has {found.st_size >> 20} MiB, more than the {most_bytes >> 20} MiB allowed")
-                with open(descriptor, "rb", closefd=False) as stream:
-                    return stream.read(most_bytes)
+                yield stack.enter_context(open(descriptor, "rb", closefd=False))
         except OSError as error:
             raise FileError(f"cannot be read ({error.strerror})") from error
 
@@ -180,7 +196,7 @@ def open_tree(dataset: str, path: str, data_root: Path | None) -> Iterator[Tree]
             raise MissingFolderError(dataset, _show(inside, root)) from error
         except OSError as error:
             raise FolderError(dataset, f"{_show(inside, root)} cannot be opened ({error.strerror})") from error
-        yield Tree(dataset=dataset, location=_show(inside, root), key=str(target), _descriptor=folder)
+        yield Tree(dataset=dataset, location=_show(inside, root), key=str(target), descriptor=folder)
 
 
 def _open(stack: ExitStack, path: str | Path, above: int | None, flags: int) -> int:

@@ -6,11 +6,14 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from nas.config import DatasetInfo, InputShape, SearchConfig, find_dataset
 from nas.search.facts import DatasetSummary, PartCounts
+from server.codec import checking
+from server.codec.checking import CheckRequest
 from server.codec.preparing import ENVIRONMENT, PROGRAM, PrepareAnswer, PrepareRequest
 
 _TRIES = 3
@@ -103,19 +106,33 @@ class DataPreparation:
             train_limit=config.train_limit,
             may_download=self.may_download,
         )
+        return _to_prepared(await self._answer(PROGRAM, request.to_json()))
+
+    async def check(self, request: CheckRequest) -> dict[str, Any]:
+        """Have a folder checked as a data set; returns what ``server.codec.checking`` reads.
+
+        Raises:
+            DataError: there is no such folder, or nothing of that kind to check.
+        """
+        data_root = root_of(f"folder:{request.path}", self.data_root, any_path=self.any_path)
+        wanted = replace(request, data_root=data_root, cache_dir=str(self.cache_dir))
+        return await self._answer(checking.PROGRAM, wanted.to_json())
+
+    async def _answer(self, program: tuple[str, ...], request: bytes) -> dict[str, Any]:
+        """Ask a process of its own, again if a signal ended it."""
         async with self._turn:
             for _ in range(_TRIES):
-                output, status = await _ask(request.to_json())
+                output, status = await _ask(program, request)
                 if status is None or status >= 0:
                     break
             return _read(output, status)
 
 
-async def _ask(request: bytes) -> tuple[bytes, int | None]:
+async def _ask(program: tuple[str, ...], request: bytes) -> tuple[bytes, int | None]:
     """Return what a new process answers, and how it ended."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *PROGRAM,
+        *program,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         env={**os.environ, **ENVIRONMENT, "NAS_WORKER_PARENT": str(os.getpid())},
@@ -129,7 +146,7 @@ async def _ask(request: bytes) -> tuple[bytes, int | None]:
     return output, process.returncode
 
 
-def _read(output: bytes, status: int | None) -> PreparedData:
+def _read(output: bytes, status: int | None) -> dict[str, Any]:
     if status != 0:
         raise DataError(
             "CorruptFileError", f"reading the data set ended the reader with status {status}; see the server's log"
@@ -137,7 +154,10 @@ def _read(output: bytes, status: int | None) -> PreparedData:
     answer = PrepareAnswer.from_json(output)
     if answer.dataset is None:
         raise DataError(answer.error, answer.message)
-    found = answer.dataset
+    return answer.dataset
+
+
+def _to_prepared(found: dict[str, Any]) -> PreparedData:
     counts = found["images_per_class"]
     summary = DatasetSummary(
         shape=InputShape(**found["shape"]),

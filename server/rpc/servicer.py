@@ -11,6 +11,7 @@ from nas.api.v1 import event_pb2, search_service_pb2
 from nas.api.v1 import search_service_pb2 as pb
 from nas.config import CATALOGUE, DatasetInfo
 from nas.search import commands
+from server.codec.checking import decode_check, decode_inspection
 from server.codec.envelope import is_terminal, timestamp
 from server.codec.records import encode_shape
 from server.codec.settings import decode_config
@@ -142,6 +143,10 @@ class SearchServicer:
     async def ListDatasets(self, request: pb.ListDatasetsRequest) -> pb.ListDatasetsResponse:
         """Show the catalogue."""
         return pb.ListDatasetsResponse(datasets=[self._dataset(CATALOGUE[name]) for name in sorted(CATALOGUE)])
+
+    async def CheckDataset(self, request: pb.CheckDatasetRequest) -> pb.CheckDatasetResponse:
+        """Look for faults in a folder."""
+        return decode_inspection(await self._preparation.check(decode_check(request)))
 
     async def GetServerInfo(self, request: pb.GetServerInfoRequest) -> pb.GetServerInfoResponse:
         """Say what server this is."""

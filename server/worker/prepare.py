@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from nas.data import DatasetError, ImageOptions, InProcess, Limits, describe, download, prepare, split
+from nas.data import DatasetError, ImageOptions, InProcess, Limits, Reader, describe, download, prepare, split
 from server.codec.preparing import PrepareAnswer, PrepareRequest
 from server.worker.lifeline import claim_stdout, die_with_parent
 from server.worker.limits import limit_memory, limited_processor
@@ -36,7 +36,6 @@ def _answer(request: PrepareRequest) -> PrepareAnswer:
     if request.may_download:
         download(request.dataset, data_root)  # before the limits: torchvision brings torch with it
     limit_memory()
-    pixels = os.environ.get(MAX_IMAGE_PIXELS)
     dataset = prepare(
         request.dataset,
         data_root=data_root,
@@ -45,12 +44,23 @@ def _answer(request: PrepareRequest) -> PrepareAnswer:
             input_size=request.input_size,
             class_map=request.class_map,
             max_bad_files=request.max_bad_files,
-            limits=Limits() if pixels is None else Limits(pixels=int(pixels)),
-            reader=InProcess(limited_processor),
+            limits=image_limits(),
+            reader=image_reader(),
         ),
     )
     parts = split(dataset, seed=request.seed, train_limit=request.train_limit)
     return PrepareAnswer(dataset=describe(dataset, parts))
+
+
+def image_limits() -> Limits:
+    """What one image may cost, as the server was told."""
+    pixels = os.environ.get(MAX_IMAGE_PIXELS)
+    return Limits() if pixels is None else Limits(pixels=int(pixels))
+
+
+def image_reader() -> Reader:
+    """What reads image files."""
+    return InProcess(limited_processor)
 
 
 if __name__ == "__main__":

@@ -51,6 +51,7 @@ SURFACE = {
     "datasets": set(),
     "datasets list": {"--output"},
     "datasets info": {"NAME", "--output"},
+    "datasets check": {"PATH", "--as", "--class-map", "--input-size", "--seed", "--names", "--output"},
     "config": set(),
     "config show": {"--output"},
     "completion": {"{bash|zsh|fish}"},
@@ -66,6 +67,7 @@ CHOICES = {
     ("start", "--precision"): ["auto", "fp32", "bf16"],
     ("start", "--selection-metric"): ["accuracy", "balanced-accuracy"],
     ("start", "--class-map"): ["birads", "three", "binary"],
+    ("datasets check", "--as"): ["mnist", "fashion-mnist", "folder", "kau"],
     ("arch transform", "--op"): ["add_layer", "add_block", "widen", "concat"],
     ("arch transform", "--block"): ["ib", "seib"],
 }

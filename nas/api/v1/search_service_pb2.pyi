@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from nas.api.v1 import event_pb2 as _event_pb2
 from nas.api.v1 import search_pb2 as _search_pb2
 import builtins as _builtins
@@ -892,6 +893,350 @@ class Dataset(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Dataset: _TypeAlias = Dataset  # noqa: Y015
+
+@_typing.final
+class CheckDatasetRequest(_message.Message):
+    """Asks for a check."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    CLASS_MAP_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    INPUT_SIZE_FIELD_NUMBER: _builtins.int
+    MAX_NAMES_FIELD_NUMBER: _builtins.int
+    FIT_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """The data set of the catalogue that the folder is to be: kau, folder, mnist and so on."""
+    path: _builtins.str
+    """The folder, relative to the data root or absolute inside it."""
+    class_map: _builtins.str
+    """How the classes as found become those of a search; empty for the data set's own."""
+    seed: _builtins.int
+    """Seed of the division into parts."""
+    input_size: _builtins.int
+    """Side of the square images in pixels; 0 for the data set's own."""
+    max_names: _builtins.int
+    """At most so many names a finding; 0 for 100."""
+    fit: _builtins.str
+    """How an image becomes a square: pad or crop; empty for pad."""
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        path: _builtins.str = ...,
+        class_map: _builtins.str = ...,
+        seed: _builtins.int = ...,
+        input_size: _builtins.int = ...,
+        max_names: _builtins.int = ...,
+        fit: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_map", b"class_map", "fit", b"fit", "input_size", b"input_size", "kind", b"kind", "max_names", b"max_names", "path", b"path", "seed", b"seed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckDatasetRequest: _TypeAlias = CheckDatasetRequest  # noqa: Y015
+
+@_typing.final
+class CheckDatasetResponse(_message.Message):
+    """What a check found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATASET_FIELD_NUMBER: _builtins.int
+    LOCATION_FIELD_NUMBER: _builtins.int
+    FILE_COUNT_FIELD_NUMBER: _builtins.int
+    IMAGE_COUNT_FIELD_NUMBER: _builtins.int
+    PATIENT_COUNT_FIELD_NUMBER: _builtins.int
+    SHAPE_FIELD_NUMBER: _builtins.int
+    CLASSES_FIELD_NUMBER: _builtins.int
+    SIZES_FIELD_NUMBER: _builtins.int
+    FINDINGS_FIELD_NUMBER: _builtins.int
+    IS_OK_FIELD_NUMBER: _builtins.int
+    dataset: _builtins.str
+    """What --dataset takes."""
+    location: _builtins.str
+    """The folder, from <data root> on."""
+    file_count: _builtins.int
+    """Files that lie there."""
+    image_count: _builtins.int
+    """Files that were taken for images of the data set."""
+    patient_count: _builtins.int
+    """Patients; left out where the data set is not about them or none is known."""
+    shape: _builtins.str
+    """What images are brought to, as CxHxW; empty if there are none."""
+    is_ok: _builtins.bool
+    """Whether there is no fault."""
+    @_builtins.property
+    def classes(self) -> _containers.RepeatedCompositeFieldContainer[Global___CheckedClass]:
+        """In the order of the labels."""
+
+    @_builtins.property
+    def sizes(self) -> _containers.RepeatedCompositeFieldContainer[Global___CheckedSize]:
+        """Formats and sizes by class, the commonest first."""
+
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Finding]:
+        """Faults, warnings and notes."""
+
+    def __init__(
+        self,
+        *,
+        dataset: _builtins.str = ...,
+        location: _builtins.str = ...,
+        file_count: _builtins.int = ...,
+        image_count: _builtins.int = ...,
+        patient_count: _builtins.int | None = ...,
+        shape: _builtins.str = ...,
+        classes: _abc.Iterable[Global___CheckedClass] | None = ...,
+        sizes: _abc.Iterable[Global___CheckedSize] | None = ...,
+        findings: _abc.Iterable[Global___Finding] | None = ...,
+        is_ok: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_patient_count", b"_patient_count", "patient_count", b"patient_count"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_patient_count", b"_patient_count", "classes", b"classes", "dataset", b"dataset", "file_count", b"file_count", "findings", b"findings", "image_count", b"image_count", "is_ok", b"is_ok", "location", b"location", "patient_count", b"patient_count", "shape", b"shape", "sizes", b"sizes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__patient_count: _TypeAlias = _typing.Literal["patient_count"]  # noqa: Y015
+    _WhichOneofArgType__patient_count: _TypeAlias = _typing.Literal["_patient_count", b"_patient_count"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__patient_count) -> _WhichOneofReturnType__patient_count | None: ...
+
+Global___CheckDatasetResponse: _TypeAlias = CheckDatasetResponse  # noqa: Y015
+
+@_typing.final
+class CheckedClass(_message.Message):
+    """Images of one class in use."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    IMAGE_COUNT_FIELD_NUMBER: _builtins.int
+    PATIENT_COUNT_FIELD_NUMBER: _builtins.int
+    TRAIN_COUNT_FIELD_NUMBER: _builtins.int
+    VALIDATION_COUNT_FIELD_NUMBER: _builtins.int
+    TEST_COUNT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name."""
+    image_count: _builtins.int
+    """All of them."""
+    patient_count: _builtins.int
+    """Patients; left out as in the response."""
+    train_count: _builtins.int
+    """In the training part; 0 in all parts if the data set cannot be divided."""
+    validation_count: _builtins.int
+    """In the validation part."""
+    test_count: _builtins.int
+    """In the test part."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        image_count: _builtins.int = ...,
+        patient_count: _builtins.int | None = ...,
+        train_count: _builtins.int = ...,
+        validation_count: _builtins.int = ...,
+        test_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_patient_count", b"_patient_count", "patient_count", b"patient_count"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_patient_count", b"_patient_count", "image_count", b"image_count", "name", b"name", "patient_count", b"patient_count", "test_count", b"test_count", "train_count", b"train_count", "validation_count", b"validation_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__patient_count: _TypeAlias = _typing.Literal["patient_count"]  # noqa: Y015
+    _WhichOneofArgType__patient_count: _TypeAlias = _typing.Literal["_patient_count", b"_patient_count"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__patient_count) -> _WhichOneofReturnType__patient_count | None: ...
+
+Global___CheckedClass: _TypeAlias = CheckedClass  # noqa: Y015
+
+@_typing.final
+class CheckedSize(_message.Message):
+    """Images of one class that have one format and size."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLASS_NAME_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    IMAGE_COUNT_FIELD_NUMBER: _builtins.int
+    class_name: _builtins.str
+    """The class."""
+    format: _builtins.str
+    """PNG, JPEG and so on; empty for all that are not listed."""
+    width: _builtins.int
+    """In pixels; 0 for all that are not listed."""
+    height: _builtins.int
+    """In pixels; 0 for all that are not listed."""
+    image_count: _builtins.int
+    """How many."""
+    def __init__(
+        self,
+        *,
+        class_name: _builtins.str = ...,
+        format: _builtins.str = ...,
+        width: _builtins.int = ...,
+        height: _builtins.int = ...,
+        image_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_name", b"class_name", "format", b"format", "height", b"height", "image_count", b"image_count", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckedSize: _TypeAlias = CheckedSize  # noqa: Y015
+
+@_typing.final
+class Finding(_message.Message):
+    """One thing that a check found. The enums may grow."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Level:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _LevelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Finding._Level.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        LEVEL_UNSPECIFIED: Finding._Level.ValueType  # 0
+        """None."""
+        LEVEL_FAULT: Finding._Level.ValueType  # 1
+        """A search is refused, or its labels or its accuracy cannot be trusted."""
+        LEVEL_WARNING: Finding._Level.ValueType  # 2
+        """A search can start; somebody should look."""
+        LEVEL_NOTE: Finding._Level.ValueType  # 3
+        """Dealt with by rule."""
+
+    class Level(_Level, metaclass=_LevelEnumTypeWrapper):
+        """How much it matters."""
+
+    LEVEL_UNSPECIFIED: Finding.Level.ValueType  # 0
+    """None."""
+    LEVEL_FAULT: Finding.Level.ValueType  # 1
+    """A search is refused, or its labels or its accuracy cannot be trusted."""
+    LEVEL_WARNING: Finding.Level.ValueType  # 2
+    """A search can start; somebody should look."""
+    LEVEL_NOTE: Finding.Level.ValueType  # 3
+    """Dealt with by rule."""
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Finding._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: Finding._Kind.ValueType  # 0
+        """None."""
+        KIND_UNUSABLE: Finding._Kind.ValueType  # 1
+        """No search can use the folder at all."""
+        KIND_ONE_CLASS: Finding._Kind.ValueType  # 2
+        """All images are of one class."""
+        KIND_INDIVISIBLE: Finding._Kind.ValueType  # 3
+        """The parts cannot each have every class."""
+        KIND_LEAK: Finding._Kind.ValueType  # 4
+        """What belongs together lies in different parts of the owner's."""
+        KIND_UNREADABLE: Finding._Kind.ValueType  # 5
+        """A file cannot be read as an image."""
+        KIND_TWO_CLASSES: Finding._Kind.ValueType  # 6
+        """The same content lies in several classes."""
+        KIND_LABEL_CONFLICT: Finding._Kind.ValueType  # 7
+        """The sheet says another label than the folder."""
+        KIND_DUPLICATE: Finding._Kind.ValueType  # 8
+        """The same content lies there several times in one class."""
+        KIND_LOOK_ALIKE: Finding._Kind.ValueType  # 9
+        """The same picture in other bytes."""
+        KIND_MASK_LIKE: Finding._Kind.ValueType  # 10
+        """Black and white only, or blank."""
+        KIND_WRONG_EXTENSION: Finding._Kind.ValueType  # 11
+        """The name says another format than the content."""
+        KIND_SHORTCUT: Finding._Kind.ValueType  # 12
+        """Size or format tell the class."""
+        KIND_UNKNOWN_PATIENT: Finding._Kind.ValueType  # 13
+        """Nobody knows whose image it is."""
+        KIND_PATIENT_IN_TWO_CLASSES: Finding._Kind.ValueType  # 14
+        """A patient with images in several classes."""
+        KIND_NOT_LISTED: Finding._Kind.ValueType  # 15
+        """Not in the sheet, or in the sheet only."""
+        KIND_NO_MAMMOGRAM: Finding._Kind.ValueType  # 16
+        """Left out: a mask, segmentation, report or ultrasound."""
+        KIND_LEFT_OUT: Finding._Kind.ValueType  # 17
+        """Left out for another reason."""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
+        """What it is."""
+
+    KIND_UNSPECIFIED: Finding.Kind.ValueType  # 0
+    """None."""
+    KIND_UNUSABLE: Finding.Kind.ValueType  # 1
+    """No search can use the folder at all."""
+    KIND_ONE_CLASS: Finding.Kind.ValueType  # 2
+    """All images are of one class."""
+    KIND_INDIVISIBLE: Finding.Kind.ValueType  # 3
+    """The parts cannot each have every class."""
+    KIND_LEAK: Finding.Kind.ValueType  # 4
+    """What belongs together lies in different parts of the owner's."""
+    KIND_UNREADABLE: Finding.Kind.ValueType  # 5
+    """A file cannot be read as an image."""
+    KIND_TWO_CLASSES: Finding.Kind.ValueType  # 6
+    """The same content lies in several classes."""
+    KIND_LABEL_CONFLICT: Finding.Kind.ValueType  # 7
+    """The sheet says another label than the folder."""
+    KIND_DUPLICATE: Finding.Kind.ValueType  # 8
+    """The same content lies there several times in one class."""
+    KIND_LOOK_ALIKE: Finding.Kind.ValueType  # 9
+    """The same picture in other bytes."""
+    KIND_MASK_LIKE: Finding.Kind.ValueType  # 10
+    """Black and white only, or blank."""
+    KIND_WRONG_EXTENSION: Finding.Kind.ValueType  # 11
+    """The name says another format than the content."""
+    KIND_SHORTCUT: Finding.Kind.ValueType  # 12
+    """Size or format tell the class."""
+    KIND_UNKNOWN_PATIENT: Finding.Kind.ValueType  # 13
+    """Nobody knows whose image it is."""
+    KIND_PATIENT_IN_TWO_CLASSES: Finding.Kind.ValueType  # 14
+    """A patient with images in several classes."""
+    KIND_NOT_LISTED: Finding.Kind.ValueType  # 15
+    """Not in the sheet, or in the sheet only."""
+    KIND_NO_MAMMOGRAM: Finding.Kind.ValueType  # 16
+    """Left out: a mask, segmentation, report or ultrasound."""
+    KIND_LEFT_OUT: Finding.Kind.ValueType  # 17
+    """Left out for another reason."""
+
+    LEVEL_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    NAMES_FIELD_NUMBER: _builtins.int
+    level: Global___Finding.Level.ValueType
+    """How much it matters."""
+    kind: Global___Finding.Kind.ValueType
+    """What it is."""
+    sentence: _builtins.str
+    """One sentence without names."""
+    count: _builtins.int
+    """How many cases there are; 0 if the sentence is about the whole."""
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Files or patients with what there is to say of each, at most max_names of them."""
+
+    def __init__(
+        self,
+        *,
+        level: Global___Finding.Level.ValueType = ...,
+        kind: Global___Finding.Kind.ValueType = ...,
+        sentence: _builtins.str = ...,
+        count: _builtins.int = ...,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "kind", b"kind", "level", b"level", "names", b"names", "sentence", b"sentence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Finding: _TypeAlias = Finding  # noqa: Y015
 
 @_typing.final
 class GetServerInfoRequest(_message.Message):

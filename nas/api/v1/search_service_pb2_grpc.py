@@ -100,6 +100,11 @@ class SearchServiceStub:
                 request_serializer=nas_dot_api_dot_v1_dot_search__service__pb2.ListDatasetsRequest.SerializeToString,
                 response_deserializer=nas_dot_api_dot_v1_dot_search__service__pb2.ListDatasetsResponse.FromString,
                 _registered_method=True)
+        self.CheckDataset = channel.unary_unary(
+                '/nas.api.v1.SearchService/CheckDataset',
+                request_serializer=nas_dot_api_dot_v1_dot_search__service__pb2.CheckDatasetRequest.SerializeToString,
+                response_deserializer=nas_dot_api_dot_v1_dot_search__service__pb2.CheckDatasetResponse.FromString,
+                _registered_method=True)
         self.GetServerInfo = channel.unary_unary(
                 '/nas.api.v1.SearchService/GetServerInfo',
                 request_serializer=nas_dot_api_dot_v1_dot_search__service__pb2.GetServerInfoRequest.SerializeToString,
@@ -212,6 +217,15 @@ class SearchServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckDataset(self, request, context):
+        """Checks a folder as a data set and starts nothing; the only answer that names files and patients. Faults of the data are part of
+        the answer. Errors: INVALID_ARGUMENT for a kind that is none, FAILED_PRECONDITION for a missing folder, PERMISSION_DENIED for one
+        outside the data root.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetServerInfo(self, request, context):
         """Returns what server this is.
         """
@@ -286,6 +300,11 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.ListDatasets,
                     request_deserializer=nas_dot_api_dot_v1_dot_search__service__pb2.ListDatasetsRequest.FromString,
                     response_serializer=nas_dot_api_dot_v1_dot_search__service__pb2.ListDatasetsResponse.SerializeToString,
+            ),
+            'CheckDataset': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckDataset,
+                    request_deserializer=nas_dot_api_dot_v1_dot_search__service__pb2.CheckDatasetRequest.FromString,
+                    response_serializer=nas_dot_api_dot_v1_dot_search__service__pb2.CheckDatasetResponse.SerializeToString,
             ),
             'GetServerInfo': grpc.unary_unary_rpc_method_handler(
                     servicer.GetServerInfo,
@@ -645,6 +664,33 @@ class SearchService:
             '/nas.api.v1.SearchService/ListDatasets',
             nas_dot_api_dot_v1_dot_search__service__pb2.ListDatasetsRequest.SerializeToString,
             nas_dot_api_dot_v1_dot_search__service__pb2.ListDatasetsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckDataset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nas.api.v1.SearchService/CheckDataset',
+            nas_dot_api_dot_v1_dot_search__service__pb2.CheckDatasetRequest.SerializeToString,
+            nas_dot_api_dot_v1_dot_search__service__pb2.CheckDatasetResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -76,6 +76,11 @@ class SearchServiceStub:
     """Returns one child with its layers and epochs. Errors: INVALID_ARGUMENT for no id, NOT_FOUND."""
     ListDatasets: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.ListDatasetsRequest, _search_service_pb2.ListDatasetsResponse]
     """Returns the data sets that the server knows and whether their files are there."""
+    CheckDataset: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.CheckDatasetRequest, _search_service_pb2.CheckDatasetResponse]
+    """Checks a folder as a data set and starts nothing; the only answer that names files and patients. Faults of the data are part of
+    the answer. Errors: INVALID_ARGUMENT for a kind that is none, FAILED_PRECONDITION for a missing folder, PERMISSION_DENIED for one
+    outside the data root.
+    """
     GetServerInfo: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.GetServerInfoRequest, _search_service_pb2.GetServerInfoResponse]
     """Returns what server this is."""
 
@@ -127,6 +132,11 @@ class SearchServiceAsyncStub(SearchServiceStub):
     """Returns one child with its layers and epochs. Errors: INVALID_ARGUMENT for no id, NOT_FOUND."""
     ListDatasets: _aio.UnaryUnaryMultiCallable[_search_service_pb2.ListDatasetsRequest, _search_service_pb2.ListDatasetsResponse]  # type: ignore[assignment]
     """Returns the data sets that the server knows and whether their files are there."""
+    CheckDataset: _aio.UnaryUnaryMultiCallable[_search_service_pb2.CheckDatasetRequest, _search_service_pb2.CheckDatasetResponse]  # type: ignore[assignment]
+    """Checks a folder as a data set and starts nothing; the only answer that names files and patients. Faults of the data are part of
+    the answer. Errors: INVALID_ARGUMENT for a kind that is none, FAILED_PRECONDITION for a missing folder, PERMISSION_DENIED for one
+    outside the data root.
+    """
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_search_service_pb2.GetServerInfoRequest, _search_service_pb2.GetServerInfoResponse]  # type: ignore[assignment]
     """Returns what server this is."""
 
@@ -253,6 +263,17 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_search_service_pb2.ListDatasetsResponse, _abc.Awaitable[_search_service_pb2.ListDatasetsResponse]]:
         """Returns the data sets that the server knows and whether their files are there."""
+
+    @_abc_1.abstractmethod
+    def CheckDataset(
+        self,
+        request: _search_service_pb2.CheckDatasetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_service_pb2.CheckDatasetResponse, _abc.Awaitable[_search_service_pb2.CheckDatasetResponse]]:
+        """Checks a folder as a data set and starts nothing; the only answer that names files and patients. Faults of the data are part of
+        the answer. Errors: INVALID_ARGUMENT for a kind that is none, FAILED_PRECONDITION for a missing folder, PERMISSION_DENIED for one
+        outside the data root.
+        """
 
     @_abc_1.abstractmethod
     def GetServerInfo(

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is said to the process that checks data, and its answer, which is the API's own message."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from enum import Enum
+from typing import Any
+
+from nas.api.v1 import search_service_pb2 as pb
+from nas.architecture import BlockType
+from nas.config import SearchConfig
+from server.codec.enums import CodecError
+
+PROGRAM = ("-m", "server.worker.check")
+"""Arguments of Python that start it."""
+MOST_NAMES = 100
+"""Of each finding, unless the client says otherwise."""
+ALL_NAMES = 10_000
+"""No client gets more: an answer is at most 4 MiB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckRequest:
+    """Which folder is to be checked as what, as ``nas.data.check`` takes it.
+
+    Attributes:
+        data_root, cache_dir: filled in by who knows them.
+    """
+
+    kind: str
+    path: str
+    class_map: str
+    input_size: int
+    fit: str
+    seed: int
+    most_names: int
+    data_root: str | None = None
+    cache_dir: str = ""
+
+    def to_json(self) -> bytes:
+        """For the process's standard input."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> CheckRequest:
+        """Read what ``to_json`` wrote."""
+        return cls(**json.loads(text))
+
+
+def decode_check(message: pb.CheckDatasetRequest) -> CheckRequest:
+    """Read a request for a check, whose settings have to be such as a search would take.
+
+    Raises:
+        CodecError, ConfigError: they are not.
+    """
+    if not message.path:
+        raise CodecError("path", "is missing")
+    if message.max_names < 0:
+        raise CodecError("max_names", f"must be at least 0, not {message.max_names}")
+    config = SearchConfig(
+        dataset=f"{message.kind}:{message.path}",
+        block=BlockType.INCEPTION,
+        seed=message.seed,
+        input_size=message.input_size,
+        class_map=message.class_map,
+    )
+    return CheckRequest(
+        kind=message.kind,
+        path=message.path,
+        class_map=config.class_map,
+        input_size=config.input_size,
+        fit=message.fit,
+        seed=config.seed,
+        most_names=min(message.max_names or MOST_NAMES, ALL_NAMES),
+    )
+
+
+def encode_inspection(inspection: Any) -> dict[str, Any]:
+    """Write a ``nas.data.Inspection`` as plain JSON values; words stand for enums."""
+    content = asdict(inspection)
+    for finding in content["findings"]:
+        kind = finding["kind"]
+        finding["kind"], finding["level"] = kind.word, kind.level.value
+    assert not any(isinstance(value, Enum) for value in content.values())  # noqa: S101 - only findings have any
+    return content | {"is_ok": inspection.is_ok}
+
+
+def decode_inspection(content: dict[str, Any]) -> pb.CheckDatasetResponse:
+    """Turn what ``encode_inspection`` wrote into the answer of the API."""
+    return pb.CheckDatasetResponse(
+        dataset=_printable(content["dataset"]),
+        location=content["location"],
+        file_count=content["files"],
+        image_count=content["images"],
+        patient_count=content["patients"],
+        shape=content["shape"],
+        classes=[
+            pb.CheckedClass(
+                name=_printable(one["name"]),
+                image_count=one["images"],
+                patient_count=one["patients"],
+                train_count=one["train"],
+                validation_count=one["validation"],
+                test_count=one["test"],
+            )
+            for one in content["classes"]
+        ],
+        sizes=[
+            pb.CheckedSize(
+                class_name=_printable(one["class_name"]),
+                format=one["format"],
+                width=one["width"],
+                height=one["height"],
+                image_count=one["images"],
+            )
+            for one in content["sizes"]
+        ],
+        findings=[_finding(finding) for finding in content["findings"]],
+        is_ok=content["is_ok"],
+    )
+
+
+def _finding(finding: dict[str, Any]) -> pb.Finding:
+    return pb.Finding(
+        level=pb.Finding.Level.Value(f"LEVEL_{finding['level'].upper()}"),
+        kind=pb.Finding.Kind.Value(f"KIND_{finding['kind'].upper()}"),
+        sentence=_printable(finding["sentence"]),
+        count=finding["count"],
+        names=[_printable(name) for name in finding["names"]],
+    )
+
+
+def _printable(name: str) -> str:
+    """Write what no protocol buffer can hold, such as bytes that are no UTF-8 in the name of a file, as an escape."""
+    return name.encode("utf-8", errors="backslashreplace").decode()
