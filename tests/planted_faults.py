@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from image_files import draw, encode, png_chunks, png_header, write_image
-from kau_tree import draw_phantom
+from phantoms import draw_phantom
 from PIL import Image
 
 
@@ -43,7 +43,7 @@ def plant_duplicate(source: Path, target_folder: Path) -> str:
 def plant_wrong_extension(folder: Path) -> str:
     """A PNG that is called JPEG."""
     path = folder / "2019_BC090004_ MLO_R.jpg"
-    path.write_bytes(encode(draw_phantom(1, "MLO", "R", (96, 120), seed=90_004)))
+    path.write_bytes(encode(draw_phantom(1, 90_004, "MLO", "R", size=(96, 120))))
     return path.name
 
 

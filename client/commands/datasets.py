@@ -92,8 +92,9 @@ def info(settings: Settings, name: str) -> None:
 def check(settings: Settings, /, path: str, kind: str, class_map: str | None, **numbers: int) -> int:
     """Look for everything that is wrong with a folder of images, without starting anything.
 
-    PATH lies below the server's data root, or anywhere with --local. Classes, patients and sizes are counted; leaks, duplicates, contradicting
-    labels and unreadable files are named. File and patient names are shown here and nowhere else.
+    PATH lies below the server's data root, or anywhere with --local. Classes, patients and sizes are counted; leaks,
+    duplicates, contradicting labels and unreadable files are named. File and patient names are shown here and nowhere
+    else.
     """
     if settings.state_dir is not None:
         path = local_dataset(f"{kind}:{path}").removeprefix(f"{kind}:")
