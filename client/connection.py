@@ -107,7 +107,7 @@ class Connection:
 
     def _explain(self, error: grpc.RpcError, timeout: float) -> ServerError:
         """Translate what a call raised; a server that lacks a method is asked what it is."""
-        found = to_server_error(error, address=self.address, timeout=timeout)
+        found = to_server_error(error, address=self.address, timeout=timeout, way=self._settings.spell())
         if found.status != grpc.StatusCode.UNIMPLEMENTED.name:
             return found
         try:

@@ -51,20 +51,21 @@ _SENTENCES = {
 }
 
 
-def to_server_error(error: grpc.RpcError, *, address: str, timeout: float) -> ServerError:
+def to_server_error(error: grpc.RpcError, *, address: str, timeout: float, way: str = "") -> ServerError:
     """Translate what a call raised.
 
     Args:
         error: as raised by a stub; it is a ``grpc.Call``, too.
         address: where the server was looked for.
         timeout: seconds that the call was given.
+        way: options that lead to the server; a command that its sentence names needs them, too.
     """
     call = cast("grpc.Call", error)
     code = call.code()
     details = call.details() or ""
     reason = _reason(call)
     if reason:
-        message = details
+        message = details.replace("'nas-client ", f"'nas-client {way}")
     else:
         sentence = _SENTENCES.get(code, "The server at {address} answered {code}: {details}")
         message = sentence.format(address=address, timeout=timeout, code=code.name, details=details)

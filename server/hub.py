@@ -43,7 +43,10 @@ class SequenceAheadError(HubError):
     """A watch from a sequence that the search has not reached."""
 
     def __init__(self, search_id: str, requested: int, head: int) -> None:
-        super().__init__(f"search {search_id} is at sequence {head}, so nothing can be watched after {requested}")
+        super().__init__(
+            f"search {search_id} is at sequence {head}, so nothing can be watched after {requested}; "
+            f"'nas-client watch {search_id}' shows it from the start"
+        )
         self.search_id = search_id
         self.requested = requested
         self.head = head

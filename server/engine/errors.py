@@ -47,7 +47,7 @@ class SearchEndedError(EngineError):
     """The search has ended, so nothing can be asked of it."""
 
     def __init__(self, search_id: str, state: str) -> None:
-        super().__init__(f"search {search_id} has {state} already")
+        super().__init__(f"search {search_id} has {state} already; 'nas-client get {search_id}' shows the result")
         self.search_id = search_id
 
 
@@ -82,7 +82,10 @@ class FileMissingError(EngineError):
     """A file of a child is not there: it was never written, or it was not kept."""
 
     def __init__(self, search_id: str, child_id: ChildId, what: str) -> None:
-        super().__init__(f"there is no {what} of child {child_id} of search {search_id}")
+        super().__init__(
+            f"there is no {what} of child {child_id} of search {search_id}; "
+            f"'nas-client children {search_id} {child_id}' shows what is known of it"
+        )
         self.search_id = search_id
         self.child_id = child_id
 
@@ -91,7 +94,10 @@ class WeightsDamagedError(EngineError):
     """A weights file is not what the journal says."""
 
     def __init__(self, search_id: str, child_id: ChildId) -> None:
-        super().__init__(f"the weights of child {child_id} of search {search_id} have changed since they were written")
+        super().__init__(
+            f"the weights of child {child_id} of search {search_id} have changed since they were written; "
+            "'nas-server doctor' examines the folder of a stopped server"
+        )
         self.search_id = search_id
         self.child_id = child_id
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import re
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from nas.child import ChildId
 from nas.config import ConfigError
 from nas.data.errors import DatasetError
 from server.codec.enums import CodecError
-from server.engine.errors import EngineError
+from server.engine.errors import EngineError, InvalidSettingError
 from server.executor.preparation import DataError
 from server.hub import HubError
 from server.journal.base import JournalError
@@ -85,6 +86,16 @@ def test_every_error_that_can_reach_the_api_is_listed(kind: type[Exception]) -> 
     assert public.message
     assert SECRET not in public.message
     assert all(isinstance(value, str) for value in public.metadata.values())
+
+
+@pytest.mark.parametrize(
+    "kind",
+    sorted((_subclasses(EngineError) | _subclasses(HubError)) - OUR_FAULT - {InvalidSettingError}, key=str),
+    ids=lambda kind: kind.__name__,
+)
+def test_a_sentence_says_what_to_do_next(kind: type[Exception]) -> None:
+    """It names the next command to type, or what to change in the last one."""
+    assert re.search(r"'nas-(client|server) \w+|try again|use a new|watch again", str(_make(kind)))
 
 
 @pytest.mark.parametrize("kind", sorted(OUR_FAULT | AT_START_ONLY, key=str), ids=lambda kind: kind.__name__)
