@@ -115,7 +115,7 @@ proto: setup ## regenerate nas/api/v1 from proto/
 schema-image: setup ## record the schema that `buf breaking` compares with; part of a release, see CONTRIBUTING.md
 	$(BIN)/buf build --output proto/image.binpb
 
-docs: setup ## redraw docs/state-machine.md from the transition tables
+docs: setup ## write docs/cli.md and docs/state-machine.md from the code
 	$(BIN)/python scripts/generate_docs.py
 
 clean: ## remove what the other targets made, except .venv

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from client.errors import EXIT_MEANINGS
 from client.settings import (
     DATA_TIMEOUT_SECONDS,
     DEFAULT_SERVER,
@@ -41,16 +42,10 @@ VERBS = {
 }
 """Module and summary of every verb, in the order of the help."""
 
-_EPILOG = """\b
+_STATUSES = "\n".join(f"  {status:<4} {meaning}" for status, meaning in EXIT_MEANINGS.items())
+_EPILOG = f"""\b
 Exit status:
-  0    done; a watched search succeeded
-  1    something unexpected
-  2    wrong usage, or an invalid request
-  3    no such search or child
-  4    the watched search failed or was cancelled
-  5    no server, or one that cannot serve now
-  6    not permitted
-  130  interrupted; a watched search goes on
+{_STATUSES}
 
 \b
 Every option can be set by an environment variable: NAS_SERVER,

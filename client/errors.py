@@ -18,14 +18,24 @@ class Exit(IntEnum):
     OK = 0
     UNEXPECTED = 1
     USAGE = 2
-    """Wrong usage, or a request that the server calls invalid."""
     NOT_FOUND = 3
     SEARCH_FAILED = 4
-    """The search that was watched failed or was cancelled."""
     UNAVAILABLE = 5
-    """No server, or one that cannot serve now."""
     NOT_PERMITTED = 6
     INTERRUPTED = 130
+
+
+EXIT_MEANINGS = {
+    Exit.OK: "done; a watched search succeeded",
+    Exit.UNEXPECTED: "something unexpected",
+    Exit.USAGE: "wrong usage, or an invalid request",
+    Exit.NOT_FOUND: "no such search or child",
+    Exit.SEARCH_FAILED: "the watched search failed or was cancelled",
+    Exit.UNAVAILABLE: "no server, or one that cannot serve now",
+    Exit.NOT_PERMITTED: "not permitted",
+    Exit.INTERRUPTED: "interrupted; a watched search goes on",
+}
+"""What every status says, for help and documentation."""
 
 
 class ClientError(Exception):

@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draw ``docs/state-machine.md`` from the transition tables, or with ``--check`` prove that it is what they say."""
+"""Write the documents that the code dictates, or with ``--check`` prove that they are what it says."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+import command_reference
 
 from nas.search.transitions import CHILD_TRANSITIONS, EVALUATION_TRANSITIONS, SEARCH_TRANSITIONS, to_mermaid
 
-DOCUMENT = Path(__file__).resolve().parent.parent / "docs/state-machine.md"
-TEXT = """\
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+STATE_MACHINE = """\
 # State machine
 
 Drawn by `make docs` from `nas/search/transitions.py`; do not edit. An arrow is an event of the journal; `evolve` looks
@@ -37,26 +40,36 @@ It is recovered like a child: a lost attempt makes it due again.
 """
 
 
-def render() -> str:
-    """Return the document."""
-    return TEXT.format(
+def draw_state_machine() -> str:
+    """Draw the transition tables."""
+    return STATE_MACHINE.format(
         search=to_mermaid(SEARCH_TRANSITIONS),
         child=to_mermaid(CHILD_TRANSITIONS),
         evaluation=to_mermaid(EVALUATION_TRANSITIONS),
     )
 
 
+DOCUMENTS: dict[str, Callable[[], str]] = {
+    "cli.md": command_reference.render,
+    "state-machine.md": draw_state_machine,
+}
+"""What every generated document says, by its name below docs/."""
+
+
 def main() -> int:
     """Write or compare."""
-    parser = argparse.ArgumentParser(description="Draw docs/state-machine.md from the transition tables.")
-    parser.add_argument("--check", action="store_true", help="change nothing; fail when the document differs")
-    if not parser.parse_args().check:
-        DOCUMENT.write_text(render())
-        return 0
-    if DOCUMENT.exists() and DOCUMENT.read_text() == render():
-        return 0
-    print("docs/state-machine.md is not what nas/search/transitions.py says; run: make docs", file=sys.stderr)
-    return 1
+    parser = argparse.ArgumentParser(description="Write the documents that the code dictates.")
+    parser.add_argument("--check", action="store_true", help="change nothing; fail when a document differs")
+    is_check = parser.parse_args().check
+    status = 0
+    for name, render in DOCUMENTS.items():
+        path = DOCS / name
+        if not is_check:
+            path.write_text(render())
+        elif not path.exists() or path.read_text() != render():
+            print(f"docs/{name} is not what the code says; run: make docs", file=sys.stderr)
+            status = 1
+    return status
 
 
 if __name__ == "__main__":

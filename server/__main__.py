@@ -9,6 +9,8 @@ from importlib.metadata import version
 
 import click
 
+from server.commands.exits import EXIT_MEANINGS
+
 _VERBS = {
     "serve": "server.commands.serve",
     "run": "server.commands.run",
@@ -31,7 +33,10 @@ class _LazyGroup(click.Group):
         return command
 
 
-@click.group(cls=_LazyGroup)
+_STATUSES = "\n".join(f"  {status:<4} {meaning}" for status, meaning in EXIT_MEANINGS.items()).replace("`", "")
+
+
+@click.group(cls=_LazyGroup, epilog=f"\b\nExit status:\n{_STATUSES}", context_settings={"max_content_width": 100})
 @click.version_option(version("seib-nas"), prog_name="nas-server")
 def cli() -> None:
     """The server of seib-nas: owns searches and the workers that train their children."""

@@ -35,15 +35,27 @@ class Exit(IntEnum):
 
     OK = 0
     SEARCH_FAILED = 4
-    """Of ``run``: the search has ended without success, as nas-client says it; running it again changes nothing."""
     USAGE = 64
     DATA = 65
     BUG = 70
     LOCKED = 73
     DAMAGED = 74
     INTERRUPTED = 75
-    """Nothing is wrong and nothing is lost: start again, after a full disk has room; of ``run`` after SIGTERM, too."""
     CONFIG = 78
+
+
+EXIT_MEANINGS = {
+    Exit.OK: "done; of `run`: the search has succeeded; of `serve`: asked to stop",
+    Exit.SEARCH_FAILED: "of `run`: the search has failed or was cancelled; running it again changes nothing",
+    Exit.USAGE: "wrong usage",
+    Exit.DATA: "the data cannot be used; of `digest` and `doctor`: there is no such search or journal",
+    Exit.BUG: "a bug",
+    Exit.LOCKED: "another server has the state folder",
+    Exit.DAMAGED: "the journal is damaged, or its disk failed",
+    Exit.INTERRUPTED: "nothing is wrong and nothing is lost: run it again, after a full disk has room",
+    Exit.CONFIG: "a setting cannot be used",
+}
+"""What every code says, for help and documentation."""
 
 
 @contextmanager

@@ -30,18 +30,6 @@ THE_SEARCH = UUID("7d0f8f6e-52b1-5c53-9d3c-6e61732d7275")
 """Request id where none is given: one state folder, one search, even if the folder is moved."""
 
 _NEVER = 1e9
-_EPILOG = """\b
-Exit status:
-  0    the search has succeeded
-  4    the search has failed or was cancelled; running it again changes nothing
-  64   wrong usage
-  65   the data cannot be used
-  70   a bug
-  73   another server has the state folder
-  74   the journal is damaged, or its disk failed
-  75   asked to stop; running it again goes on
-  78   a setting cannot be used
-"""
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 log = structlog.get_logger("nas.run")
@@ -89,7 +77,7 @@ def _search_options(command: Command) -> Command:
     return command
 
 
-@click.command(epilog=_EPILOG)
+@click.command()
 @server_options
 @click.option("--config", "file", type=Path, metavar="FILE", help="TOML or JSON with settings; options come first.")
 @click.option("--request-id", type=click.UUID, default=THE_SEARCH, help="[default: one search a state folder]")
@@ -106,7 +94,7 @@ def run(file: Path | None, request_id: UUID, linger: float, **options: Any) -> N
 
     The options without a description are those of the search; 'nas-client start --help' explains them. The same command
     in the same state folder goes on where the one before was stopped or killed, and does nothing once the search has
-    ended. SIGTERM lets the workers write their checkpoints first.
+    ended. SIGTERM lets the workers write their checkpoints first. 'nas-server --help' says what the exit codes mean.
 
     \b
     Examples:

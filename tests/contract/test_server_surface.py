@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands of nas-server: which there are, that each teaches by example, and what its exit codes mean."""
+
+from __future__ import annotations
+
+import shlex
+
+import click
+import pytest
+
+from server.__main__ import cli
+from server.commands.exits import EXIT_MEANINGS, Exit
+
+VERBS = {
+    name: command
+    for name in cli.list_commands(click.Context(cli))
+    if (command := cli.get_command(click.Context(cli), name))
+}
+EXPLAINED_BY_THE_CLIENT = {"run"}
+"""Its options without a description are those of ``nas-client start``."""
+
+
+def _examples(verb: str) -> list[str]:
+    return [line for line in (VERBS[verb].help or "").splitlines() if line.strip().startswith("nas-server ")]
+
+
+def test_verbs() -> None:
+    """Nothing is added, renamed or taken away unnoticed."""
+    assert ["serve", "run", "digest", "doctor"] == list(VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_and_two_examples(verb: str) -> None:
+    """Each explains itself and its options and shows two ways to use it."""
+    undescribed = [p.name for p in VERBS[verb].params if isinstance(p, click.Option) and not p.help]
+
+    assert 2 == len(_examples(verb))
+    assert not undescribed or verb in EXPLAINED_BY_THE_CLIENT
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_examples_are_accepted(verb: str) -> None:
+    """The words of every example are understood by the verb that shows it."""
+    for line in _examples(verb):
+        program, name, *words = shlex.split(line)
+        assert ("nas-server", verb) == (program, name)
+        assert verb == VERBS[verb].make_context(verb, words).info_name
+
+
+def test_every_exit_code_has_a_meaning() -> None:
+    """Help and documentation say all of them."""
+    assert list(Exit) == list(EXIT_MEANINGS)
