@@ -115,7 +115,7 @@ proto: setup ## regenerate nas/api/v1 from proto/
 schema-image: setup ## record the schema that `buf breaking` compares with; part of a release, see CONTRIBUTING.md
 	$(BIN)/buf build --output proto/image.binpb
 
-docs: setup ## write docs/cli.md and docs/state-machine.md from the code
+docs: setup ## write the pages of docs that follow from the code: commands, metrics, state machine
 	$(BIN)/python scripts/generate_docs.py
 
 clean: ## remove what the other targets made, except .venv

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import command_reference
+import metrics_page
 
 from nas.search.transitions import CHILD_TRANSITIONS, EVALUATION_TRANSITIONS, SEARCH_TRANSITIONS, to_mermaid
 
@@ -51,6 +52,7 @@ def draw_state_machine() -> str:
 
 DOCUMENTS: dict[str, Callable[[], str]] = {
     "cli.md": command_reference.render,
+    "metrics.md": metrics_page.render,
     "state-machine.md": draw_state_machine,
 }
 """What every generated document says, by its name below docs/."""

@@ -29,6 +29,7 @@ from server.journal.sqlite import SqliteJournal
 from server.rpc.activity import Activity
 from server.rpc.dispatch import make_handler
 from server.rpc.servicer import SERVICE, SearchServicer
+from server.sinks.gpus import Gpus
 from server.sinks.logs import log_fact
 from server.sinks.metrics import Metrics
 from server.sinks.readings import count_recovered, render
@@ -73,18 +74,19 @@ class App:
 
     async def _serve(self, bare_journal: Journal) -> None:
         files = StateFiles(self._settings.state_dir)
-        metrics = Metrics(SERVICE)
+        gpus = Gpus.find()
+        metrics = Metrics(SERVICE, gpus.names)
         journal = TimedJournal(bare_journal, metrics.service)
         hub = Hub(journal)
         preparation = self._preparation(files)
-        registry = self._registry(journal, hub, files, preparation, Tally(metrics))
+        registry = self._registry(journal, hub, files, preparation, metrics)
         activity = Activity(metrics.service.note_call)
         metrics.service.calls_in_progress.set_function(lambda: activity.calls)
         servicer = SearchServicer(
             registry=registry, hub=hub, files=files, preparation=preparation, version=version("seib-nas")
         )
         handler = make_handler(SERVICE, servicer, activity)
-        front = Front(self._settings, handler, lambda: render(metrics, registry, hub, files))
+        front = Front(self._settings, handler, lambda: render(metrics, registry, hub, files, gpus))
         try:
             await front.reserve()
             reach("serve.before_recovery")
@@ -107,17 +109,17 @@ class App:
             await front.leave()
 
     def _registry(
-        self, journal: Journal, hub: Hub, files: StateFiles, preparation: DataPreparation, tally: Tally
+        self, journal: Journal, hub: Hub, files: StateFiles, preparation: DataPreparation, metrics: Metrics
     ) -> Registry:
         return Registry(
             journal=journal,
             hub=hub,
-            executor=self._executor(files),
+            executor=self._executor(files, metrics),
             files=files,
             admission=self._admission(preparation),
             clock=Clock(),
             sinks=(log_fact,),
-            tallies=(tally,),
+            tallies=(Tally(metrics),),
             on_fatal=self._end,
         )
 
@@ -130,7 +132,7 @@ class App:
             any_path=settings.any_path,
         )
 
-    def _executor(self, files: StateFiles) -> Executor:
+    def _executor(self, files: StateFiles, metrics: Metrics) -> Executor:
         settings = self._settings
         if settings.executor == "fake":
             return FakeExecutor(slots=settings.workers, epoch_seconds=settings.fake_epoch_seconds)
@@ -140,6 +142,7 @@ class App:
             any_path=settings.any_path,
             epoch_seconds=settings.fake_epoch_seconds,
             progress_seconds=settings.progress_timeout,
+            on_checkpoint=metrics.training.checkpoint_seconds.observe,
         )
         return LocalExecutor(slots=settings.workers, files=files, options=options)
 

@@ -49,6 +49,8 @@ FAULTS: dict[str, Callable[[], object]] = {
     "binary": lambda: os.write(1, b"\x80\x1b\n"),
     "long_line": lambda: _say_and_stay("x" * (3 << 20)),
     "unknown_report": lambda: _say_and_stay('{"report":"ReportParty"}\n'),
+    "impossible_checkpoint": lambda: _say_and_stay('{"checkpoint_seconds":-1}\n'),
+    "checkpoints_before_its_outcome": lambda: _say(f'{{"checkpoint_seconds":0.250000}}\n{LOST}\n'),
     "closes_its_output": _close_and_stay,
     "stays_after_its_outcome": lambda: _say_and_stay(LOST + "\n"),
     "two_outcomes": lambda: _say(f"{LOST}\n{LOST}\n"),

@@ -37,6 +37,7 @@ def fit(
     data: TrainingData,
     on_step: Callable[[], None] = lambda: None,
     should_stop: Callable[[], bool] = lambda: False,
+    on_checkpoint: Callable[[float], None] = lambda _: None,
 ) -> Generator[EpochResult, None, FitOutcome]:
     """Train a child from scratch, or on from its newest checkpoint, and keep its best weights.
 
@@ -49,6 +50,7 @@ def fit(
         on_step: called after every batch, a sign of progress for whoever waits for an epoch.
         should_stop: asked before every step. Once it says so, what is done is checkpointed and no further step is
             taken; a validation that has begun is finished, but checkpointed before.
+        on_checkpoint: told after every checkpoint how many seconds it took.
 
     Yields:
         One result an epoch, from epoch 1.
@@ -64,7 +66,7 @@ def fit(
         OSError: a checkpoint cannot be written.
     """
     data.require_fit(request)
-    attempt = _Attempt(request, data, on_step, should_stop)
+    attempt = _Attempt(request, data, on_step, should_stop, on_checkpoint)
     yield from attempt.history
     while not attempt.is_over:
         outcome = attempt.run_epoch()
@@ -97,6 +99,7 @@ class _Attempt:
         data: TrainingData,
         on_step: Callable[[], None],
         should_stop: Callable[[], bool],
+        on_checkpoint: Callable[[float], None],
     ) -> None:
         self.history: tuple[EpochResult, ...] = ()
         self._progress = EpochProgress()
@@ -104,6 +107,7 @@ class _Attempt:
         self._request = request
         self._on_step = on_step
         self._should_stop = should_stop
+        self._on_checkpoint = on_checkpoint
         self._runtime = resolve_runtime(request.training, request.threads)
         self._device = apply_runtime(self._runtime)
         self._model = build_seeded(request).to(self._device).to(memory_format=torch.channels_last)
@@ -211,6 +215,7 @@ class _Attempt:
         """Checkpoint what there is, if the request names a folder."""
         if self._request.checkpoint_dir is None:
             return
+        start = time.perf_counter()
         groups = capture_state(self._model, self._optimizer)
         progress = self._progress
         if progress.steps:
@@ -219,6 +224,7 @@ class _Attempt:
             groups[_BEST] = self._best_weights
         checkpoint = Checkpoint(history=self.history, groups=groups, steps=progress.steps, seconds=progress.seconds)
         save_checkpoint(self._request.checkpoint_dir, self._fingerprint, checkpoint)
+        self._on_checkpoint(time.perf_counter() - start)
 
     def _restore(self, checkpoint: Checkpoint | None) -> None:
         if checkpoint is None:

@@ -7,6 +7,7 @@ Python writes floats so that reading them back gives the same bits.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from enum import Enum
@@ -20,6 +21,9 @@ from nas.search.facts import AttemptKind, FailureReason, LostReason, Runtime
 
 PULSE = b"{}\n"
 """A sign of progress between two reports."""
+
+_CHECKPOINT = b'{"checkpoint_seconds":'
+"""Begins a line that says how long a checkpoint took; a sign of progress, too, and never journaled."""
 
 STOP = b'{"stop":true}\n'
 """After the request: the worker is to keep what it has and leave."""
@@ -113,6 +117,25 @@ def decode_request(line: bytes) -> WorkerRequest:
         return WorkerRequest(**content)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise LineError(f"no worker request: {error}") from error
+
+
+def encode_checkpoint(seconds: float) -> bytes:
+    """One line that says how long a checkpoint took."""
+    return b"%s%.6f}\n" % (_CHECKPOINT, seconds)
+
+
+def decode_checkpoint(line: bytes) -> float | None:
+    """Read what ``encode_checkpoint`` wrote; None for any other line.
+
+    Raises:
+        LineError: it begins like one.
+    """
+    if not line.startswith(_CHECKPOINT):
+        return None
+    match = re.fullmatch(rb"([0-9]{1,9}\.[0-9]{6})\}\n", line.removeprefix(_CHECKPOINT))
+    if match is None:
+        raise LineError("no checkpoint took that long")
+    return float(match[1])
 
 
 def encode_report(report: commands.Report) -> bytes:

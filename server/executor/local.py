@@ -7,14 +7,14 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nas.notation import format_notation
 from nas.search import commands
 from nas.search.facts import AttemptKind, LostReason
-from server.codec.lines import PULSE, STOP, LineError, WorkerRequest, decode_report, encode_request
+from server.codec.lines import PULSE, STOP, LineError, WorkerRequest, decode_checkpoint, decode_report, encode_request
 from server.crash_points import reach
 from server.executor.base import OUTCOMES, AttemptKey, AttemptRequest, OnReport
 from server.executor.preparation import root_of
@@ -37,6 +37,7 @@ class WorkerOptions:
         progress_seconds: how long a worker may say nothing before it is taken for hung and killed.
         leave_seconds: how long a worker may take to leave after its last word before it is killed.
         preempt_seconds: how long workers may take to keep what they have when the server is asked to stop.
+        on_checkpoint: told how many seconds each checkpoint took.
     """
 
     trainer: str
@@ -45,6 +46,7 @@ class WorkerOptions:
     progress_seconds: float = 300.0
     leave_seconds: float = 5.0
     preempt_seconds: float = 10.0
+    on_checkpoint: Callable[[float], None] = lambda _: None
     any_path: bool = False
 
 
@@ -182,7 +184,9 @@ class LocalExecutor:
         async for line in worker.lines(self._options.progress_seconds):
             if attempt.is_cancelled:
                 return
-            if line != PULSE:
+            if (seconds := decode_checkpoint(line)) is not None:
+                self._options.on_checkpoint(seconds)
+            elif line != PULSE:
                 self._report(key, decode_report(line, key.child_id, key.attempt))
             if key not in self._attempts:
                 return

@@ -57,7 +57,7 @@ def _fill(metric: MetricT, labels: dict[str, Sequence[str]]) -> MetricT:
     return metric
 
 
-class _Family:
+class Family:
     """Metrics of one subject in one registry."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -74,7 +74,7 @@ class _Family:
         return _fill(made, labels)
 
 
-class SearchMetrics(_Family):
+class SearchMetrics(Family):
     """How the searches get on. Figures of running searches are NaN while there are none."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -97,7 +97,7 @@ class SearchMetrics(_Family):
         self.without_room = self._gauge("searches_without_room", "Searches that wait for room on the disk.")
 
 
-class TrainingMetrics(_Family):
+class TrainingMetrics(Family):
     """Children, attempts and the workers that train them."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -131,7 +131,7 @@ class TrainingMetrics(_Family):
         )
 
 
-class ServiceMetrics(_Family):
+class ServiceMetrics(Family):
     """The server itself: calls, watchers, journal, disk."""
 
     def __init__(self, registry: CollectorRegistry, service: ServiceDescriptor) -> None:
@@ -149,14 +149,14 @@ class ServiceMetrics(_Family):
         self.events = self._counter("journal_events", "Events made durable since this server started.")
         self.append_errors = self._counter("journal_errors", "Appends that failed; a full disk counts at each try.")
         self.free_bytes = self._gauge("state_free_bytes", "Room on the disk of the state folder.")
-        build = self._gauge(
+        self.build = self._gauge(
             "build_info",
             "Always 1.",
             version=(version("seib-nas"),),
             python=(python_version(),),
             grpc=(grpc.__version__,),
         )
-        build.labels(version("seib-nas"), python_version(), grpc.__version__).set(1)
+        self.build.labels(version("seib-nas"), python_version(), grpc.__version__).set(1)
 
     def note_call(self, method: str, code: str, seconds: float) -> None:
         """Count a call that has ended."""
@@ -165,16 +165,33 @@ class ServiceMetrics(_Family):
             self.call_errors.labels(code).inc()
 
 
+class GpuMetrics(Family):
+    """The GPUs that NVML shows; without one these metrics have no series."""
+
+    def __init__(self, registry: CollectorRegistry, gpus: Sequence[str]) -> None:
+        super().__init__(registry)
+        self.utilisation = self._gauge("gpu_utilisation_ratio", "Share of time in which the GPU was busy.", gpu=gpus)
+        self.used_bytes = self._gauge("gpu_memory_used_bytes", "Memory in use, by whomever.", gpu=gpus)
+        self.total_bytes = self._gauge("gpu_memory_total_bytes", "Memory there is.", gpu=gpus)
+        self.energy = self._counter("gpu_energy_joules", "Energy used since the first scrape.", gpu=gpus)
+
+
 class Metrics:
     """All metrics of one server."""
 
-    def __init__(self, service: ServiceDescriptor) -> None:
-        """Declare them; ``service`` is the one whose methods are measured."""
+    def __init__(self, service: ServiceDescriptor, gpus: Sequence[str] = ()) -> None:
+        """Declare them; ``service`` is the one whose methods are measured, ``gpus`` the names of the GPUs."""
         self.registry = CollectorRegistry()
         self.search = SearchMetrics(self.registry)
         self.training = TrainingMetrics(self.registry)
         self.service = ServiceMetrics(self.registry, service)
+        self.gpu = GpuMetrics(self.registry, gpus)
         ProcessCollector(registry=self.registry)
+
+    @property
+    def families(self) -> tuple[Family, ...]:
+        """Everything but the process's own figures, by subject."""
+        return self.search, self.training, self.service, self.gpu
 
     def render(self) -> bytes:
         """Return all series in Prometheus' text format."""

@@ -10,10 +10,11 @@ from nas.selection import Contender
 from server.engine import Registry
 from server.files import StateFiles
 from server.hub import Hub
+from server.sinks.gpus import Gpus
 from server.sinks.metrics import STATES, Metrics
 
 
-def render(metrics: Metrics, registry: Registry, hub: Hub, files: StateFiles) -> bytes:
+def render(metrics: Metrics, registry: Registry, hub: Hub, files: StateFiles, gpus: Gpus) -> bytes:
     """Set every gauge that follows from the state of the server, and return the page."""
     views = registry.views()
     states = [view.search.state for view in views]
@@ -27,6 +28,7 @@ def render(metrics: Metrics, registry: Registry, hub: Hub, files: StateFiles) ->
     metrics.training.queue.set(registry.queue_length())
     metrics.service.watchers.set(hub.watchers)
     metrics.service.free_bytes.set(files.free_bytes())
+    gpus.read_off(metrics.gpu)
     return metrics.render()
 
 

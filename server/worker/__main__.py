@@ -8,24 +8,19 @@ import os
 import signal
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
 
 import click
 
 from nas.search import commands
 from nas.search.facts import LostReason
-from server.codec.lines import PULSE, WorkerRequest, decode_request, encode_report
+from server.codec.lines import WorkerRequest, decode_request, encode_report
 from server.crash_points import reach
 from server.worker.lifeline import claim_stdout, die_with_parent, leave_at_end_of
+from server.worker.signs import Signs
 
-OnStep = Callable[[], None]
-Trainer = Callable[[WorkerRequest, OnStep, threading.Event], Iterator[commands.Report]]
-
-PULSE_SECONDS = 1.0
-"""A worker that makes progress says so at most this often."""
+Trainer = Callable[[WorkerRequest, Signs, threading.Event], Iterator[commands.Report]]
 
 
 @click.command()
@@ -45,7 +40,7 @@ def main(trainer: str) -> None:
     request = decode_request(line)
     reach("worker.requested")
     try:
-        for report in run_guarded(run, request, pulse(reports), stop):
+        for report in run_guarded(run, request, Signs(reports), stop):
             reach("worker.before_report")
             reports.write(encode_report(report))
             reach("worker.after_report")
@@ -65,26 +60,10 @@ def load_trainer(name: str) -> Trainer:
     return run
 
 
-def pulse(reports: BinaryIO) -> OnStep:
-    """Return what a trainer calls after every batch; only a worker that gets on can call it."""
-    last = time.monotonic()
-
-    def beat() -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= PULSE_SECONDS:
-            last = now
-            reports.write(PULSE)
-
-    return beat
-
-
-def run_guarded(
-    run: Trainer, request: WorkerRequest, on_step: OnStep, stop: threading.Event
-) -> Iterator[commands.Report]:
+def run_guarded(run: Trainer, request: WorkerRequest, signs: Signs, stop: threading.Event) -> Iterator[commands.Report]:
     """Turn want of memory or room into an outcome; any other error is a bug and ends the process, as its log tells."""
     try:
-        yield from run(request, on_step, stop)
+        yield from run(request, signs, stop)
     except Exception as error:
         reason = classify(error)
         if reason is None:

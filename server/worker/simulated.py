@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from nas.child import EpochResult
@@ -16,9 +16,10 @@ from nas.search.simulation import simulate_epoch, simulated_weights
 from server.codec.lines import WorkerRequest
 from server.crash_points import reach
 from server.worker.faults import commit_fault
+from server.worker.signs import Signs
 
 
-def run(request: WorkerRequest, on_step: Callable[[], None], stop: threading.Event) -> Iterator[commands.Report]:
+def run(request: WorkerRequest, signs: Signs, stop: threading.Event) -> Iterator[commands.Report]:
     """Report what a training or a test evaluation would, until ``stop`` is set."""
     yield commands.ReportStarted(
         child_id=request.child_id,

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import assert_never
 
@@ -30,23 +30,24 @@ from nas.training import (
 from server.codec.lines import WorkerRequest
 from server.crash_points import reach
 from server.worker.dataset import DataChangedError, load
+from server.worker.signs import Signs
 
 
-def run(request: WorkerRequest, on_step: Callable[[], None], stop: threading.Event) -> Iterator[commands.Report]:
+def run(request: WorkerRequest, signs: Signs, stop: threading.Event) -> Iterator[commands.Report]:
     """Train a child, until ``stop`` is set, or evaluate the winner, which is short and not interrupted."""
     try:
         if request.kind is AttemptKind.TRAINING:
-            yield from _train(request, on_step, stop)
+            yield from _train(request, signs, stop)
         else:
-            yield from _evaluate(request, on_step)
+            yield from _evaluate(request, signs)
     except (DatasetError, DataChangedError, TrainingError) as error:
         yield commands.ReportFailed(
             child_id=request.child_id, attempt=request.attempt, reason=FailureReason.REJECTED, detail=str(error)
         )
 
 
-def _train(request: WorkerRequest, on_step: Callable[[], None], stop: threading.Event) -> Iterator[commands.Report]:
-    dataset, parts = load(request, on_step)
+def _train(request: WorkerRequest, signs: Signs, stop: threading.Event) -> Iterator[commands.Report]:
+    dataset, parts = load(request, signs)
     data = TrainingData(
         train_images=dataset.images_NCHW[parts.train],
         train_labels=dataset.labels_N[parts.train],
@@ -58,7 +59,7 @@ def _train(request: WorkerRequest, on_step: Callable[[], None], stop: threading.
     yield _started(request, resumed_after_epoch=resumed)
     # What the journal lacks, and what is trained anew for want of its checkpoint: the last report of an epoch counts.
     known = min(request.epochs_recorded, resumed)
-    epochs = fit(fit_request, data, on_step, stop.is_set)
+    epochs = fit(fit_request, data, signs, stop.is_set, signs.checkpoint)
     while True:
         try:
             result = next(epochs)
@@ -72,9 +73,9 @@ def _train(request: WorkerRequest, on_step: Callable[[], None], stop: threading.
     yield _outcome(request, outcome)
 
 
-def _evaluate(request: WorkerRequest, on_step: Callable[[], None]) -> Iterator[commands.Report]:
+def _evaluate(request: WorkerRequest, signs: Signs) -> Iterator[commands.Report]:
     """The only place that reads the test part."""
-    dataset, parts = load(request, on_step)
+    dataset, parts = load(request, signs)
     yield _started(request, resumed_after_epoch=0)
     evaluation = evaluate_weights(
         _fit_request(request),
@@ -82,7 +83,7 @@ def _evaluate(request: WorkerRequest, on_step: Callable[[], None]) -> Iterator[c
         request.weights_sha256,
         dataset.images_NCHW[parts.test],
         dataset.labels_N[parts.test],
-        on_step,
+        signs,
     )
     yield commands.ReportEvaluated(child_id=request.child_id, attempt=request.attempt, evaluation=evaluation)
 

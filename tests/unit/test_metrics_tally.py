@@ -20,6 +20,7 @@ from server.files import StateFiles
 from server.journal.base import SequenceConflictError
 from server.journal.memory import MemoryJournal
 from server.rpc.servicer import SERVICE
+from server.sinks.gpus import Gpus
 from server.sinks.metrics import Metrics
 from server.sinks.readings import render
 from server.sinks.tally import Tally
@@ -140,10 +141,10 @@ async def test_the_page_shows_what_is_the_case(tmp_path: Path) -> None:
     metrics = Metrics(SERVICE)
     files = StateFiles(tmp_path)
     async with running(ControlPlane(folder=tmp_path)) as plane:
-        empty = parse(render(metrics, plane.registry, plane.hub, files).decode())
+        empty = parse(render(metrics, plane.registry, plane.hub, files, Gpus(None, ())).decode())
         view = await plane.start(max_iterations=10_000)
         await plane.wait_for(view.search_id, events.ChildrenSelected)
-        page = parse(render(metrics, plane.registry, plane.hub, files).decode())
+        page = parse(render(metrics, plane.registry, plane.hub, files, Gpus(None, ())).decode())
         children = plane.registry.view(view.search_id).search.children.values()
 
     trained = [child for child in children if child.evaluation is not None]

@@ -64,7 +64,23 @@ OUTCOMES_OF_FAULTS = {
     "binary": (VIOLATED, "no report: 'utf-8' codec can't decode byte 0x80 in position 0: invalid start byte"),
     "long_line": (VIOLATED, "a line of the worker is longer than 1 MiB"),
     "unknown_report": (VIOLATED, "no report is called 'ReportParty'"),
+    "impossible_checkpoint": (VIOLATED, "no checkpoint took that long"),
 }
+
+
+async def test_how_long_a_checkpoint_took_is_told_and_not_reported(tmp_path: Path) -> None:
+    """Whoever measures hears of it; of the attempt only its outcome is heard."""
+    listener, request, heard = Listener(), make_request(), list[float]()
+    options = WorkerOptions(trainer="simulated", data_root=None, epoch_seconds=0.0, on_checkpoint=heard.append)
+    command = _faulty("checkpoints_before_its_outcome")
+    executor = LocalExecutor(slots=2, files=StateFiles(tmp_path), options=options, command=command)
+
+    await executor.launch(request, listener.hear)
+    await listener.outcome(request)
+    await executor.close()
+
+    assert [0.25] == heard
+    assert 1 == len(listener.heard)
 
 
 @pytest.mark.parametrize("fault", OUTCOMES_OF_FAULTS)

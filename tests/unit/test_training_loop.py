@@ -217,3 +217,14 @@ def test_threads_are_at_least_one() -> None:
     """Zero is no number of threads."""
     with pytest.raises(ValueError, match="threads must be at least 1, not 0"):
         replace(make_request(), threads=0)
+
+
+def test_checkpoints_say_how_long_they_took(tmp_path: Path) -> None:
+    """Once an epoch; without a folder there are none."""
+    heard: list[float] = []
+    for request in (make_request(max_epochs=3), make_request(max_epochs=3, folder=tmp_path)):
+        for _ in fit(request, make_data(), on_checkpoint=heard.append):
+            pass
+
+    assert 3 == len(heard)
+    assert all(seconds > 0 for seconds in heard)
