@@ -96,11 +96,10 @@ def _trust(folder: Path) -> list[str]:
     mounts = []
     for option in ("index-url", "extra-index-url", "find-links", "trusted-host"):
         words = {word for scope in ("global", ":env:") for word in _value(settings, f"{scope}.{option}").split()}
-        local = {word.removeprefix("file://") for word in words if Path(word.removeprefix("file://")).is_absolute()}
-        reachable = sorted(path for path in local if Path(path).exists())
-        mounts += [f"{path}:{path}:ro" for path in reachable]
-        remote = sorted(word for word in words if word.removeprefix("file://") not in local)
-        kept = [*remote, *(f"file://{path}" if "index" in option else path for path in reachable)]
+        folders = sorted(word for word in words if Path(word).is_dir())
+        mounts += [f"{path}:{path}:ro" for path in folders]
+        # An index in a folder leads to files outside of it, which the build cannot see.
+        kept = [*sorted(word for word in words if word.startswith("http")), *folders]
         if kept:
             parser["global"][option] = " ".join(kept)
     if CERTIFICATES.exists():
