@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from client.output import note, write, write_message
+from client.phrases import pause_notice
 from client.render import event_line
 from client.settings import Output
-from nas.api.v1 import event_pb2, search_service_pb2
+from nas.api.v1 import event_pb2, search_pb2, search_service_pb2
 
 
 class Lines:
@@ -14,6 +15,7 @@ class Lines:
 
     def __init__(self, output: Output) -> None:
         self._output = output
+        self._pause_reason: int = search_pb2.PAUSE_REASON_UNSPECIFIED
 
     def __enter__(self) -> Lines:
         return self
@@ -23,6 +25,7 @@ class Lines:
 
     def on_event(self, event: event_pb2.Event) -> None:
         """Print an event, and the warnings that come with the first."""
+        self._say_if_paused(search_pb2.PAUSE_REASON_UNSPECIFIED)  # there is room for events again
         if event.WhichOneof("fact") == "search_started":
             for warning in event.search_started.warnings:
                 note(f"Warning: {warning}")
@@ -40,4 +43,11 @@ class Lines:
         note(text)
 
     def on_heartbeat(self, heartbeat: search_service_pb2.Heartbeat) -> None:
-        """Say nothing: jsonl holds events only."""
+        """Say if the search has begun to wait or goes on; the heartbeat itself is no event, so it is not printed."""
+        self._say_if_paused(heartbeat.pause_reason)
+
+    def _say_if_paused(self, pause_reason: int) -> None:
+        text = pause_notice(self._pause_reason, pause_reason)
+        self._pause_reason = pause_reason
+        if text:
+            note(text)

@@ -34,6 +34,14 @@ def write(text: str) -> None:
         raise ClientError(f"Standard output cannot be written: {error.strerror}.", Exit.UNEXPECTED) from error
 
 
+def terminal_columns() -> int | None:
+    """Width of the terminal that standard output is; None if it is none, or does not say."""
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or None
+    except (OSError, ValueError, AttributeError):  # no terminal, no descriptor, closed
+        return None
+
+
 def write_message(message: Message, *, is_compact: bool) -> None:
     """Print a message as JSON: original field names, defaults included, 64-bit integers as strings."""
     from google.protobuf.json_format import MessageToJson

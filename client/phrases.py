@@ -25,12 +25,23 @@ def stop_reason(reason: int) -> str:
     return STOP_REASONS.get(reason) or f"for reason {reason}, which this client does not know"
 
 
-def describe_state(search: search_pb2.Search) -> str:
+def describe_state(state: int, pause_reason: int) -> str:
     """Name the state of a search, and why it does not get on if it does not."""
-    state = word(search_pb2.Search.State, search.state)
-    if search.pause_reason == search_pb2.PAUSE_REASON_UNSPECIFIED:
-        return state
-    return f"{state}, paused: {word(search_pb2.PauseReason, search.pause_reason)}"
+    name = word(search_pb2.Search.State, state)
+    if pause_reason == search_pb2.PAUSE_REASON_UNSPECIFIED:
+        return name
+    return f"{name}, paused: {word(search_pb2.PauseReason, pause_reason)}"
+
+
+def pause_notice(before: int, now: int) -> str:
+    """Say that a search has begun to wait, or goes on; empty if nothing has changed."""
+    if before == now:
+        return ""
+    if now == search_pb2.PAUSE_REASON_UNSPECIFIED:
+        return "The search goes on."
+    if now == search_pb2.PAUSE_REASON_DISK_FULL:
+        return "The server's disk is full: the search waits, and goes on by itself when there is room."
+    return f"The search waits: {word(search_pb2.PauseReason, now)}."
 
 
 def block_name(block: int) -> str:

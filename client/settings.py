@@ -44,6 +44,11 @@ class Settings:
     state_dir: Path | None = None
     data_timeout: float | None = None
 
+    @property
+    def local_folder(self) -> Path | None:
+        """With ``--local``, where the server keeps its files; None without."""
+        return self.state_dir and self.state_dir.expanduser().absolute()
+
     def spell(self) -> str:
         """Return the options that lead back to this server, as one types them before a verb."""
         if self.state_dir is not None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
@@ -92,8 +93,23 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: froz
     )
 
 
-def fields(pairs: Iterable[tuple[str, str]]) -> str:
-    """Print name and value, a line each, with the values aligned."""
+def fields(pairs: Iterable[tuple[str, str]], columns: int | None = None) -> str:
+    """Print name and value, with the values aligned.
+
+    Args:
+        pairs: names and values.
+        columns: of a terminal, to break longer lines between words; None gives each pair one line.
+    """
     kept = list(pairs)
     width = max(len(name) for name, _ in kept)
-    return "\n".join(f"{name.ljust(width)}  {escape(value)}" for name, value in kept)
+    return "\n".join(wrap(f"{name.ljust(width)}  {escape(value)}", columns, indent=width + 2) for name, value in kept)
+
+
+def wrap(line: str, columns: int | None, *, indent: int = 0) -> str:
+    """Break a line between words so that it fits a terminal; None leaves it alone."""
+    if columns is None or len(line) <= columns:
+        return line
+    wrapper = textwrap.TextWrapper(
+        width=max(columns, 2 * indent), subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+    )
+    return wrapper.fill(line)

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 from client.phrases import (
     accuracy_text,
@@ -16,7 +18,7 @@ from client.phrases import (
     stop_reason,
     validation_text,
 )
-from client.text import binary_size, clock, count, escape, fields, moment, percent, table, word
+from client.text import binary_size, clock, count, escape, fields, moment, percent, table, word, wrap
 from nas.api.v1 import event_pb2, search_pb2, search_service_pb2
 
 _FAILURES: dict[int, str] = {
@@ -25,17 +27,35 @@ _FAILURES: dict[int, str] = {
 }
 
 
-def search_view(search: search_pb2.Search) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a view is read.
+
+    Attributes:
+        columns: of the terminal, between whose edges lines are broken; None for a file or a pipe.
+        state_dir: of the server, if it is one's own; its files can be named in full.
+    """
+
+    columns: int | None = None
+    state_dir: Path | None = None
+
+
+_ANYWHERE = Place()
+
+
+def search_view(search: search_pb2.Search, place: Place = _ANYWHERE) -> str:
     """Print a search, whether it has ended or not."""
-    return fields((*_settings_fields(search), *_progress_fields(search), *_result_fields(search)))
+    pairs = (*_settings_fields(search), *_progress_fields(search), *_result_fields(search, place.state_dir))
+    return fields(pairs, place.columns)
 
 
-def closing_summary(search: search_pb2.Search) -> str:
+def closing_summary(search: search_pb2.Search, place: Place = _ANYWHERE) -> str:
     """Print what came out of a search that has ended."""
     state = word(search_pb2.Search.State, search.state)
-    opening = f"\nSearch {search.search_id} {state} after {clock(search.running_time)}: {_why_over(search)}."
-    results = list(_result_fields(search))
-    return f"{escape(opening.strip())}\n{fields(results)}" if results else escape(opening.strip())
+    sentence = f"Search {search.search_id} {state} after {clock(search.running_time)}: {_why_over(search)}."
+    opening = wrap(escape(sentence), place.columns)
+    results = list(_result_fields(search, place.state_dir))
+    return f"{opening}\n{fields(results, place.columns)}" if results else opening
 
 
 def search_table(searches: Iterable[search_pb2.Search]) -> str:
@@ -44,7 +64,7 @@ def search_table(searches: Iterable[search_pb2.Search]) -> str:
     rows = [
         (
             search.search_id,
-            describe_state(search),
+            describe_state(search.state, search.pause_reason),
             search.config.dataset,
             block_name(search.config.block),
             str(search.iteration),
@@ -169,7 +189,7 @@ def _epoch_table(epochs: Iterable[search_pb2.EpochResult]) -> str:
 def _settings_fields(search: search_pb2.Search) -> Iterator[tuple[str, str]]:
     config = search.config
     yield "search", search.search_id
-    yield "state", describe_state(search)
+    yield "state", describe_state(search.state, search.pause_reason)
     yield "dataset", f"{config.dataset}: {part_sizes(search.dataset)}"
     yield "block", block_name(config.block)
     yield "settings", f"preset {word(search_pb2.Preset, config.preset)}, seed {config.seed}"
@@ -205,7 +225,7 @@ def _why_over(search: search_pb2.Search) -> str:
             return stop_reason(search.stop_reason)
 
 
-def _result_fields(search: search_pb2.Search) -> Iterator[tuple[str, str]]:
+def _result_fields(search: search_pb2.Search, state_dir: Path | None) -> Iterator[tuple[str, str]]:
     if not search.HasField("incumbent"):
         return
     child = search.incumbent
@@ -219,7 +239,7 @@ def _result_fields(search: search_pb2.Search) -> Iterator[tuple[str, str]]:
         yield "commonest class", f"{baseline_text(search.test_evaluation)} by always answering it"
     if child.weights_sha256:
         path = f"searches/{search.search_id}/weights/{child.child_id}.safetensors"
-        yield "weights", f"in the server's state folder, {path}"
+        yield "weights", f"in the server's state folder, {path}" if state_dir is None else str(state_dir / path)
 
 
 def _accuracies(evaluation: search_pb2.Evaluation) -> str:

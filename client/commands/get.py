@@ -7,9 +7,9 @@ import click
 
 from client.completion import search_argument
 from client.connection import connect
-from client.output import note, write, write_message
+from client.output import note, terminal_columns, write, write_message
 from client.settings import Output, Settings, output_option
-from client.views import search_view
+from client.views import Place, search_view
 from nas.api.v1 import search_service_pb2
 
 _EPILOG = """\b
@@ -31,6 +31,6 @@ def command(settings: Settings, search: str) -> None:
     if settings.output is Output.TEXT:
         for warning in found.warnings:
             note(f"Warning: {warning}")
-        write(search_view(found))
+        write(search_view(found, Place(columns=terminal_columns(), state_dir=settings.local_folder)))
     else:
         write_message(found, is_compact=settings.output is Output.JSONL)

@@ -14,9 +14,9 @@ from client.connection import Connection, connect
 from client.errors import Exit, ServerError
 from client.follow import TERMINAL_FACTS, Follower
 from client.lines import Lines
-from client.output import note, write, write_message
+from client.output import note, terminal_columns, write, write_message
 from client.settings import Output, Settings, output_option, parse_seconds
-from client.views import closing_summary
+from client.views import Place, closing_summary
 from nas.api.v1 import search_pb2, search_service_pb2
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def watch_to_the_end(
             for event in follower.events():
                 view.on_event(event)
                 state = TERMINAL_FACTS.get(event.WhichOneof("fact") or "")
-        return _finish(connection, settings.output, search_id, state)
+        return _finish(connection, settings, search_id, state)
     except KeyboardInterrupt:
         note(f"Left search {search_id} running; come back with: {_way_back(settings, search_id)}")
         return Exit.INTERRUPTED
@@ -130,9 +130,10 @@ def _can_show_a_screen() -> bool:
 
 
 def _finish(
-    connection: Connection, output: Output, search_id: str, state: search_pb2.Search.State.ValueType | None
+    connection: Connection, settings: Settings, search_id: str, state: search_pb2.Search.State.ValueType | None
 ) -> Exit:
     """Print the closing summary or document; ``state`` is None if there was no event left to show."""
+    output = settings.output
     if output is not Output.JSONL or state is None:
         request = search_service_pb2.GetSearchRequest(search_id=search_id)
         try:
@@ -143,9 +144,10 @@ def _finish(
                 raise
             note(f"The summary is missing: {error}")
         else:
-            state = state or search.state  # the events have said it, unless there were none
+            if search.state in TERMINAL_FACTS.values() or state is None:  # a newer server may call it something else
+                state = search.state
             if output is Output.TEXT:
-                write(closing_summary(search))
+                write(closing_summary(search, Place(columns=terminal_columns(), state_dir=settings.local_folder)))
             elif output is Output.JSON:
                 write_message(search, is_compact=False)
     return Exit.OK if state == search_pb2.Search.STATE_SUCCEEDED else Exit.SEARCH_FAILED

@@ -12,7 +12,7 @@ from typing import Any
 
 from client.follow import TERMINAL_FACTS
 from client.live.state import NOTE_LIMIT, QUIET_SECONDS, ChildRow, LiveState
-from client.phrases import describe_transformation
+from client.phrases import describe_transformation, pause_notice
 from client.render import describe_choice, event_line
 from client.text import escape, span, word
 from nas.api.v1 import event_pb2, search_pb2, search_service_pb2
@@ -45,6 +45,7 @@ def evolve(state: LiveState, event: event_pb2.Event, now: float) -> LiveState:
         arrived=now,
         clock_offset=now - event_seconds if is_news else state.clock_offset,
     )
+    state = _with_pause_reason(state, search_pb2.PAUSE_REASON_UNSPECIFIED, now)  # there is room for events again
     if name is None or name in NOTABLE:
         state = _noted(state, event_line(event))
     if name is None:
@@ -53,8 +54,9 @@ def evolve(state: LiveState, event: event_pb2.Event, now: float) -> LiveState:
 
 
 def hear(state: LiveState, heartbeat: search_service_pb2.Heartbeat, now: float) -> LiveState:
-    """Return the state after a sign of life, which tells the server's clock."""
-    return replace(state, clock_offset=now - heartbeat.time.seconds - heartbeat.time.nanos / 1e9)
+    """Return the state after a sign of life, which tells the server's clock and whether the search gets on."""
+    clock_offset = now - heartbeat.time.seconds - heartbeat.time.nanos / 1e9
+    return _with_pause_reason(replace(state, clock_offset=clock_offset), heartbeat.pause_reason, now)
 
 
 def lose(state: LiveState, text: str, now: float) -> LiveState:
@@ -67,6 +69,13 @@ def find(state: LiveState, text: str, now: float) -> LiveState:
     """Return the state after the connection came back; what is heard next may have happened in between."""
     noted = _noted(state, f"{span(state.elapsed_seconds(now))}  {text}")
     return replace(noted, lost_since=None, arrived=now)
+
+
+def _with_pause_reason(state: LiveState, pause_reason: int, now: float) -> LiveState:
+    text = pause_notice(state.pause_reason, pause_reason)
+    if text:
+        state = _noted(state, f"{span(state.elapsed_seconds(now))}  {text}")
+    return replace(state, pause_reason=pause_reason)
 
 
 def _noted(state: LiveState, line: str) -> LiveState:

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from client.live.columns import TALL, WIDE, child_lines
 from client.live.state import ChildRow, LiveState
-from client.text import escape, percent, span, word
+from client.phrases import describe_state
+from client.text import escape, percent, span
 from nas.api.v1 import search_pb2
 
 _LABEL = 11
@@ -71,9 +72,10 @@ def _header(state: LiveState, width: int, now: float) -> Iterator[Text]:
 def _search_state(state: LiveState, now: float) -> Text:
     if state.lost_since is not None:
         return Text(f"connection lost {span(now - state.lost_since)} ago", "bold red")
-    name = word(search_pb2.Search.State, state.state)
+    name = describe_state(state.state, state.pause_reason)
     testing = f", testing {escape(state.testing_id)}" if state.testing_id else ""
-    return Text(name + testing, f"bold {_STATE_STYLES.get(state.state, '')}".strip())
+    style = "yellow" if state.pause_reason else _STATE_STYLES.get(state.state, "")
+    return Text(name + testing, f"bold {style}".strip())
 
 
 def _iteration(state: LiveState) -> str:

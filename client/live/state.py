@@ -55,6 +55,7 @@ class LiveState:
         arrived: when the last event came, by this machine's clock; None if the next one may be old.
         clock_offset: seconds that this machine's clock is ahead of the server's, as far as known.
         lost_since: when the connection was lost; None while there is one.
+        pause_reason: why the search does not get on although nobody has asked it to wait, a ``PauseReason``.
         children: of the current iteration.
         incumbent: the best child so far, as of the last selection.
         test_evaluation: of the winner.
@@ -72,6 +73,7 @@ class LiveState:
     clock_offset: float = 0.0
     lost_since: float | None = None
     state: int = search_pb2.Search.STATE_UNSPECIFIED
+    pause_reason: int = search_pb2.PAUSE_REASON_UNSPECIFIED
     config: search_pb2.SearchConfig = field(default_factory=search_pb2.SearchConfig)
     warnings: tuple[str, ...] = ()
     iteration: int = 0

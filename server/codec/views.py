@@ -31,6 +31,12 @@ class SearchView:
     is_disk_full: bool = False
 
 
+def pause_reason(view: SearchView) -> pb.PauseReason.ValueType:
+    """Why a search does not get on although nobody has asked it to wait."""
+    is_waiting = view.is_disk_full and not view.search.state.is_terminal
+    return pb.PAUSE_REASON_DISK_FULL if is_waiting else pb.PAUSE_REASON_UNSPECIFIED
+
+
 def encode_search(view: SearchView, *, is_full: bool) -> pb.Search:
     """A search; the digest only where one search is asked for."""
     search = view.search
@@ -56,8 +62,7 @@ def encode_search(view: SearchView, *, is_full: bool) -> pb.Search:
         update_time=timestamp(view.updated_ns),
         running_time=records.encode_duration(view.running_seconds),
     )
-    if view.is_disk_full and not search.state.is_terminal:
-        message.pause_reason = pb.PAUSE_REASON_DISK_FULL
+    message.pause_reason = pause_reason(view)
     if incumbent is not None:
         message.incumbent.CopyFrom(encode_child(incumbent))
     if search.evaluation is not None and search.evaluation.result is not None:

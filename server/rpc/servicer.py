@@ -15,7 +15,7 @@ from server.codec.checking import decode_check, decode_inspection
 from server.codec.envelope import is_terminal, timestamp
 from server.codec.records import encode_shape
 from server.codec.settings import decode_config
-from server.codec.views import encode_child, encode_child_in_full, encode_search
+from server.codec.views import encode_child, encode_child_in_full, encode_search, pause_reason
 from server.engine import ChildNotFoundError, Registry
 from server.executor.preparation import DataPreparation
 from server.files import StateFiles
@@ -91,7 +91,7 @@ class SearchServicer:
         )
         async with aclosing(watch):  # a client that leaves frees its watch at once, not at garbage collection
             async for item in watch:
-                yield _watched(item)
+                yield _event(item) if isinstance(item, Record) else self._heartbeat(search_id, item)
 
     async def CancelSearch(self, request: pb.CancelSearchRequest) -> pb.CancelSearchResponse:
         """Ask for the end of a search."""
@@ -158,6 +158,16 @@ class SearchServicer:
             worker_count=executor.slots,
         )
 
+    def _heartbeat(self, search_id: str, heartbeat: Heartbeat) -> pb.WatchSearchResponse:
+        return pb.WatchSearchResponse(
+            heartbeat=pb.Heartbeat(
+                sequence=heartbeat.head_sequence,
+                chain_hash=heartbeat.chain,
+                time=timestamp(time.time_ns()),
+                pause_reason=pause_reason(self._registry.view(search_id)),
+            )
+        )
+
     def _dataset(self, info: DatasetInfo) -> pb.Dataset:
         hint = self._preparation.hint(info)
         return pb.Dataset(
@@ -170,9 +180,5 @@ class SearchServicer:
         )
 
 
-def _watched(item: Record | Heartbeat) -> pb.WatchSearchResponse:
-    if isinstance(item, Record):
-        return pb.WatchSearchResponse(event=event_pb2.Event.FromString(item.payload))
-    return pb.WatchSearchResponse(
-        heartbeat=pb.Heartbeat(sequence=item.head_sequence, chain_hash=item.chain, time=timestamp(time.time_ns()))
-    )
+def _event(record: Record) -> pb.WatchSearchResponse:
+    return pb.WatchSearchResponse(event=event_pb2.Event.FromString(record.payload))

@@ -47,6 +47,28 @@ def sequences(text: str) -> list[int]:
     return [int(json.loads(line)["sequence"]) for line in text.splitlines()]
 
 
+@pytest.mark.parametrize("output", ["text", "jsonl"])
+def test_a_full_disk_is_said_once(
+    script: Script, server: ScriptedServer, capsys: pytest.CaptureFixture[str], output: str
+) -> None:
+    """A search that waits for room says so beside the data, and says so when it goes on."""
+    beat = records.heartbeat(2)
+    full = records.heartbeat(2)
+    full.pause_reason = search_pb2.PAUSE_REASON_DISK_FULL
+    script.streams = [[*EVENTS[:2], beat, full, full, *EVENTS[2:]]]
+
+    status = watch(server, "--output", output)
+
+    out, err = capsys.readouterr()
+    said = [line for line in err.splitlines() if not line.startswith("Warning")]
+    assert 0 == status
+    assert "disk is full" not in out
+    assert [
+        "The server's disk is full: the search waits, and goes on by itself when there is room.",
+        "The search goes on.",
+    ] == said
+
+
 def test_jsonl_is_the_event(script: Script, server: ScriptedServer, capsys: pytest.CaptureFixture[str]) -> None:
     """Every event is printed as its own message: original names, defaults, int64 as strings; no heartbeats."""
     script.streams = [[*EVENTS[:2], records.heartbeat(2), *EVENTS[2:]]]

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import grpc
@@ -13,7 +13,10 @@ from control_plane import FOREVER, ControlPlane, ObservedExecutor
 from served import Served, refused, serving
 
 from nas.api.v1 import search_service_pb2 as pb
+from nas.api.v1.search_pb2 import PAUSE_REASON_DISK_FULL, PAUSE_REASON_UNSPECIFIED
 from server.codec.envelope import decode
+from server.journal.base import JournalFullError, Record
+from server.journal.memory import MemoryJournal
 
 
 @pytest.fixture
@@ -175,6 +178,49 @@ async def test_an_idle_watch_hears_a_sign_of_life(tmp_path: Path) -> None:
     assert all(chains[beat.sequence] == beat.chain_hash for beat in beats)
     assert all(beat.time.seconds > 1_700_000_000 for beat in beats)
     assert list(range(1, len(chains) + 1)) == sequences
+
+
+class FillableJournal(MemoryJournal):
+    """A journal whose disk a test fills."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_full = False
+
+    async def append(self, search_id: str, expected_sequence: int, payloads: Sequence[bytes]) -> tuple[Record, ...]:
+        if self.is_full:
+            raise JournalFullError(Path("disk"))
+        return await super().append(search_id, expected_sequence, payloads)
+
+
+async def test_a_sign_of_life_says_that_the_disk_is_full(tmp_path: Path) -> None:
+    """No event can say it; with room the search goes on and the signs of life say nothing of it any more."""
+    journal = FillableJournal()
+    _, executor = _stuck(tmp_path)
+    plane = ControlPlane(folder=tmp_path, executor=executor, journal=journal)
+    async with serving(plane, heartbeat_seconds=0.01) as served:
+        search_id = await served.start()
+        watch = Watch(served, search_id)
+        before = {beat.pause_reason for beat in await _beats(watch, 5)}
+        journal.is_full = True
+        cancel = asyncio.ensure_future(served.stub.CancelSearch(pb.CancelSearchRequest(search_id=search_id)))
+        async with asyncio.timeout(20):
+            while (await _beats(watch, 1))[0].pause_reason != PAUSE_REASON_DISK_FULL:
+                pass
+        journal.is_full = False
+        await cancel
+        rest = await watch.rest()
+
+    assert {PAUSE_REASON_UNSPECIFIED} == before
+    assert "search_cancelled" == rest[-1].event.WhichOneof("fact")
+
+
+async def _beats(watch: Watch, count: int) -> list[pb.Heartbeat]:
+    beats: list[pb.Heartbeat] = []
+    while len(beats) < count:
+        (response,) = await watch.take(1)
+        beats += [response.heartbeat] if response.HasField("heartbeat") else []
+    return beats
 
 
 async def test_a_watch_over_a_shutdown_can_be_resumed(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import search_records as records
 import search_stream as stream
 
 from client.live.evolve import FOLDS, NOTABLE, evolve, find, hear, lose
+from client.live.frame import render
 from client.live.state import NOTE_LIMIT, QUIET_SECONDS, ChildRow, LiveState
 from nas.api.v1 import event_pb2, search_pb2, search_service_pb2
 
@@ -224,6 +225,20 @@ def test_a_late_guest_sees_the_right_time() -> None:
 
     assert state.elapsed_seconds(late) == pytest.approx(4)
     assert state.elapsed_seconds(late + 1) == pytest.approx(5_001)
+
+
+def test_a_full_disk() -> None:
+    """A sign of life says that the search waits; the next event says that there is room again."""
+    state, begin = fold(), stream.BEGIN
+    heartbeat = search_service_pb2.Heartbeat(sequence=4, pause_reason=search_pb2.PAUSE_REASON_DISK_FULL)
+
+    waiting = hear(hear(state, heartbeat, begin + 20), heartbeat, begin + 30)
+    going = evolve(waiting, stream.event(5, 30, attempt_launched=stream.launched("1-1")), begin + 40)
+
+    assert "running, paused: disk full" in str(next(iter(render(waiting, 80, 24, now=begin + 31).renderables)))
+    assert 1 == sum("disk is full" in note for note in waiting.notes)
+    assert "paused" not in str(next(iter(render(going, 80, 24, now=begin + 41).renderables)))
+    assert going.notes[-1].endswith("The search goes on.")
 
 
 @pytest.mark.parametrize("ahead", [-3_600.0, 3_600.0])

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import click
 import pytest
 import search_records as records
@@ -12,7 +15,7 @@ from client.options import parse_net, parse_span, parse_whole
 from client.phrases import describe_state
 from client.settings import parse_address, parse_seconds
 from client.text import binary_size, clock, count, table
-from client.views import closing_summary
+from client.views import Place, closing_summary
 from nas.api.v1 import search_pb2
 
 
@@ -127,7 +130,21 @@ def test_summary_of_a_cancelled_search() -> None:
 
 def test_a_paused_search_says_why() -> None:
     """A search that waits for room says so beside its state."""
-    running = search_pb2.Search(state=search_pb2.Search.STATE_RUNNING)
-    waiting = search_pb2.Search(state=search_pb2.Search.STATE_RUNNING, pause_reason=search_pb2.PAUSE_REASON_DISK_FULL)
+    running = search_pb2.Search.STATE_RUNNING
 
-    assert ["running", "running, paused: disk full"] == [describe_state(running), describe_state(waiting)]
+    assert "running" == describe_state(running, search_pb2.PAUSE_REASON_UNSPECIFIED)
+    assert "running, paused: disk full" == describe_state(running, search_pb2.PAUSE_REASON_DISK_FULL)
+
+
+def test_long_lines_break_between_words() -> None:
+    """In a terminal nothing is cut in two, values stay aligned, and what has no blanks keeps a line of its own."""
+    place = Place(columns=60, state_dir=Path("/home/somebody/.local/state/nas"))
+
+    lines = closing_summary(records.search(), place).splitlines()
+
+    (path,) = [line for line in lines if "safetensors" in line]
+    assert f"/home/somebody/.local/state/nas/searches/{records.SEARCH_ID}/weights/1-3.safetensors" == path.strip()
+    assert max(len(line) for line in lines if line != path) <= 60
+    assert any(line.startswith(" " * 21 + "F() FC") or line.startswith(" " * 21 + "P(1,1)") for line in lines), lines
+    whole = closing_summary(records.search(), replace(place, columns=None))
+    assert whole.split() == " ".join(lines).split()

@@ -337,10 +337,13 @@ class Heartbeat(_message.Message):
     SEQUENCE_FIELD_NUMBER: _builtins.int
     CHAIN_HASH_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
+    PAUSE_REASON_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Sequence of the last event that was sent."""
     chain_hash: _builtins.bytes
     """Hash of the journal's chain at that event, to detect a journal set back."""
+    pause_reason: _search_pb2.PauseReason.ValueType
+    """Why the search does not get on at the moment, as in Search."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """The server's clock."""
@@ -351,10 +354,11 @@ class Heartbeat(_message.Message):
         sequence: _builtins.int = ...,
         chain_hash: _builtins.bytes = ...,
         time: _timestamp_pb2.Timestamp | None = ...,
+        pause_reason: _search_pb2.PauseReason.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain_hash", b"chain_hash", "sequence", b"sequence", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chain_hash", b"chain_hash", "pause_reason", b"pause_reason", "sequence", b"sequence", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
