@@ -158,6 +158,7 @@ def _is_last(record: Record) -> bool:
 async def running(plane: ControlPlane) -> AsyncIterator[ControlPlane]:
     """Recover, run, close."""
     await plane.registry.recover()
+    await plane.registry.replayed()
     try:
         yield plane
     finally:

@@ -92,7 +92,9 @@ def _begun(event: events.Event) -> Search:
 
 
 def _with_child(search: Search, child: Child) -> Search:
-    return replace(search, children=MappingProxyType({**search.children, child.child_id: child}))
+    children = search.children.copy()
+    children[child.child_id] = child
+    return replace(search, children=MappingProxyType(children))
 
 
 def _child(search: Search, child_id: ChildId, event: events.Event) -> Child:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
@@ -132,7 +131,7 @@ class Search:
     state: SearchState = SearchState.RUNNING
     iteration: int = 0
     parents: tuple[ChildId, ...] = ()
-    children: Mapping[ChildId, Child] = field(default_factory=lambda: MappingProxyType({}))
+    children: MappingProxyType[ChildId, Child] = field(default_factory=lambda: MappingProxyType({}))
     selections: tuple[ChildrenSelected, ...] = ()
     is_out_of_time: bool = False
     stop: StopReason | None = None

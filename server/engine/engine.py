@@ -69,6 +69,8 @@ class Engine:
         self._running_base = 0.0
         self._anchor = clock.monotonic()
         self._turn = asyncio.Lock()
+        self.has_begun = False
+        """Whether there is a state to be acted on: the search was started, or replayed to its last event."""
         self.is_short_of_room = False
         """Whether the search waits for room on the disk."""
 
@@ -114,6 +116,7 @@ class Engine:
                 self._take_over(envelope)
             self._tell(self._tallies, envelopes)
             self._hub.register(self.search_id, records[-1].sequence, records[-1].chain)
+        self.has_begun = True
         self._anchor = self._clock.monotonic()
 
     async def submit(self, command: commands.Command) -> None:
@@ -139,6 +142,7 @@ class Engine:
                 reach("engine.before_evolve")
                 for envelope in envelopes:
                     self._take_over(envelope)
+                self.has_begun = True
                 reach("engine.before_publish")
                 self._hub.publish(records)
                 reach("engine.before_sinks")

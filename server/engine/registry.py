@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from nas.config import SearchConfig
 from nas.search import commands, events
 from nas.search.control import RejectedError
 from nas.search.machine import decide
 from nas.search.state import SearchState
+from server.codec.envelope import decode
 from server.codec.views import SearchView
 from server.crash_points import reach
 from server.engine.admission import Admission
@@ -31,6 +33,8 @@ from server.executor.base import Executor
 from server.files import StateFiles
 from server.hub import Hub
 from server.journal.base import Journal
+
+_ENDS = (*events.TERMINAL_EVENTS, events.SearchDeleted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,24 +74,35 @@ class Registry:
         self._by_request: dict[str, Engine] = {}
         self._starting: dict[str, asyncio.Task[SearchView]] = {}
         self._scheduler = Scheduler(executor=executor, files=files, engines=self._all, on_fatal=on_fatal)
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._archive: asyncio.Task[None] | None = None
         self._is_closing = False
 
     async def recover(self) -> None:
-        """Replay all searches and go on with those that had not ended.
+        """Replay the searches that had not ended and go on with them; those that had are replayed meanwhile.
 
         Raises:
             UnknownEventError, IllegalEventError: the journal holds what this version does not understand.
         """
+        ended = []
         for head in await self._journal.heads():
-            engine = self._new_engine(head.search_id)
-            await engine.recover()
-            self._add(engine)
+            engine = self._engines[head.search_id] = self._new_engine(head.search_id)
+            (last,) = await self._journal.read(head.search_id, head.sequence - 1, 1)
+            if isinstance(decode(last.payload).fact, _ENDS):
+                ended.append(engine)
+            else:
+                await self._replay(engine)
         reach("recovery.replayed")
         await self._scheduler.resolve_orphans()
         reach("recovery.orphans_resolved")
-        self._task = asyncio.create_task(self._scheduler.run(), name="scheduler")
-        self._task.add_done_callback(self._scheduler_done)
+        self._begin(self._scheduler.run(), "scheduler")
+        self._archive = self._begin(self._replay_ended(ended), "archive")
+
+    async def replayed(self, search_id: str | None = None) -> None:
+        """Wait until a search of an earlier server can be shown, by default until all of them can."""
+        engine = self._engines.get(search_id or "")
+        if self._archive is not None and (search_id is None or (engine is not None and not engine.has_begun)):
+            await asyncio.wait([self._archive])
 
     async def start(self, config: SearchConfig, *, request_id: str, principal: str) -> SearchView:
         """Start a search, or return the one that this request has started. Cancelling the caller does not interrupt it.
@@ -118,6 +133,7 @@ class Registry:
         Raises:
             SearchNotFoundError, SearchEndedError, SearchNotEndedError
         """
+        await self.replayed(search_id)
         engine = self._engine(search_id)
         try:
             await engine.submit(command)
@@ -127,8 +143,17 @@ class Registry:
             raise refusal(search_id, state.value) from error
         return self._view(engine)
 
+    async def find(self, search_id: str) -> SearchView:
+        """Return one search, once it can be shown.
+
+        Raises:
+            SearchNotFoundError
+        """
+        await self.replayed(search_id)
+        return self.view(search_id)
+
     def view(self, search_id: str) -> SearchView:
-        """Return one search.
+        """Return one search that has begun or been replayed.
 
         Raises:
             SearchNotFoundError
@@ -136,14 +161,14 @@ class Registry:
         return self._view(self._engine(search_id))
 
     def views(self) -> list[SearchView]:
-        """Return all searches, newest first."""
-        shown = [engine for engine in self._engines.values() if engine.search.state is not SearchState.DELETED]
+        """Return all searches that have begun or been replayed, newest first."""
+        shown = [engine for engine in self._all() if engine.search.state is not SearchState.DELETED]
         is_disk_full = self._scheduler.is_short_of_room
         return [engine.view(is_disk_full=is_disk_full) for engine in reversed(shown)]
 
     def has_running(self) -> bool:
         """Whether any search is at work."""
-        states = {engine.search.state for engine in self._engines.values()}
+        states = {engine.search.state for engine in self._all()}
         return any(not state.is_terminal and state is not SearchState.PAUSED for state in states)
 
     def queue_length(self) -> int:
@@ -153,9 +178,9 @@ class Registry:
     async def close(self) -> None:
         """End all workers; the searches go on when a server is started again."""
         self._is_closing = True
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.executor.preempt()
         await self.executor.close()
         reach("stop.workers_ended")
@@ -164,6 +189,7 @@ class Registry:
         await self._scheduler.close()
 
     async def _start(self, config: SearchConfig, request_id: str, principal: str) -> SearchView:
+        await self.replayed()
         known = self._by_request.get(request_id)
         if known is not None:
             if known.search.state is SearchState.DELETED:
@@ -179,7 +205,7 @@ class Registry:
         engine = self._new_engine(secrets.token_hex(6))
         await engine.submit(command)
         reach("start.journaled")
-        self._add(engine)
+        self._engines[engine.search_id] = self._by_request[request_id] = engine
         reach("start.known")
         self._scheduler.wake()
         return self._view(engine)
@@ -196,22 +222,33 @@ class Registry:
             on_fatal=self._on_fatal,
         )
 
-    def _add(self, engine: Engine) -> None:
-        self._engines[engine.search_id] = engine
+    async def _replay(self, engine: Engine) -> None:
+        await engine.recover()
         self._by_request[engine.search.started.request_id] = engine
 
+    async def _replay_ended(self, engines: Sequence[Engine]) -> None:
+        for engine in engines:
+            await self._replay(engine)
+        self._scheduler.wake()  # there may be files to delete
+
     def _all(self) -> list[Engine]:
-        return list(self._engines.values())
+        return [engine for engine in self._engines.values() if engine.has_begun]
 
     def _view(self, engine: Engine) -> SearchView:
         return engine.view(is_disk_full=self._scheduler.is_short_of_room)
 
     def _engine(self, search_id: str) -> Engine:
         engine = self._engines.get(search_id)
-        if engine is None or engine.search.state is SearchState.DELETED:
+        if engine is None or not engine.has_begun or engine.search.state is SearchState.DELETED:
             raise SearchNotFoundError(search_id)
         return engine
 
-    def _scheduler_done(self, task: asyncio.Task[None]) -> None:
+    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._done)
+        self._tasks.append(task)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._on_fatal(error)

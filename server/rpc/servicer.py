@@ -67,11 +67,12 @@ class SearchServicer:
 
     async def GetSearch(self, request: pb.GetSearchRequest) -> pb.GetSearchResponse:
         """Show one search."""
-        view = self._registry.view(require_search_id(request.search_id))
+        view = await self._registry.find(require_search_id(request.search_id))
         return pb.GetSearchResponse(search=encode_search(view, is_full=True))
 
     async def ListSearches(self, request: pb.ListSearchesRequest) -> pb.ListSearchesResponse:
         """Show searches, newest first."""
+        await self._registry.replayed()
         items = [(view.search_id, view) for view in self._registry.views()]
         views, token = take_page(items, page_size=request.page_size, page_token=request.page_token, default=50)
         return pb.ListSearchesResponse(
@@ -82,7 +83,7 @@ class SearchServicer:
         """Stream events."""
         search_id = require_search_id(request.search_id)
         after = require_sequence(request.after_sequence)
-        self._registry.view(search_id)  # refuses an unknown search
+        await self._registry.find(search_id)  # refuses an unknown search
         watch = self._hub.watch(
             search_id,
             after,
@@ -115,26 +116,26 @@ class SearchServicer:
 
     async def ExportModel(self, request: pb.ExportModelRequest) -> AsyncGenerator[pb.ExportModelResponse, None]:
         """Stream a trained net."""
-        view = self._registry.view(require_search_id(request.search_id))
+        view = await self._registry.find(require_search_id(request.search_id))
         async for response in export_model(view, request, self._files):
             yield response
 
     async def ReadLog(self, request: pb.ReadLogRequest) -> AsyncGenerator[pb.ReadLogResponse, None]:
         """Stream the log of an attempt."""
-        view = self._registry.view(require_search_id(request.search_id))
+        view = await self._registry.find(require_search_id(request.search_id))
         async for response in read_log(view, request, self._files):
             yield response
 
     async def ListChildren(self, request: pb.ListChildrenRequest) -> pb.ListChildrenResponse:
         """Show the children of a search."""
-        search = self._registry.view(require_search_id(request.search_id)).search
+        search = (await self._registry.find(require_search_id(request.search_id))).search
         items = [(str(child_id), search.children[child_id]) for child_id in sorted(search.children)]
         children, token = take_page(items, page_size=request.page_size, page_token=request.page_token, default=200)
         return pb.ListChildrenResponse(children=[encode_child(child) for child in children], next_page_token=token)
 
     async def GetChild(self, request: pb.GetChildRequest) -> pb.GetChildResponse:
         """Show one child."""
-        search = self._registry.view(require_search_id(request.search_id)).search
+        search = (await self._registry.find(require_search_id(request.search_id))).search
         child_id = require_child_id(request.child_id)
         if child_id not in search.children:
             raise ChildNotFoundError(request.search_id, child_id)

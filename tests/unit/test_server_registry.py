@@ -104,6 +104,28 @@ def _attempts_out(payloads: list[bytes]) -> list[object]:
     return list(out)
 
 
+async def test_what_had_ended_keeps_nothing_waiting(tmp_path: Path) -> None:
+    """A search that goes on does so before those that had ended are replayed; who asks for one of them waits for it."""
+    journal = MemoryJournal()
+    async with running(ControlPlane(folder=tmp_path, journal=journal)) as plane:
+        ended = await plane.end((await plane.start(1)).search_id)
+    stuck = FakeExecutor(slots=1, epoch_seconds=FOREVER)
+    async with running(ControlPlane(folder=tmp_path, journal=journal, executor=stuck)) as plane:
+        going = (await plane.start(2)).search_id
+
+    plane = ControlPlane(folder=tmp_path, journal=journal)
+    await plane.registry.recover()
+    shown = [view.search_id for view in plane.registry.views()]
+    found = await plane.registry.find(ended.search_id)
+    again = await plane.start(1)
+    later = [view.search_id for view in plane.registry.views()]
+    await plane.registry.close()
+
+    assert [going] == shown
+    assert digest(ended.search) == digest(found.search) == digest(again.search)
+    assert [going, ended.search_id] == later
+
+
 async def test_thirty_identical_starts_are_one_search(tmp_path: Path) -> None:
     """All at once: each caller gets the same search, which began once."""
     async with running(ControlPlane(folder=tmp_path, executor=_stuck())) as plane:
