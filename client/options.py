@@ -14,7 +14,7 @@ from client.phrases import BLOCKS
 from client.settings import Settings
 from client.text import word
 from nas.api.v1 import search_pb2
-from nas.config import CLASS_MAPS
+from nas.folders import CLASS_MAPS, FITS
 from nas.notation import NotationError, format_notation, parse_notation
 
 _MAX_DURATION_SECONDS = 315_576_000_000  # what google.protobuf.Duration can hold
@@ -104,13 +104,15 @@ _OPTIONS = (
     click.option("--initial", type=parse_net, metavar="NOTATION", help="The initial model."),
     click.option("--selection-metric", type=click.Choice(list(METRICS)), help="What the best child is best at."),
     click.option("--max-parameters", type=_INT64, metavar="N", help="Most parameters of a child."),
-    click.option("--class-map", type=click.Choice(CLASS_MAPS), help="Of kau: BI-RADS 1, 3 and 4-5, or other classes."),
+    click.option("--class-map", metavar="MAP", help=f"{', '.join(CLASS_MAPS)}, or your own: 1=benign,4=malignant."),
+    click.option("--fit", type=click.Choice(FITS), help="Pad images to a square, or cut out the breast first."),
+    click.option("--group-regex", metavar="REGEX", help="Finds in a path the patient, who must be in one part only."),
     click.option("--max-bad-files", type=_INT32, metavar="N", help="Unreadable images to leave out before giving up."),
 )
 
 _PLAIN = (
     *("seed", "initial", "input_size", "train_limit", "max_iterations", "max_parameters", "threads", "class_map"),
-    "max_bad_files",
+    *("max_bad_files", "fit", "group_regex"),
 )
 _PLAIN_TRAINING = ("learning_rate", "weight_decay", "batch_size", "max_epochs", "patience")
 

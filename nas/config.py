@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from enum import Enum
 
 from nas.architecture import BlockType
+from nas.folders import CLASS_MAPS, FITS, FolderRuleError, compile_group_regex, parse_class_map
 
 
 class Preset(Enum):
@@ -40,14 +41,6 @@ class SelectionMetric(Enum):
 
     ACCURACY = "accuracy"
     BALANCED_ACCURACY = "balanced_accuracy"
-
-
-CLASS_MAPS = ("birads", "three", "binary")
-"""Of KAU-BCMD: BI-RADS categories as found; 1, 3 and 4-5, the paper's FC(3); 1-3 and 4-5."""
-
-
-FITS = ("pad", "crop")
-"""How an image of any aspect becomes a square: the whole of it padded with black, or the breast cut out and padded."""
 
 
 class ConfigError(ValueError):
@@ -122,9 +115,14 @@ class SearchConfig:
     threads: int = 0
     """CPU threads of one worker; 0 means the server's choice, fixed when the search starts."""
     class_map: str = ""
-    """How the classes as found become those of the search, one of ``CLASS_MAPS``; empty means the data set's own."""
+    """How the classes as found become those of the search, one of ``CLASS_MAPS`` or as ``parse_class_map`` reads it;
+    empty means the data set's own."""
     max_bad_files: int = 0
     """Images that may be unreadable; they are left out. One more, and the search is not started."""
+    fit: str = ""
+    """One of ``FITS``; empty means the first."""
+    group_regex: str = ""
+    """Finds in the path of an image what must not be divided, such as its patient; empty means the data set's own."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
@@ -140,8 +138,14 @@ class SearchConfig:
         _require_range(self, "max_parameters", low=1, high=10**12)
         _require_range(self, "threads", low=0, high=1024)
         _require_range(self, "max_bad_files", low=0, high=2**31 - 1)
-        if self.class_map not in ("", *CLASS_MAPS):
-            raise ConfigError("class_map", f"must be one of {', '.join(CLASS_MAPS)}, not {self.class_map[:40]!r}")
+        try:
+            if self.class_map not in ("", *CLASS_MAPS):
+                parse_class_map(self.class_map)
+            compile_group_regex(self.group_regex)
+        except FolderRuleError as error:
+            raise ConfigError(error.rule, error.reason) from error
+        if self.fit not in ("", *FITS):
+            raise ConfigError("fit", f"must be one of {', '.join(FITS)}, not {self.fit[:40]!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,6 @@ from strategies import architectures
 from nas.architecture import BlockType
 from nas.child import ChildId, EpochResult, Evaluation
 from nas.config import (
-    CLASS_MAPS,
     Device,
     InputShape,
     Precision,
@@ -22,6 +21,7 @@ from nas.config import (
     SelectionMetric,
     TrainingConfig,
 )
+from nas.folders import CLASS_MAPS, FITS
 from nas.search import commands, events
 from nas.search.facts import (
     AttemptKind,
@@ -93,6 +93,8 @@ configs = st.builds(
     threads=st.integers(0, 1024),
     class_map=st.sampled_from(["", *CLASS_MAPS]),
     max_bad_files=numbers,
+    fit=st.sampled_from(["", *FITS]),
+    group_regex=st.sampled_from(["", "BC([0-9]+)"]),
     training=trainings,
 )
 counts = st.lists(sizes, max_size=4).map(tuple)

@@ -7,9 +7,11 @@ By hand: ``python tests/kau_tree.py FOLDER --layout nested --pixels 1200 1500``.
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import openpyxl
 from phantoms import VIEWS, draw_phantom, scale_patients
 from PIL import Image
 
@@ -19,6 +21,7 @@ PATIENTS = {1: 42, 3: 8, 4: 4, 5: 3}
 LAYOUTS: dict[str, Callable[[int, str], str]] = {
     "nested": lambda category, patient: {1: "BIRAD1/b1", 3: "Birad3/b3", 4: "Birad4/b4", 5: "Birad5/Birad5"}[category],
     "flat": lambda category, patient: f"BIRAD {category}",
+    "lower case": lambda category, patient: f"kau-bcmd/bi-rads_{category}/images",
     "cases": lambda category, patient: f"Birad{category}/{patient}",
 }
 """The folder of an image, as in public code."""
@@ -67,7 +70,28 @@ def _write_extras(folder: Path) -> None:
         (folder / target).mkdir(parents=True, exist_ok=True)
         square.save(folder / target / "2016_BC017001_ CC_L.jpg")
     (folder / "reports" / "2016_BC017001.txt").write_text("no finding\n")
-    (folder / "correctSheetlast.xlsx").write_bytes(b"PK\x03\x04")
+    write_sheet(folder)
+
+
+def write_sheet(folder: Path, changes: Mapping[str, str] | None = None) -> None:
+    """Write the sheet of labels as published: a misspelt heading, names that end in dcm, an empty row, a row too many.
+
+    Args:
+        folder: of the tree; its class folders give the labels.
+        changes: labels that the sheet gets wrong, by the name of the image without its ending.
+    """
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet.append(["Patient ID", "Assesment", "Image path"])
+    for path in sorted(folder.rglob("*.jpg")):
+        category = re.search("birad ?([0-6])", str(path.relative_to(folder)), re.IGNORECASE)
+        if category is not None and "Ultrasound" not in path.parts and "Segmentation" not in path.parts:
+            label = (changes or {}).get(path.stem, f"BIRAD {category[1]}")
+            sheet.append([None, label, f"BIRAD {category[1]}/{path.stem}.dcm"])
+    sheet.append([None, None, None])
+    sheet.append([None, "BIRAD 2", "BIRAD 2/2019_BC007741_ CC_R.dcm"])
+    book.save(folder / "correctSheetlast.xlsx")
 
 
 def main() -> None:

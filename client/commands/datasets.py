@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from client.connection import connect
@@ -15,7 +17,8 @@ from client.phrases import describe_shape
 from client.settings import Output, Settings, output_option
 from client.text import fields, table
 from nas.api.v1 import search_service_pb2
-from nas.config import CATALOGUE, CLASS_MAPS
+from nas.config import CATALOGUE
+from nas.folders import FITS
 
 _LIST_EPILOG = """\b
 Examples:
@@ -83,13 +86,15 @@ def info(settings: Settings, name: str) -> None:
 @command.command("check", epilog=_CHECK_EPILOG)
 @click.argument("path")
 @click.option("--as", "kind", required=True, type=click.Choice(_KINDS), help="The data set that the folder is to be.")
-@click.option("--class-map", type=click.Choice(CLASS_MAPS), help="As of a search.")
+@click.option("--class-map", default="", metavar="MAP", help="As of a search.")
+@click.option("--fit", type=click.Choice(FITS), help="As of a search.")
+@click.option("--group-regex", default="", metavar="REGEX", help="As of a search.")
 @click.option("--input-size", type=_COUNT, default=0, metavar="N", help="As of a search.")
 @click.option("--seed", type=_COUNT, default=0, metavar="N", help="As of a search: decides who is in which part.")
 @click.option("--names", type=_COUNT, default=0, metavar="N", help="Most files and patients that each finding names.")
 @output_option
 @click.pass_obj
-def check(settings: Settings, /, path: str, kind: str, class_map: str | None, **numbers: int) -> int:
+def check(settings: Settings, /, path: str, names: int, fit: str | None, **given: Any) -> int:
     """Look for everything that is wrong with a folder of images, without starting anything.
 
     PATH lies below the server's data root, or anywhere with --local. Classes, patients and sizes are counted; leaks,
@@ -97,15 +102,8 @@ def check(settings: Settings, /, path: str, kind: str, class_map: str | None, **
     else.
     """
     if settings.state_dir is not None:
-        path = local_dataset(f"{kind}:{path}").removeprefix(f"{kind}:")
-    request = search_service_pb2.CheckDatasetRequest(
-        path=path,
-        kind=kind,
-        class_map=class_map or "",
-        input_size=numbers["input_size"],
-        seed=numbers["seed"],
-        max_names=numbers["names"],
-    )
+        path = local_dataset(f":{path}").removeprefix(":")
+    request = search_service_pb2.CheckDatasetRequest(path=path, max_names=names, fit=fit or "", **given)
     with connect(settings) as connection:
         found = connection.call(connection.stub.CheckDataset, request, waits_for_data=True)
     if settings.output is Output.TEXT:

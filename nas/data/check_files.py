@@ -55,6 +55,7 @@ def about_files(
     """
     for kind, sentence, cases in (
         (Kind.UNREADABLE, _UNREADABLE, [f"{names.of(parts)}: {reason}" for parts, reason in sorted(faults.items())]),
+        *_about_sheet(plan, names),
         *_about_copies(plan, names),
         *_about_pictures(impressions, names),
         *_about_names(tree, plan, names),
@@ -67,7 +68,18 @@ def about_files(
 
 
 _UNREADABLE = "images that cannot be used; a search leaves out as many as --max-bad-files allows"
+_UNREADABLE_SHEET = "sheets of labels that cannot be read; a search goes by the folders alone"
 _Cases = tuple[Kind, str, list[str]]
+
+
+def _about_sheet(plan: Plan, names: Names) -> list[_Cases]:
+    arrangement = plan.arrangement
+    contradictions = [f"{names.of(parts)}: {said}" for parts, said in arrangement.contradictions]
+    return [
+        (Kind.UNREADABLE, _UNREADABLE_SHEET, [arrangement.index_fault] if arrangement.index_fault else []),
+        (Kind.LABEL_CONFLICT, "images with contradicting labels; a search uses none of them", contradictions),
+        (Kind.NOT_LISTED, "images without a row in the sheet, or rows without an image", list(arrangement.unlisted)),
+    ]
 
 
 def _about_copies(plan: Plan, names: Names) -> list[_Cases]:

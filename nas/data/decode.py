@@ -96,7 +96,7 @@ def decode(content: bytes, shape: InputShape, limits: Limits, fit: str = "pad") 
         content: of the file.
         shape: of the result.
         limits: of the image.
-        fit: one of ``nas.config.FITS``.
+        fit: one of ``nas.folders.FITS``.
 
     Returns:
         (C, H, W).

@@ -96,6 +96,19 @@ class ImageSource:
             batches_nCHW=_in_batches(images_NCHW),
         )
 
+    def renew_report(self, written: IngestReport) -> IngestReport:
+        """Say of the folder as it is now what ``written`` said of it when its images were decoded.
+
+        What is left out of a data set is no part of its fingerprint, so it may have changed since.
+        """
+        plan = self._planned()
+        known = {image.file: image.reason for image in written.unreadable}
+        faults = {
+            item.file.parts: known[name] for item in plan.choice.items if (name := _join(item.file.parts)) in known
+        }
+        used = [item for item in plan.choice.items if item.file.parts not in faults]
+        return self._make_report(plan, {**plan.choice.faults, **faults}, used)
+
     def forget_decoded(self) -> None:
         """Delete what ``read`` would have gone on from; call it when the cache is there."""
         self._planned().store_path.unlink(missing_ok=True)
@@ -132,6 +145,9 @@ class ImageSource:
             left_out_folders=tuple(map(_join, plan.arrangement.left_out_folders)),
             left_out_files=tuple(map(_join, plan.arrangement.left_out_files)),
             passed_over=plan.listing.passed_over,
+            contradictions=tuple(f"{_join(parts)}: {said}" for parts, said in plan.arrangement.contradictions),
+            unlisted=plan.arrangement.unlisted,
+            sheet_fault=plan.arrangement.index_fault,
         )
 
 

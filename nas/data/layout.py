@@ -6,13 +6,14 @@ Deterministic: classes by name, images by path.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
 from nas.data.decode import ENDINGS
 from nas.data.errors import EmptyFolderError, FolderError, OneClassError
 from nas.data.tree import FoundFile, Listing, Parts
+from nas.folders import compile_group_regex, parse_class_map
 
 
 class Part(IntEnum):
@@ -62,6 +63,9 @@ class Arrangement:
         left_out_files: files that are no images of it, in these folders or elsewhere.
         is_grouped: whether the data set is about patients, whether or not they are known.
         refusal: why no search can use it; None if one may.
+        contradictions: images left out because two sources give them different labels: path and what each says.
+        unlisted: what only one of sheet and folder knows, in words.
+        index_fault: why a sheet of labels could not be read; empty if it could, or if there is none.
     """
 
     class_names: tuple[str, ...]
@@ -70,10 +74,40 @@ class Arrangement:
     left_out_files: tuple[Parts, ...]
     is_grouped: bool = False
     refusal: FolderError | None = None
+    contradictions: tuple[tuple[Parts, str], ...] = ()
+    unlisted: tuple[str, ...] = ()
+    index_fault: str = ""
 
 
-Layout = Callable[[str, Listing, str], Arrangement]
-"""Reads a folder as a data set, given the data set as the user wrote it, what is there, and the class map."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A folder before it is arranged.
+
+    Attributes:
+        dataset: as the user wrote it.
+        class_map: as the user wrote it; empty means the data set's own.
+        group_regex: finds the group of an image in its path; empty means the data set's own way.
+        index: name of a file that lists the images, where the user named one.
+        read: reads a file of at most so many bytes; raises ``FileError``.
+    """
+
+    dataset: str
+    listing: Listing
+    class_map: str = ""
+    group_regex: str = ""
+    index: str = ""
+    read: Callable[[FoundFile, int], bytes]
+
+    def find_group(self, parts: Parts) -> str | None:
+        """The group of an image as the user's pattern finds it in its path; None if it does not or there is none."""
+        if not self.group_regex:
+            return None
+        found = compile_group_regex(self.group_regex).search("/".join(parts))
+        return None if found is None else found[found.re.groups]
+
+
+Layout = Callable[[Found], Arrangement]
+"""Reads a folder as a data set."""
 
 
 def is_image_name(name: str) -> bool:
@@ -82,13 +116,14 @@ def is_image_name(name: str) -> bool:
     return bool(stem and dot) and ending.casefold() in ENDINGS
 
 
-def arrange_classes(dataset: str, listing: Listing, class_map: str) -> Arrangement:
+def arrange_classes(found: Found) -> Arrangement:
     """Read a folder with a folder for each class, or with train, validation and test folders of such folders.
 
     Raises:
         FolderError: two folders are for the same part, or a class has no printable name.
         EmptyFolderError: there are no images in class folders.
     """
+    dataset, listing = found.dataset, found.listing
     parts = _find_parts(dataset, listing)
     depth = 1 if parts else 0
     images: dict[tuple[Part, str], list[FoundFile]] = {}
@@ -102,21 +137,39 @@ def arrange_classes(dataset: str, listing: Listing, class_map: str) -> Arrangeme
     classes = {
         folder[depth] for folder in listing.folders if len(folder) == depth + 1 and (not parts or folder[0] in parts)
     }
-    class_names = tuple(sorted(classes))
-    _require_classes(dataset, class_names, bool(images))
+    _require_classes(dataset, tuple(sorted(classes)), bool(images))
+    names = name_classes(found.class_map, sorted(classes))
+    left_out += [file.parts for (_, name), files in images.items() if name not in names for file in files]
+    class_names = tuple(dict.fromkeys(names.values()))
+    labels = {name: class_names.index(one) for name, one in names.items()}
     items = [
-        Item(file=file, label=class_names.index(name), number=number, part=part)
+        Item(file=file, label=labels[name], number=number, part=part, group=found.find_group(file.parts))
         for (part, name), files in sorted(images.items(), key=lambda entry: entry[0])
+        if name in names
         for number, file in enumerate(files, 1)
     ]
+    items.sort(key=lambda item: (item.part, item.label))  # stable: by path within a class
     other_folders = [folder for folder in listing.folders if len(folder) == 1 and parts and folder[0] not in parts]
     return Arrangement(
         class_names=class_names,
         items=tuple(items),
         left_out_folders=tuple(other_folders),
-        left_out_files=tuple(left_out),
+        left_out_files=tuple(sorted(left_out)),
+        is_grouped=bool(found.group_regex),
         refusal=_one_class(dataset, class_names),
     )
+
+
+def name_classes(class_map: str, labels: Sequence[str]) -> dict[str, str]:
+    """Return the class of each label as found, in the order of the classes, without labels that the map leaves out.
+
+    Args:
+        class_map: as the user wrote it; empty for a class each.
+        labels: as found, in order.
+    """
+    if not class_map:
+        return {label: label for label in labels}
+    return {label: name for label, name in parse_class_map(class_map).items() if label in labels}
 
 
 def _find_parts(dataset: str, listing: Listing) -> dict[str, Part]:
@@ -155,6 +208,8 @@ def _require_classes(dataset: str, class_names: tuple[str, ...], has_images: boo
 def _one_class(dataset: str, class_names: tuple[str, ...]) -> OneClassError | None:
     if len(class_names) > 1:
         return None
+    if not class_names:
+        return OneClassError(dataset, "no class folder is in --class-map")
     return OneClassError(
         dataset,
         f"{class_names[0]!r} is its only class folder, and a search needs at least two classes; "

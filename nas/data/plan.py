@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,10 +15,10 @@ import numpy.typing as npt
 from nas.config import DatasetInfo, InputShape
 from nas.data.choice import Choice, choose, find_shape
 from nas.data.decode import Limits
-from nas.data.errors import CorruptFileError
+from nas.data.errors import CorruptFileError, FolderError
 from nas.data.kau import arrange_birads
-from nas.data.layout import Arrangement, Item, Layout, arrange_classes
-from nas.data.reading import InProcess, Progress, Reader, Reading, Wanted
+from nas.data.layout import Arrangement, Found, Item, Layout, arrange_classes
+from nas.data.reading import Guard, InProcess, Progress, Reader, Reading, Wanted
 from nas.data.store import PixelStore, exclusive
 from nas.data.survey import Surveyor
 from nas.data.tree import Listing, Parts, Tree
@@ -37,10 +38,13 @@ class ImageOptions:
     Attributes:
         input_size: side in pixels; 0 means the data set's own.
         class_map: empty means the data set's own.
-        fit: one of ``nas.config.FITS``; empty means the first.
+        fit: one of ``nas.folders.FITS``; empty means the first.
+        group_regex: finds the patient in the path of an image; empty means the data set's own way.
+        index: name of a file in the folder that lists its images; empty if there is none.
         max_bad_files: images that may be unreadable.
         limits: of one file.
         reader: reads and decodes the files.
+        guard: entered around what a user's pattern and sheet may do.
         is_verifying: whether files that seem unchanged are hashed again.
         on_progress: told how many files are done.
     """
@@ -48,9 +52,12 @@ class ImageOptions:
     input_size: int = 0
     class_map: str = ""
     fit: str = ""
+    group_regex: str = ""
+    index: str = ""
     max_bad_files: int = 0
     limits: Limits = field(default_factory=Limits)
     reader: Reader = field(default_factory=InProcess)
+    guard: Guard = nullcontext
     is_verifying: bool = False
     on_progress: Progress = _silent
 
@@ -140,7 +147,7 @@ def make_plan(
         DatasetError: it cannot be a data set.
     """
     listing = tree.walk()
-    arrangement = LAYOUTS[info.name](dataset, listing, options.class_map)
+    arrangement = _arrange(info, dataset, tree, listing, options)
     if arrangement.refusal is not None and not accepts_all:
         raise arrangement.refusal
     side = options.input_size or (info.shape.height if info.shape else 0)
@@ -169,3 +176,20 @@ def make_plan(
         shape=find_shape(choice, surveyed, fixed=fixed, input_size=options.input_size),
         store_path=store_path,
     )
+
+
+def _arrange(info: DatasetInfo, dataset: str, tree: Tree, listing: Listing, options: ImageOptions) -> Arrangement:
+    found = Found(
+        dataset=dataset,
+        listing=listing,
+        class_map=options.class_map,
+        group_regex=options.group_regex,
+        index=options.index,
+        read=tree.read,
+    )
+    try:
+        with options.guard():
+            return LAYOUTS[info.name](found)
+    except TimeoutError as error:
+        reason = "sorting its files takes too long; write a simpler --group-regex, or a smaller sheet"
+        raise FolderError(dataset, reason) from error

@@ -29,7 +29,7 @@ class Wanted:
     Attributes:
         shape: decode the image and bring it to this shape; None to look at its header only.
         limits: of one file.
-        fit: how it is brought there, one of ``nas.config.FITS``.
+        fit: how it is brought there, one of ``nas.folders.FITS``.
     """
 
     shape: InputShape | None

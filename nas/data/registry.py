@@ -109,7 +109,10 @@ def _prepare_images(images: ImageSource) -> CachedDataset:
     report = IngestReport.load(report_path)
     if report is None:
         raise CacheError(entry.name, "has lost its report; start again")
-    report = replace(report, dataset=images.dataset)  # another spelling of the same folder has the same cache
+    renewed = images.renew_report(report)
+    if renewed != report:
+        renewed.save(report_path)
+        report = renewed
     report.require_readable(images.options.max_bad_files, shown)
     return replace(cached, name=images.dataset, warnings=report.warnings(shown))
 

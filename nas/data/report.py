@@ -43,6 +43,9 @@ class IngestReport:
         unknown_patients: images whose patient is not known, of a data set about patients.
         copies: files left out because another file has the same content and class.
         conflicts: files left out because another file has the same content and another class.
+        contradictions: files left out because sheet and folder give them different labels, and what each says.
+        unlisted: what only one of sheet and folder knows.
+        sheet_fault: why a sheet of labels could not be read; empty if it could, or if there is none.
         left_out_folders, left_out_files: what is no part of the data set.
         passed_over: links, and what is neither file nor folder.
     """
@@ -59,6 +62,9 @@ class IngestReport:
     left_out_folders: tuple[str, ...]
     left_out_files: tuple[str, ...]
     passed_over: int
+    contradictions: tuple[str, ...] = ()
+    unlisted: tuple[str, ...] = ()
+    sheet_fault: str = ""
 
     def save(self, path: Path) -> None:
         """Write the report, readable for people and for ``load``; only its owner may read it."""
@@ -99,7 +105,8 @@ class IngestReport:
     def warnings(self, shown: str) -> tuple[str, ...]:
         """Say in sentences without names what the user should know; ``shown`` is where the report lies."""
         sentences = tuple(sentence for say in _WARNINGS if (sentence := say(self)))
-        has_names = self.unreadable or self.copies or self.conflicts or self.left_out_folders or self.left_out_files
+        named = (self.unreadable, self.copies, self.conflicts, self.contradictions, self.unlisted, self.sheet_fault)
+        has_names = any(named) or self.left_out_folders or self.left_out_files
         return (*sentences, f"{shown} names the files that are meant") if has_names else sentences
 
 
@@ -129,6 +136,14 @@ def _about_conflicts(report: IngestReport) -> str:
     if not report.conflicts:
         return ""
     return f"left out: {count(len(report.conflicts), 'image')} whose content lies in more than one class"
+
+
+def _about_the_sheet(report: IngestReport) -> str:
+    if report.sheet_fault:
+        return "a sheet of labels cannot be read, so the folders alone give them"
+    if not report.contradictions:
+        return ""
+    return f"left out: {count(len(report.contradictions), 'image')} that sheet and folder give different labels"
 
 
 def _about_the_rest(report: IngestReport) -> str:
@@ -161,5 +176,6 @@ _WARNINGS: tuple[Callable[[IngestReport], str], ...] = (
     _about_unreadable,
     _about_conflicts,
     _about_copies,
+    _about_the_sheet,
     _about_the_rest,
 )

@@ -34,6 +34,7 @@ class CheckRequest:
     class_map: str
     input_size: int
     fit: str
+    group_regex: str
     seed: int
     most_names: int
     data_root: str | None = None
@@ -65,13 +66,16 @@ def decode_check(message: pb.CheckDatasetRequest) -> CheckRequest:
         seed=message.seed,
         input_size=message.input_size,
         class_map=message.class_map,
+        fit=message.fit,
+        group_regex=message.group_regex,
     )
     return CheckRequest(
         kind=message.kind,
         path=message.path,
         class_map=config.class_map,
         input_size=config.input_size,
-        fit=message.fit,
+        fit=config.fit,
+        group_regex=config.group_regex,
         seed=config.seed,
         most_names=min(message.max_names or MOST_NAMES, ALL_NAMES),
     )

@@ -55,7 +55,8 @@ class WorkerRequest:
 
     Attributes:
         notation: the net.
-        dataset, data_root, cache_dir, input_size, class_map, max_bad_files: where the data comes from.
+        dataset, data_root, cache_dir: where the data comes from.
+        input_size, class_map, max_bad_files, fit, group_regex: how it is read.
         fingerprint, split_fingerprint: what it must be; a worker refuses other data.
         totals: images a class in the part that is evaluated.
         epochs_recorded: epochs that the journal has already; they are not reported again.
@@ -90,6 +91,8 @@ class WorkerRequest:
     weights_path: str
     weights_sha256: str
     epoch_seconds: float
+    fit: str = ""
+    group_regex: str = ""
 
 
 def encode_request(request: WorkerRequest) -> bytes:

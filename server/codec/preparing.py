@@ -30,6 +30,8 @@ class PrepareRequest:
     seed: int
     train_limit: int
     may_download: bool = False
+    fit: str = ""
+    group_regex: str = ""
 
     def to_json(self) -> bytes:
         """For the process's standard input."""

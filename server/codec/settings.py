@@ -33,6 +33,8 @@ def encode_config(config: SearchConfig) -> pb.SearchConfig:
         threads=config.threads,
         class_map=config.class_map,
         max_bad_files=config.max_bad_files,
+        fit=config.fit,
+        group_regex=config.group_regex,
         training=pb.TrainingConfig(
             learning_rate=training.learning_rate,
             beta1=training.beta1,
@@ -92,6 +94,8 @@ def decode_config(message: pb.SearchConfig) -> SearchConfig:
         seed=message.seed,
         initial=message.initial,
         class_map=message.class_map,
+        fit=message.fit,
+        group_regex=message.group_regex,
         training=TrainingConfig(
             device=enums.DEVICE.decode_or(message.training.device, Device.AUTO),
             precision=enums.PRECISION.decode_or(message.training.precision, Precision.AUTO),

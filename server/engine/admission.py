@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 
 from nas.architecture import Architecture, initial_architecture
-from nas.config import CATALOGUE, SearchConfig, find_dataset, known_datasets
+from nas.config import CATALOGUE, DatasetInfo, SearchConfig, find_dataset, known_datasets
 from nas.notation import NotationError, parse_notation
 from nas.search import commands
 from nas.search.facts import DatasetSummary, Resources
@@ -81,10 +81,23 @@ def _require_dataset(config: SearchConfig) -> None:
         message = f"there is no data set {config.dataset[:80]!r}; the data sets are {known}"
         raise InvalidSettingError("dataset", "UNKNOWN_DATASET", message)
     info, _ = found
-    if config.class_map and config.class_map not in info.class_maps:
+    if "=" in config.class_map:
+        _require_folder(config, "class_map", info)
+    elif config.class_map and config.class_map not in info.class_maps:
         takers = " and ".join(name for name, other in CATALOGUE.items() if config.class_map in other.class_maps)
         message = f"--class-map {config.class_map} is for data set {takers}, not for {config.dataset[:80]!r}"
         raise InvalidSettingError("class_map", "INVALID_CONFIG", message)
+    for name in ("fit", "group_regex"):
+        if getattr(config, name):
+            _require_folder(config, name, info)
+
+
+def _require_folder(config: SearchConfig, name: str, info: DatasetInfo) -> None:
+    """Refuse a setting that a data set without files of images would pass over in silence."""
+    if not info.is_folder:
+        option = f"--{name.replace('_', '-')}"
+        message = f"{option} is for folders of images, not for data set {config.dataset[:80]!r}"
+        raise InvalidSettingError(name, "INVALID_CONFIG", message)
 
 
 def _parse_initial(config: SearchConfig) -> Architecture | None:

@@ -244,6 +244,8 @@ class LocalExecutor:
             input_size=config.input_size,
             class_map=config.class_map,
             max_bad_files=config.max_bad_files,
+            fit=config.fit,
+            group_regex=config.group_regex,
             train_limit=config.train_limit,
             shape=dataset.shape,
             fingerprint=dataset.fingerprint,

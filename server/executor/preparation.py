@@ -102,6 +102,8 @@ class DataPreparation:
             input_size=config.input_size,
             class_map=config.class_map,
             max_bad_files=config.max_bad_files,
+            fit=config.fit,
+            group_regex=config.group_regex,
             seed=config.seed,
             train_limit=config.train_limit,
             may_download=self.may_download,

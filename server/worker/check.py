@@ -10,7 +10,7 @@ from nas.data import DatasetError, ImageOptions, check
 from server.codec.checking import CheckRequest, encode_inspection
 from server.codec.preparing import PrepareAnswer
 from server.worker.lifeline import claim_stdout, die_with_parent
-from server.worker.limits import limit_memory
+from server.worker.limits import limit_memory, limited_processor
 from server.worker.prepare import image_limits, image_reader
 
 
@@ -30,6 +30,8 @@ def main() -> None:
                 input_size=request.input_size,
                 class_map=request.class_map,
                 fit=request.fit,
+                group_regex=request.group_regex,
+                guard=limited_processor,
                 limits=image_limits(),
                 reader=image_reader(),
             ),

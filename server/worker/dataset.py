@@ -59,6 +59,8 @@ def _prepare_again(request: WorkerRequest, on_step: Callable[[], None]) -> str:
         input_size=request.input_size,
         class_map=request.class_map,
         max_bad_files=request.max_bad_files,
+        fit=request.fit,
+        group_regex=request.group_regex,
         seed=request.search_seed,
         train_limit=request.train_limit,
     )

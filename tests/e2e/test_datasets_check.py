@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import planted_faults as faults
 import pytest
 from image_files import write_folder
-from kau_tree import write_kau_tree
+from kau_tree import write_kau_tree, write_sheet
 from real_server import RealServer
 
 
@@ -21,6 +21,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
     write_kau_tree(root / "clean")
     write_kau_tree(root / "faulty", has_extras=True)
     normal, probably_benign = root / "faulty" / "BIRAD1" / "b1", root / "faulty" / "Birad3"
+    write_sheet(root / "faulty", {faults.first_image(normal).stem: "BIRAD 5"})
     faults.plant_corrupt_jpeg(normal)
     faults.plant_bomb(normal)
     faults.plant_duplicate(faults.first_image(probably_benign), normal)
@@ -28,6 +29,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
     faults.plant_mask(normal)
     faults.plant_unnamed_mask(normal)
     write_folder(root / "one", {"cat": 12})
+    write_folder(root / "leaky", {"train/cat": 9, "train/dog": 9, "test/cat": 3, "test/dog": 3})
+    faults.plant_leak(root / "leaky")
     with RealServer(folder, ("--data-root", str(root), "--executor", "fake")) as server:
         yield server
 
@@ -42,6 +45,8 @@ def test_every_fault_at_once(server: RealServer) -> None:
     for kind, name in {
         "UNREADABLE": "2019_BC090001_ CC_L.jpg: is damaged or cut short",
         "TWO_CLASSES": "2019_BC090003_ CC_L.jpg (BI-RADS 1)",
+        "LABEL_CONFLICT": "is BI-RADS 1 by its folder and 5 by the sheet",
+        "NOT_LISTED": "2019_BC007741_ CC_R.dcm: in the sheet, and no such image",
         "WRONG_EXTENSION": "2019_BC090004_ MLO_R.jpg: is PNG",
         "NO_MAMMOGRAM": "2019_BC090006_ CC_R_mask.png",
         "MASK_LIKE": "2019_BC090007_ CC_R.png",
@@ -73,13 +78,14 @@ def test_text_of_faults_is_readable(server: RealServer) -> None:
     assert sorted(levels, key=["FAULT", "WARNING", "NOTE"].index) == levels
     assert {"FAULT", "WARNING", "NOTE"} == set(levels)
     assert max(len(line) for line in answer.stdout.splitlines() if "/" not in line) <= 80
-    assert answer.stdout.splitlines()[-2].startswith("Verdict: faults. 2 kinds of faults, ")
+    assert answer.stdout.splitlines()[-2].startswith("Verdict: faults. 3 kinds of faults, ")
 
 
 @pytest.mark.parametrize(
     ("path", "kind", "status", "sentence"),
     [
         ("one", "folder", 2, "FAULT one class: data set 'folder:one' cannot be used: 'cat' is its only class"),
+        ("leaky", "folder", 2, "test/cat/copy.png = train/cat/0.png"),
         ("nothing", "kau", 2, "is read from the folder <data root>/nothing, which is not there"),
         ("../state", "kau", 6, "'kau:../state' lies outside the server's data root"),
         ("/etc", "folder", 6, "'folder:/etc' lies outside the server's data root"),

@@ -61,7 +61,7 @@ def test_kau_ends_with_a_result(real: RealServer) -> None:
     counts = [[int(n) for n in dataset[f"{part}_counts"]] for part in ("train", "validation", "test")]
     assert [4 * 48, 4 * 3, 4 * 6] == list(map(sum, counts))
     assert images == sum(map(sum, counts))
-    assert "left out: 4 folders, 6 files that the data set does not use" == search["warnings"][0]
+    assert "left out: 4 folders, 5 files that the data set does not use" == search["warnings"][0]
     assert 24 == sum(map(int, search["test_evaluation"]["total_counts"]))
     _require_no_name(real, json.dumps(events) + json.dumps(search) + real.log, PATIENTS)
 

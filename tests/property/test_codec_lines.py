@@ -49,6 +49,8 @@ requests = st.builds(
     input_size=numbers,
     class_map=texts,
     max_bad_files=numbers,
+    fit=texts,
+    group_regex=texts,
     train_limit=numbers,
     shape=st.builds(InputShape, channels=st.just(3), height=st.integers(1, 99), width=st.integers(1, 99)),
     fingerprint=hashes,

@@ -41,6 +41,8 @@ OTHER_CONFIG: dict[str, Any] = {
     "threads": 2,
     "class_map": "binary",
     "max_bad_files": 1,
+    "fit": "crop",
+    "group_regex": "BC([0-9]+)",
     "training": TrainingConfig(max_epochs=2, learning_rate=math.nextafter(0.001, 1)),
 }
 

@@ -593,6 +593,8 @@ class SearchConfig(_message.Message):
     TRAINING_FIELD_NUMBER: _builtins.int
     CLASS_MAP_FIELD_NUMBER: _builtins.int
     MAX_BAD_FILES_FIELD_NUMBER: _builtins.int
+    FIT_FIELD_NUMBER: _builtins.int
+    GROUP_REGEX_FIELD_NUMBER: _builtins.int
     dataset: _builtins.str
     """Name of the data set."""
     block: Global___BlockType.ValueType
@@ -620,9 +622,15 @@ class SearchConfig(_message.Message):
     threads: _builtins.int
     """CPU threads of one worker."""
     class_map: _builtins.str
-    """How the classes as found become those of the search: "birads", "three" or "binary" of KAU-BCMD; empty for the data set's own."""
+    """How the classes as found become those of the search: "birads", "three" or "binary" of KAU-BCMD, or label=class pairs such as
+    "1=benign,4=malignant"; empty for the data set's own.
+    """
     max_bad_files: _builtins.int
     """Images that may be unreadable and are then left out; default 0."""
+    fit: _builtins.str
+    """How an image becomes a square: "pad" or "crop"; empty for "pad"."""
+    group_regex: _builtins.str
+    """Regular expression that finds the patient in the path of an image; empty for the data set's own way."""
     @_builtins.property
     def time_budget(self) -> _duration_pb2.Duration:
         """Most running time; zero for none."""
@@ -651,10 +659,12 @@ class SearchConfig(_message.Message):
         training: Global___TrainingConfig | None = ...,
         class_map: _builtins.str = ...,
         max_bad_files: _builtins.int | None = ...,
+        fit: _builtins.str = ...,
+        group_regex: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_input_size", b"_input_size", "_max_attempts", b"_max_attempts", "_max_bad_files", b"_max_bad_files", "_max_failed_children", b"_max_failed_children", "_max_iterations", b"_max_iterations", "_max_parameters", b"_max_parameters", "_threads", b"_threads", "_train_limit", b"_train_limit", "input_size", b"input_size", "max_attempts", b"max_attempts", "max_bad_files", b"max_bad_files", "max_failed_children", b"max_failed_children", "max_iterations", b"max_iterations", "max_parameters", b"max_parameters", "threads", b"threads", "time_budget", b"time_budget", "train_limit", b"train_limit", "training", b"training"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_input_size", b"_input_size", "_max_attempts", b"_max_attempts", "_max_bad_files", b"_max_bad_files", "_max_failed_children", b"_max_failed_children", "_max_iterations", b"_max_iterations", "_max_parameters", b"_max_parameters", "_threads", b"_threads", "_train_limit", b"_train_limit", "block", b"block", "class_map", b"class_map", "dataset", b"dataset", "initial", b"initial", "input_size", b"input_size", "max_attempts", b"max_attempts", "max_bad_files", b"max_bad_files", "max_failed_children", b"max_failed_children", "max_iterations", b"max_iterations", "max_parameters", b"max_parameters", "preset", b"preset", "seed", b"seed", "selection_metric", b"selection_metric", "threads", b"threads", "time_budget", b"time_budget", "train_limit", b"train_limit", "training", b"training"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_input_size", b"_input_size", "_max_attempts", b"_max_attempts", "_max_bad_files", b"_max_bad_files", "_max_failed_children", b"_max_failed_children", "_max_iterations", b"_max_iterations", "_max_parameters", b"_max_parameters", "_threads", b"_threads", "_train_limit", b"_train_limit", "block", b"block", "class_map", b"class_map", "dataset", b"dataset", "fit", b"fit", "group_regex", b"group_regex", "initial", b"initial", "input_size", b"input_size", "max_attempts", b"max_attempts", "max_bad_files", b"max_bad_files", "max_failed_children", b"max_failed_children", "max_iterations", b"max_iterations", "max_parameters", b"max_parameters", "preset", b"preset", "seed", b"seed", "selection_metric", b"selection_metric", "threads", b"threads", "time_budget", b"time_budget", "train_limit", b"train_limit", "training", b"training"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__input_size: _TypeAlias = _typing.Literal["input_size"]  # noqa: Y015
     _WhichOneofArgType__input_size: _TypeAlias = _typing.Literal["_input_size", b"_input_size"]  # noqa: Y015

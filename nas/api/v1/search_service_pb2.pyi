@@ -911,6 +911,7 @@ class CheckDatasetRequest(_message.Message):
     INPUT_SIZE_FIELD_NUMBER: _builtins.int
     MAX_NAMES_FIELD_NUMBER: _builtins.int
     FIT_FIELD_NUMBER: _builtins.int
+    GROUP_REGEX_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
     """The data set of the catalogue that the folder is to be: kau, folder, mnist and so on."""
     path: _builtins.str
@@ -924,7 +925,9 @@ class CheckDatasetRequest(_message.Message):
     max_names: _builtins.int
     """At most so many names a finding; 0 for 100."""
     fit: _builtins.str
-    """How an image becomes a square: pad or crop; empty for pad."""
+    """How an image becomes a square: "pad" or "crop"; empty for "pad"."""
+    group_regex: _builtins.str
+    """Regular expression that finds the patient in the path of an image; empty for the data set's own way."""
     def __init__(
         self,
         *,
@@ -935,10 +938,11 @@ class CheckDatasetRequest(_message.Message):
         input_size: _builtins.int = ...,
         max_names: _builtins.int = ...,
         fit: _builtins.str = ...,
+        group_regex: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_map", b"class_map", "fit", b"fit", "input_size", b"input_size", "kind", b"kind", "max_names", b"max_names", "path", b"path", "seed", b"seed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_map", b"class_map", "fit", b"fit", "group_regex", b"group_regex", "input_size", b"input_size", "kind", b"kind", "max_names", b"max_names", "path", b"path", "seed", b"seed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a user may write about a folder of images: which classes its labels become, and who is on an image."""
+
+from __future__ import annotations
+
+import re
+
+CLASS_MAPS = ("birads", "three", "binary")
+"""Of KAU-BCMD: BI-RADS categories as found; 1, 3 and 4-5, the paper's FC(3); 1-3 and 4-5."""
+FITS = ("pad", "crop")
+"""How an image of any aspect becomes a square: the whole of it padded with black, or the breast cut out and padded."""
+_MOST_TEXT = 1000
+"""Characters of one rule."""
+
+
+class FolderRuleError(ValueError):
+    """Something that means nothing; ``rule`` is the name of the setting."""
+
+    def __init__(self, rule: str, reason: str) -> None:
+        super().__init__(f"{rule} {reason}")
+        self.rule = rule
+        self.reason = reason
+
+
+def parse_class_map(text: str) -> dict[str, str]:
+    """Read a class map of one's own: ``1=benign,2=benign,4=malignant``.
+
+    Returns:
+        The class of each label as found; labels that are not in it are left out of the data set.
+
+    Raises:
+        FolderRuleError: it is none.
+    """
+    pairs = [pair.partition("=") for pair in text[:_MOST_TEXT].split(",")]
+    classes = {found.strip(): name.strip() for found, _, name in pairs}
+    is_whole = len(text) <= _MOST_TEXT and len(classes) == len(pairs)
+    if not is_whole or not all(found and name and name.isprintable() for found, name in classes.items()):
+        raise FolderRuleError(
+            "class_map",
+            f"must be one of {', '.join(CLASS_MAPS)} or like 1=benign,2=benign,4=malignant with each label once, "
+            f"not {text[:40]!r}",
+        )
+    if len(set(classes.values())) < 2:
+        raise FolderRuleError("class_map", "must lead to at least two classes")
+    return classes
+
+
+def compile_group_regex(text: str) -> re.Pattern[str]:
+    """Read the pattern that finds a patient in the path of an image: its group, or all that it matches if it has none.
+
+    Raises:
+        FolderRuleError: it is no regular expression, or has more than one group.
+    """
+    try:
+        pattern = re.compile(text[: _MOST_TEXT + 1])
+    except (re.error, RecursionError, OverflowError) as error:
+        raise FolderRuleError("group_regex", f"is no regular expression: {error}") from error
+    if len(text) > _MOST_TEXT or pattern.groups > 1:
+        raise FolderRuleError("group_regex", f"must have at most {_MOST_TEXT} characters and one group")
+    return pattern
