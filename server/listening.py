@@ -85,6 +85,8 @@ def bind(server: grpc.aio.Server, listen: str, option: str = "--listen") -> str:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if is_answering(path):
         raise ListenError(listen, "another server is using the socket", option)
+    if not path.is_socket() and os.path.lexists(path):
+        raise ListenError(listen, "there is a file that is no socket", option)
     path.unlink(missing_ok=True)  # left by a server that was killed
     mask = os.umask(0o177)  # before the socket exists: it is never open to others, not even for a moment
     try:

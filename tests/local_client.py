@@ -64,6 +64,18 @@ class Local:
                 found.append(int(task.name))
         return found
 
+    def processes(self) -> list[int]:
+        """Process ids of everything that works for the folder: its servers, and what they have started."""
+        found = []
+        for task in Path("/proc").glob("[0-9]*"):
+            try:
+                variables = (task / "environ").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if b"NAS_STATE_DIR=" + os.fsencode(self.state_dir) in variables and is_alive(int(task.name)):
+                found.append(int(task.name))
+        return found
+
     def kill(self) -> None:
         """Kill -9 the folder's servers."""
         for pid in self.servers():

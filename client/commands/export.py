@@ -70,6 +70,9 @@ def command(settings: Settings, search: str, child: str | None, smallest: bool, 
 def _require_free(target: Path) -> None:
     if target.exists() or target.is_symlink():
         raise ClientError(f"{target} exists already; name another folder with --to.", Exit.USAGE)
+    if not target.absolute().parent.is_dir():
+        sentence = f"{target} cannot be made: its folder is not there; make it first, or name another with --to."
+        raise ClientError(sentence, Exit.USAGE)
 
 
 def _write(target: Path, description: search_service_pb2.ModelDescription, chunks: Iterator[bytes]) -> None:

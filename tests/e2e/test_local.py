@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,23 +38,33 @@ def test_no_second_terminal(local: Local) -> None:
     assert 0o700 == local.state_dir.stat().st_mode & 0o777
 
 
-def test_client_and_server_killed_in_turn(local: Local) -> None:
-    """Whoever is killed, the next call goes on with the search, and nothing is left over."""
-    request = ("--request-id", "0c6a9d62-7d54-4d37-9a51-1de1a1a3a1f0")
-    for _ in range(5):
-        client = local.spawn(*SEARCH, *request)
-        assert client.stdout is not None
-        client.stdout.readline()
-        client.kill()
-        client.communicate()
+def test_client_and_server_killed_in_turn(tmp_path: Path) -> None:
+    """Ten times each: the next call goes on with the search, and no worker, server or socket is left over."""
+    local = Local(tmp_path / "state", {"NAS_TRAINER": "simulated", "NAS_FAKE_EPOCH_SECONDS": "60"})
+    command = (*SEARCH, "--request-id", "0c6a9d62-7d54-4d37-9a51-1de1a1a3a1f0")
+    try:
+        for _ in range(10):
+            client = local.spawn(*command)
+            assert client.stdout is not None
+            assert any("attempt" in line for line in iter(client.stdout.readline, ""))
+            client.kill()
+            client.communicate()
+            wait_for(lambda: len(local.processes()) > 1, "a worker, who could become an orphan")
+            local.kill()
+            wait_for(lambda: not local.processes(), "the workers to die with their server")
+
+        ended = local.run("--output", "json", *command, NAS_FAKE_EPOCH_SECONDS="0")
+        searches = json.loads(local.run("--output", "json", "list").stdout)["searches"]
+        (server,) = local.servers()
+        os.kill(server, signal.SIGTERM)
+        wait_for(lambda: not local.processes(), "the last server to leave")
+
+        assert 0 == ended.returncode, ended.stderr
+        assert "STATE_SUCCEEDED" == json.loads(ended.stdout)["state"]
+        assert 1 == len(searches)
+        assert not {"socket", "address"} & {path.name for path in local.state_dir.iterdir()}
+    finally:
         local.kill()
-
-    ended = local.run("--output", "json", *SEARCH, *request)
-
-    assert 0 == ended.returncode, ended.stderr
-    assert "STATE_SUCCEEDED" == json.loads(ended.stdout)["state"]
-    assert 1 == len(json.loads(local.run("--output", "json", "list").stdout)["searches"])
-    assert 1 == len(local.servers())
 
 
 def test_two_first_calls(local: Local) -> None:

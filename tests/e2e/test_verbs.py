@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,18 @@ def ended(server: RealServer) -> str:
     search_id = server.start_search(*SEARCH)
     server.watch(search_id)
     return search_id
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 KiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def ask(server: RealServer, *arguments: str) -> Any:
@@ -109,6 +122,58 @@ def test_export_never_overwrites(server: RealServer, ended: str, tmp_path: Path)
     assert 2 == refused.returncode
     assert "exists already" in refused.stderr
     assert [] == list((tmp_path / "mine").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("target", "status", "sentence"),
+    [
+        ("file", 2, "exists already; name another folder with --to"),
+        ("dangling", 2, "exists already; name another folder with --to"),
+        ("file/model", 2, "its folder is not there; make it first, or name another with --to"),
+        ("nowhere/model", 2, "its folder is not there; make it first, or name another with --to"),
+    ],
+)
+def test_export_to_where_nothing_can_be(
+    server: RealServer, ended: str, tmp_path: Path, target: str, status: int, sentence: str
+) -> None:
+    """A file, a link and a folder that is not there: one sentence, and nothing is made or changed."""
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "dangling").symlink_to("gone")
+
+    refused = server.client("export", ended, "--to", str(tmp_path / target))
+
+    assert status == refused.returncode, refused.stderr
+    assert sentence in refused.stderr
+    assert 1 == refused.stderr.count("\n")
+    assert ["dangling", "file"] == sorted(path.name for path in tmp_path.iterdir())
+    assert "mine" == (tmp_path / "file").read_text()
+
+
+def test_export_to_a_full_disk(server: RealServer, ended: str, small_disk: Path) -> None:
+    """One sentence, and nothing is left that could be taken for a model."""
+    (small_disk / "ballast").write_bytes(bytes(60 << 10))
+
+    refused = server.client("export", ended, "--to", str(small_disk / "model"))
+
+    assert (1, f"Error: {small_disk / 'model'} cannot be written: No space left on device.\n") == (
+        refused.returncode,
+        refused.stderr,
+    )
+    assert ["ballast"] == [path.name for path in small_disk.iterdir()]
+
+
+def test_export_beyond_a_limit(server: RealServer, ended: str, tmp_path: Path) -> None:
+    """A limit on the size of files is a full disk by another name, and needs no rights to test."""
+    command = ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh"]
+    command += server.client_command("export", ended, "--to", str(tmp_path / "model"))
+
+    refused = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    assert (1, f"Error: {tmp_path / 'model'} cannot be written: File too large.\n") == (
+        refused.returncode,
+        refused.stderr,
+    )
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_damaged_weights_are_not_exported(server: RealServer, tmp_path: Path) -> None:

@@ -81,6 +81,8 @@ CONFIG: list[tuple[tuple[str, ...], str]] = [
     (("--workers", "0"), "--workers: Input should be greater than or equal to 1"),
     (("--workers", "65"), "--workers: Input should be less than or equal to 64"),
     (("--listen", "nowhere"), "--listen: must be HOST:PORT"),
+    (("--listen", "unix:here"), "--listen: the path of a socket must be absolute and at most 100 bytes long"),
+    (("--listen", f"unix:/{'x' * 100}"), "--listen: the path of a socket must be absolute and at most 100 bytes long"),
     (("--listen", "127.0.0.1:99999"), "--listen: must be HOST:PORT"),
     (("--listen", "0.0.0.0:0"), "0.0.0.0:0 can be reached from other machines and there is no authentication"),
     (("--listen", "[::]:0"), "[::]:0 can be reached from other machines"),
@@ -135,6 +137,31 @@ def test_others_may_connect_where_that_was_accepted(tmp_path: Path) -> None:
         port = server.address.removeprefix("0.0.0.0:")
         with socket.create_connection(("127.0.0.1", int(port)), timeout=10):
             assert 0 == server.stop()
+
+
+def test_a_file_in_the_place_of_a_socket_is_78(tmp_path: Path) -> None:
+    """It is somebody's, so it stays as it is."""
+    (tmp_path / "thesis.tex").write_text("years of work")
+
+    refused = _run("serve", "--state-dir", str(tmp_path / "state"), "--listen", f"unix:{tmp_path}/thesis.tex")
+
+    assert 78 == refused.returncode
+    assert "there is a file that is no socket; choose another address with --listen" in refused.stderr
+    assert "years of work" == (tmp_path / "thesis.tex").read_text()
+
+
+def test_a_stale_socket_is_replaced(tmp_path: Path) -> None:
+    """One that a killed server has left is no obstacle; one that is in use is."""
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    with RealServer(tmp_path, ("--listen", f"unix:{path}")) as server:
+        second = _run("serve", "--state-dir", str(tmp_path / "other"), "--listen", f"unix:{path}")
+
+        assert f"unix:{path}" == server.address
+        assert 0 == server.client("list").returncode
+        assert 78 == second.returncode
+        assert "another server is using the socket" in second.stderr
 
 
 def test_a_port_that_is_taken_is_78(server: RealServer, tmp_path: Path) -> None:

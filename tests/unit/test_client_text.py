@@ -72,7 +72,17 @@ def test_address(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "localhost", "localhost:", "localhost:0", "localhost:65536", "http://localhost:1", "::1:50051", "unix:"],
+    [
+        "",
+        "localhost",
+        "localhost:",
+        "localhost:0",
+        "localhost:65536",
+        "http://localhost:1",
+        "::1:50051",
+        "unix:",
+        f"unix:/{'x' * 107}",
+    ],
 )
 def test_no_address(text: str) -> None:
     """Anything else is refused, instead of being taken for a name that nobody has."""
