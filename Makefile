@@ -15,6 +15,8 @@ STAMP := $(VENV)/.installed-$(notdir $(CONSTRAINTS))
 TYPED := scripts tests
 # Where `make chaos` strikes; the same seed strikes at the same places.
 SEED ?= 1
+# How many of the planted bugs `make chaos` tries; empty for all of them.
+MUTANTS ?= --sample 2
 CHAOS_RESULTS := build/chaos/results.jsonl
 TOOLS := build/tools
 IMAGE_ARGS ?=
@@ -65,7 +67,7 @@ define inject
 endef
 
 chaos: setup ## kill, crash, starve and corrupt for minutes and judge the results; SEED=n chooses where
-	$(call inject,1,--sample 2)
+	$(call inject,1,$(MUTANTS))
 
 chaos-night: setup ## the same, five times as long, and with every planted bug
 	$(call inject,5,)

@@ -69,20 +69,19 @@ def find(row: Row, results: Sequence[dict[str, Any]]) -> Finding:
 def render_row(row: Row, results: Sequence[dict[str, Any]]) -> str:
     """Return a line of the table."""
     finding = find(row, results) if row.recorded_as else Finding()
-    tests = [path for path in row.tests if (ROOT / path).exists()]
     found = "; ".join(text for text in finding.texts if text)
-    found = "; ".join([*([found] if found else []), *(f"`{path}`" for path in tests)])
-    cells = (row.number, row.fault, row.bar, finding.tried or "", found, verdict_of(row, finding, tests))
+    found = "; ".join([*([found] if found else []), *(f"`{path}`" for path in row.tests)])
+    cells = (row.number, row.fault, row.bar, finding.tried or "", found, verdict_of(row, finding))
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
 
 
-def verdict_of(row: Row, finding: Finding, tests: Sequence[str]) -> str:
+def verdict_of(row: Row, finding: Finding) -> str:
     """Say in a few words where a row stands."""
     if finding.has_failed:
         word = "**failed**"
     elif finding.texts:
         word = "passed"
-    elif tests:
+    elif row.tests:
         word = "held by the suite"
     else:
         word = "not proved"
