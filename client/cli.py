@@ -36,6 +36,8 @@ VERBS = {
     "datasets": ("client.commands.datasets", "Show the data sets that the server knows, and check folders."),
     "plan": ("client.commands.plan", "Show what a search would begin with, without starting it."),
     "arch": ("client.commands.arch", "Work out or transform a net, without a server."),
+    "submit": ("client.commands.submit", "Run a search as a Job of a Kubernetes cluster."),
+    "jobs": ("client.commands.jobs", "List, follow or delete the jobs of a cluster."),
     "config": ("client.commands.config", "Show the client's settings."),
     "completion": ("client.commands.completion", "Print what a shell needs to complete commands."),
     "version": ("client.commands.version", "Print the versions of the client and the server."),

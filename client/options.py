@@ -115,6 +115,7 @@ _PLAIN = (
     *("max_bad_files", "fit", "group_regex"),
 )
 _PLAIN_TRAINING = ("learning_rate", "weight_decay", "batch_size", "max_epochs", "patience")
+_CHOSEN = ("preset", "selection_metric", "device", "precision")
 
 
 def search_options(command: Command) -> Command:
@@ -145,3 +146,9 @@ def make_config(given: Mapping[str, Any], settings: Settings) -> search_pb2.Sear
         if given[name] is not None:
             setattr(message, name, words[given[name]])
     return config
+
+
+def search_words(given: Mapping[str, Any]) -> tuple[str, ...]:
+    """Spell the options that were given, without data set and block, as ``nas-server run`` takes them."""
+    names = (*_PLAIN, *_PLAIN_TRAINING, *_CHOSEN, "time_budget")
+    return tuple(f"--{name.replace('_', '-')}={given[name]}" for name in names if given[name] is not None)

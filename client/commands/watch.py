@@ -94,7 +94,7 @@ def watch_to_the_end(
     Returns:
         OK if the search succeeded, SEARCH_FAILED if it failed or was cancelled, INTERRUPTED if a person left.
     """
-    view = _make_view(settings.output, search_id, is_plain=is_plain)
+    view = make_view(settings.output, search_id, is_plain=is_plain)
     follower = Follower(
         connection, search_id, after=after, reconnect_seconds=reconnect_seconds, is_known=is_known, listener=view
     )
@@ -104,7 +104,7 @@ def watch_to_the_end(
             for event in follower.events():
                 view.on_event(event)
                 state = TERMINAL_FACTS.get(event.WhichOneof("fact") or "")
-        return _finish(connection, settings, search_id, state)
+        return finish(connection, settings, search_id, state)
     except KeyboardInterrupt:
         note(f"Left search {search_id} running; come back with: {_way_back(settings, search_id)}")
         return Exit.INTERRUPTED
@@ -114,7 +114,8 @@ def watch_to_the_end(
         raise
 
 
-def _make_view(output: Output, search_id: str, *, is_plain: bool) -> Lines | LiveView:
+def make_view(output: Output, search_id: str, *, is_plain: bool) -> Lines | LiveView:
+    """Choose how the events of a search are shown."""
     if output is not Output.TEXT or is_plain or not _can_show_a_screen():
         return Lines(output)
     from client.live.screen import LiveView  # rich is loaded for those who see it only
@@ -129,7 +130,7 @@ def _can_show_a_screen() -> bool:
     return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 
-def _finish(
+def finish(
     connection: Connection, settings: Settings, search_id: str, state: search_pb2.Search.State.ValueType | None
 ) -> Exit:
     """Print the closing summary or document; ``state`` is None if there was no event left to show."""

@@ -54,11 +54,12 @@ def test_wheel_has_exactly_the_three_packages(wheel: dict[str, str], metadata: M
 
 
 def test_wheel_has_every_module_of_the_tree(wheel: dict[str, str]) -> None:
-    """No pattern of .gitignore or of the build takes a module away, and every package says that it is typed."""
+    """No pattern takes a module or a manifest away, and every package says that it is typed."""
     expected = {str(path.relative_to(ROOT)) for package in PACKAGES for path in (ROOT / package).rglob("*.py*")}
     expected = {name for name in expected if "__pycache__" not in name} | {
         f"{package}/py.typed" for package in PACKAGES
     }
+    expected |= {f"client/cluster/base/{path.name}" for path in (ROOT / "k8s/base").iterdir()}
 
     actual = {name for name in wheel if name.split("/")[0] in PACKAGES}
 
@@ -94,6 +95,7 @@ def test_base_install_is_the_client(metadata: Message) -> None:
 
     assert {"click", "googleapis-common-protos", "grpcio", "grpcio-status", "protobuf", "rich"} == base
     assert {"torch", "torchvision", "apsw"} <= extra
+    assert not {"lightkube", "pyyaml"} & (base | extra)
 
 
 def test_version_is_the_same_everywhere(metadata: Message) -> None:

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A Kubernetes API over HTTP that remembers what it is told, and a kubectl that forwards to servers of this machine.
+
+Nothing acts on what is created: a test is the scheduler, the Job controller and the kubelet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, Self
+
+import kmock
+import yaml
+
+NAMESPACE = "ml"
+RESOURCES = {
+    "Job": "batch/v1/jobs",
+    "Pod": "v1/pods",
+    "Event": "v1/events",
+    "PersistentVolumeClaim": "v1/persistentvolumeclaims",
+    "ServiceAccount": "v1/serviceaccounts",
+    "NetworkPolicy": "networking.k8s.io/v1/networkpolicies",
+    "LocalQueue": "kueue.x-k8s.io/v1beta1/localqueues",
+}
+_KUBECTL = """\
+#!/bin/sh
+for word; do case $word in pod/*) pod=${{word#pod/}};; esac; done
+address=$(cat "{folder}/$pod") || exit 1
+echo "Forwarding from $address -> 50051"
+exec sleep 600
+"""
+
+Document = dict[str, Any]
+
+
+class MockCluster:
+    """One namespace of a cluster that exists for one test."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="cluster", daemon=True)
+        self.api = kmock.KubernetesEmulator()
+        self._server = kmock.Server(self.api)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._run(self._open())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._run(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a client needs to find this cluster, and kubectl."""
+        configuration = self._folder / "kubeconfig"
+        configuration.write_text(yaml.safe_dump(self._configuration()))
+        program = self._folder / "bin/kubectl"
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(_KUBECTL.format(folder=self._folder / "pods"))
+        program.chmod(0o755)
+        return {"KUBECONFIG": str(configuration), "PATH": f"{program.parent}:{os.environ['PATH']}"}
+
+    def put(self, kind: str, document: Document) -> None:
+        """Create or replace an object."""
+        self._run(self._put(kind, document))
+
+    def remove(self, kind: str, name: str) -> None:
+        """Take an object away."""
+        self._run(self._remove(kind, name))
+
+    def find_all(self, kind: str) -> list[Document]:
+        """The objects of a kind."""
+        found: list[Document] = self._run(self._find_all(kind))
+        return found
+
+    def refuse(self, request: str, code: int, message: str) -> None:
+        """Answer a request, ``"post /path"``, with an error of the API."""
+        status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": message}
+        self._run(self._answer(request, code, status))
+
+    def log(self, pod: str, text: str) -> None:
+        """Let a pod have written something."""
+        self._run(self._answer(f"get /api/v1/namespaces/{NAMESPACE}/pods/{pod}/log", 200, text.encode()))
+
+    def announce(self, pod: str, address: str) -> None:
+        """Let kubectl forward to a pod."""
+        folder = self._folder / "pods"
+        folder.mkdir(exist_ok=True)
+        (folder / pod).write_text(address)
+
+    def _configuration(self) -> Document:
+        return {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "test",
+            "clusters": [{"name": "test", "cluster": {"server": str(self._server.url)}}],
+            "users": [{"name": "test", "user": {}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test", "namespace": NAMESPACE}}],
+        }
+
+    def _run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(timeout=30)
+
+    async def _open(self) -> None:
+        await self.api.__aenter__()
+        await self._server.__aenter__()
+        for path in RESOURCES.values():
+            if "kueue" not in path:
+                self.api.resources[kmock.resource(path)] = kmock.ResourceInfo()
+
+    async def _close(self) -> None:
+        await self._server.__aexit__(None, None, None)
+        await self.api.__aexit__(None, None, None)
+
+    async def _put(self, kind: str, document: Document) -> None:
+        self.api.objects[kmock.resource(RESOURCES[kind]), NAMESPACE, document["metadata"]["name"]] = document
+
+    async def _remove(self, kind: str, name: str) -> None:
+        self.api.objects[kmock.resource(RESOURCES[kind]), NAMESPACE, name].delete()
+
+    async def _find_all(self, kind: str) -> list[Document]:
+        wanted = kmock.resource(RESOURCES[kind])
+        return [
+            dict(each.raw)
+            for (resource, _, _), each in self.api.objects.items()
+            if resource == wanted and not each.deleted
+        ]
+
+    async def _answer(self, request: str, code: int, body: Document | bytes) -> None:
+        self.api[request] << code << body
