@@ -11,7 +11,7 @@ COPY constraints constraints
 COPY pyproject.toml ./
 # What changes seldom and weighs gigabytes has a layer of its own, made from the requirements alone.
 RUN python3 -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-print(*project['dependencies'], *project['optional-dependencies']['server'], sep='\n')" > requirements.txt \
+print(*project['dependencies'], *project['optional-dependencies']['server'], *project['optional-dependencies']['dicom'], sep='\n')" > requirements.txt \
     && python3 -m venv /opt/nas \
     && /opt/nas/bin/python -m pip install --no-cache-dir -r requirements.txt -c "${CONSTRAINTS}"
 COPY README.md LICENSE ./

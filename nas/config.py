@@ -228,7 +228,16 @@ CATALOGUE: dict[str, DatasetInfo] = {
         ),
         DatasetInfo(
             name="folder",
-            summary="your own images: folder:PATH with a folder for each class; PNG, JPEG, BMP, TIFF or PGM",
+            summary="your own images: folder:PATH with a folder for each class; PNG, JPEG, BMP, TIFF, PGM or DICOM",
+            shape=None,
+            classes=0,
+            has_test_part=False,
+            is_folder=True,
+            needs_path=True,
+        ),
+        DatasetInfo(
+            name="manifest",
+            summary="your own images: manifest:PATH of a CSV file with the columns path, label, group and split",
             shape=None,
             classes=0,
             has_test_part=False,

@@ -7,6 +7,7 @@ Nothing is started. What is decoded stays in the cache folder, so that a search 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from nas.data.errors import DatasetError, FolderError, LeakError, OneClassError,
 from nas.data.findings import ClassCounts, Finding, Inspection, Kind, SizeCount, found
 from nas.data.images import number_groups, start_of
 from nas.data.layout import Item, Part
-from nas.data.plan import ImageOptions, Plan, make_plan
+from nas.data.plan import ImageOptions, Plan, locate, make_plan
 from nas.data.splits import Split, split
 from nas.data.suspicions import Impressions
 from nas.data.tree import Tree, open_tree
@@ -51,11 +52,12 @@ def check(
     if info is None or not (info.is_folder or info.files):
         raise UnknownDatasetError(kind, tuple(name for name, one in CATALOGUE.items() if one.is_folder or one.files))
     dataset = f"{kind}:{path}" if info.is_folder else kind
-    with open_tree(dataset, path, data_root) as tree:
+    folder, index = locate(info, path)
+    with open_tree(dataset, folder, data_root) as tree:
         if not info.is_folder:
             return check_idx(info, tree, data_root, path, most_names)
         try:
-            plan = make_plan(info, dataset, tree, cache_dir, options, accepts_all=True)
+            plan = make_plan(info, dataset, tree, cache_dir, replace(options, index=index), accepts_all=True)
         except FolderError as error:
             return _unusable(dataset, tree, error)
         return _Check(dataset, plan, most_names).inspect(tree, seed)
@@ -95,17 +97,16 @@ class _Check:
 
     def _divide(self, seed: int) -> tuple[Split | None, list[Finding]]:
         """Divide the images as a search would."""
-        refusal, findings = self._plan.arrangement.refusal, []
+        refusal, findings = self._plan.arrangement.refusal, self._leaks()
         if refusal is not None:
             kind = Kind.ONE_CLASS if isinstance(refusal, OneClassError) else Kind.UNUSABLE
-            return None, [Finding(kind=kind, sentence=str(refusal))]
+            return None, [Finding(kind=kind, sentence=str(refusal)), *findings]
         try:
-            return split(self._as_dataset(), seed=seed), []
+            return split(self._as_dataset(), seed=seed), findings
         except LeakError:
-            return None, [self._leaks()]
+            return None, findings
         except SplitError as error:
-            findings.append(Finding(kind=Kind.INDIVISIBLE, sentence=str(error)))
-        return None, findings
+            return None, [Finding(kind=Kind.INDIVISIBLE, sentence=str(error)), *findings]
 
     def _as_dataset(self) -> CachedDataset:
         """The images in use as a search sees them, without their pixels."""
@@ -125,7 +126,7 @@ class _Check:
             groups_N=number_groups(used),
         )
 
-    def _leaks(self) -> Finding:
+    def _leaks(self) -> list[Finding]:
         """Patients whose images lie in several parts of the owner's."""
         parts: dict[str, set[Part]] = {}
         for item in self._used:
@@ -137,7 +138,7 @@ class _Check:
             if len(its) > 1
         ]
         sentence = "patients with images in more than one part, so the accuracy would flatter"
-        return found(Kind.LEAK, sentence, leaks, self._names.most)
+        return [found(Kind.LEAK, sentence, leaks, self._names.most)] if leaks else []
 
     def _classes(self, parts: Split | None) -> tuple[ClassCounts, ...]:
         names, used = self._plan.arrangement.class_names, self._used

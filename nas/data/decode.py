@@ -20,11 +20,13 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from nas.config import InputShape
+from nas.data.dicom import is_dicom, read_dicom, read_dicom_header
+from nas.data.faults import ImageFault, too_many_pixels
 from nas.data.fitting import fit_into, fitted_size
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "PPM")
 """What Pillow may try; PPM is its word for PGM, too."""
-ENDINGS = ("png", "jpg", "jpeg", "bmp", "tif", "tiff", "pgm")
+ENDINGS = ("png", "jpg", "jpeg", "bmp", "tif", "tiff", "pgm", "dcm")
 """Of file names, in any case; what a file is, its content says."""
 
 _ORIENTATION = 274  # EXIF tag 0x0112
@@ -70,20 +72,15 @@ class Header:
     kind: str = ""
 
 
-class ImageFault(Exception):
-    """An image cannot be used; ``reason`` continues a sentence about it and never holds its name."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
 def read_header(content: bytes, limits: Limits) -> Header:
     """Look at an image without decoding it.
 
     Raises:
         ImageFault: it is none, or larger than allowed.
     """
+    if is_dicom(content):
+        width, height, is_grey = read_dicom_header(content, limits.pixels)
+        return Header(width=width, height=height, is_grey=is_grey, kind="DICOM")
     with _opened(content, limits) as image:
         kind = image.format or ""
         return Header(width=image.width, height=image.height, is_grey=_is_grey(image), kind=kind)
@@ -104,6 +101,9 @@ def decode(content: bytes, shape: InputShape, limits: Limits, fit: str = "pad") 
     Raises:
         ImageFault: it cannot be decoded within the limits.
     """
+    if is_dicom(content):
+        plane = read_dicom(content, limits.pixels).convert("L" if shape.channels == 1 else "RGB")
+        return _to_array(plane, shape, fit)
     with _opened(content, limits) as image:
         width, height = fitted_size(image.size, shape)
         # Unpacks a JPEG at 1/2, 1/4 or 1/8 of its size: much faster, and twice the wanted size is left to average over.
@@ -114,8 +114,13 @@ def decode(content: bytes, shape: InputShape, limits: Limits, fit: str = "pad") 
         plane = _to_eight_bits(image).convert("L" if shape.channels == 1 else "RGB")
         if upright is not None:
             plane = plane.transpose(upright)
-        pixels = np.asarray(fit_into(plane, shape, fit))
-        return pixels[np.newaxis] if shape.channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        return _to_array(plane, shape, fit)
+
+
+def _to_array(plane: Image.Image, shape: InputShape, fit: str) -> npt.NDArray[np.uint8]:
+    """Fit an image of mode L or RGB and return it as (C, H, W)."""
+    pixels = np.asarray(fit_into(plane, shape, fit))
+    return pixels[np.newaxis] if shape.channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
 @contextmanager
@@ -128,24 +133,20 @@ def _opened(content: bytes, limits: Limits) -> Iterator[Image.Image]:
             Image.MAX_IMAGE_PIXELS = limits.pixels
             with Image.open(io.BytesIO(content), formats=FORMATS) as image:
                 if image.width * image.height > limits.pixels:
-                    raise _too_many_pixels(limits)
+                    raise too_many_pixels(limits.pixels)
                 yield image
     except ImageFault:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise _too_many_pixels(limits) from error
+        raise too_many_pixels(limits.pixels) from error
     except UnidentifiedImageError as error:
-        raise ImageFault("is no PNG, JPEG, BMP, TIFF or PGM image, or its header is damaged") from error
+        raise ImageFault("is no PNG, JPEG, BMP, TIFF, PGM or DICOM image, or its header is damaged") from error
     except MemoryError as error:
         raise ImageFault("takes more memory to decode than is allowed") from error
     except TimeoutError as error:
         raise ImageFault("takes more processor time to decode than is allowed") from error
     except Exception as error:  # a decoder may raise anything at all on a damaged file
         raise ImageFault("is damaged or cut short") from error
-
-
-def _too_many_pixels(limits: Limits) -> ImageFault:
-    return ImageFault(f"has more than {limits.pixels:,} pixels; the server's NAS_MAX_IMAGE_PIXELS can allow more")
 
 
 def _is_grey(image: Image.Image) -> bool:

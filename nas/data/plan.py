@@ -18,12 +18,13 @@ from nas.data.decode import Limits
 from nas.data.errors import CorruptFileError, FolderError
 from nas.data.kau import arrange_birads
 from nas.data.layout import Arrangement, Found, Item, Layout, arrange_classes
+from nas.data.manifest import arrange_manifest
 from nas.data.reading import Guard, InProcess, Progress, Reader, Reading, Wanted
 from nas.data.store import PixelStore, exclusive
 from nas.data.survey import Surveyor
 from nas.data.tree import Listing, Parts, Tree
 
-LAYOUTS: dict[str, Layout] = {"folder": arrange_classes, "kau": arrange_birads}
+LAYOUTS: dict[str, Layout] = {"folder": arrange_classes, "kau": arrange_birads, "manifest": arrange_manifest}
 """How each folder data set of the catalogue is arranged."""
 
 
@@ -128,6 +129,14 @@ class Plan:
                 store.put(reading.sha256, reading.pixels_CHW)
             self.options.on_progress(done, len(missing))
         store.flush()
+
+
+def locate(info: DatasetInfo, path: str) -> tuple[str, str]:
+    """Return the folder that a path of the user means, and the name of the file in it that lists the images."""
+    folder, _, name = path.rpartition("/")
+    if info.name == "manifest" and name.casefold().endswith(".csv"):
+        return folder or ("/" if path.startswith("/") else "."), name
+    return path, ""
 
 
 def make_plan(

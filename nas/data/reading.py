@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.config import InputShape
-from nas.data.decode import Header, ImageFault, Limits, decode, read_header
+from nas.data.decode import Header, Limits, decode, read_header
+from nas.data.faults import ImageFault
 from nas.data.tree import FileError, FoundFile, Tree
 
 Guard = Callable[[], AbstractContextManager[None]]

@@ -17,7 +17,7 @@ from nas.data.digits import DigitsSource
 from nas.data.errors import CacheError, CorruptFileError, EmptyFolderError, UnknownDatasetError
 from nas.data.idx import IdxSource
 from nas.data.images import ImageSource
-from nas.data.plan import ImageOptions
+from nas.data.plan import ImageOptions, locate
 from nas.data.report import IngestReport
 from nas.data.source import Contents, Source, resize
 
@@ -58,7 +58,8 @@ def prepare(
         raise UnknownDatasetError(dataset, known_datasets())
     info, path = found
     if info.is_folder:
-        source = ImageSource(info, dataset, path or info.name, data_root, cache_dir, options)
+        folder, index = locate(info, path or info.name)
+        source = ImageSource(info, dataset, folder, data_root, cache_dir, replace(options, index=index))
         return _prepare_images(source)
     assert info.shape is not None  # noqa: S101 - as in the catalogue
     side = options.input_size

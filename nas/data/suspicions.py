@@ -26,7 +26,10 @@ _MOST_GREY = 0.01
 """Share of pixels between black and white in a mask."""
 _ODD = 0.2
 """Share of the set above which images without grey are what the set is made of."""
-_KINDS = {"png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "bmp": "BMP", "tif": "TIFF", "tiff": "TIFF", "pgm": "PPM"}
+_KINDS = {
+    **{"png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "bmp": "BMP"},
+    **{"tif": "TIFF", "tiff": "TIFF", "pgm": "PPM", "dcm": "DICOM"},
+}
 """What a file is by the ending of its name."""
 _MAGIC = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"BM": "BMP"}
 """How a file of each kind begins."""

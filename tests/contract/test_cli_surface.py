@@ -88,7 +88,7 @@ CHOICES = {
     ("start", "--precision"): ["auto", "fp32", "bf16"],
     ("start", "--selection-metric"): ["accuracy", "balanced-accuracy"],
     ("start", "--fit"): ["pad", "crop"],
-    ("datasets check", "--as"): ["mnist", "fashion-mnist", "folder", "kau"],
+    ("datasets check", "--as"): ["mnist", "fashion-mnist", "folder", "manifest", "kau"],
     ("arch transform", "--op"): ["add_layer", "add_block", "widen", "concat"],
     ("arch transform", "--block"): ["ib", "seib"],
 }

@@ -102,7 +102,7 @@ def test_a_folder_of_one_s_own_ends_with_a_result(real: RealServer) -> None:
         ("folder:/etc", 6, "'folder:/etc' lies outside the server's data root"),
         ("kau:pets", 2, "no image in a folder called like BIRAD1, Birad 3 or BI-RADS_4"),
         ("kau", 2, "is read from the folder <data root>/kau, which is not there"),
-        ("folder", 2, "the data sets are digits, fashion-mnist, folder:PATH, kau, kau:PATH, mnist"),
+        ("folder", 2, "the data sets are digits, fashion-mnist, folder:PATH, kau, kau:PATH, manifest:PATH, mnist"),
         ("mnist:pets", 2, "there is no data set 'mnist:pets'"),
     ],
 )

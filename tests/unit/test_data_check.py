@@ -257,5 +257,5 @@ def test_where_a_check_may_look(kau: Path) -> None:
             seed=0,
             most_names=1,
         )
-    with pytest.raises(UnknownDatasetError, match="the data sets are mnist, fashion-mnist, folder, kau"):
+    with pytest.raises(UnknownDatasetError, match="the data sets are mnist, fashion-mnist, folder, manifest, kau"):
         inspect(kau, "digits")

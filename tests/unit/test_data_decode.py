@@ -15,7 +15,8 @@ from image_files import draw, encode, png_chunks, png_header
 from PIL import Image
 
 from nas.config import InputShape
-from nas.data.decode import FORMATS, Header, ImageFault, Limits, decode, read_header
+from nas.data.decode import FORMATS, Header, Limits, decode, read_header
+from nas.data.faults import ImageFault
 
 LIMITS = Limits()
 GREY_4 = InputShape(channels=1, height=4, width=4)
@@ -169,7 +170,7 @@ def encode_image(image: Image.Image) -> bytes:
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "ICO"])
 def test_other_formats_are_refused(kind: str) -> None:
     """Only formats on the list are given to a decoder at all."""
-    assert "is no PNG, JPEG, BMP, TIFF or PGM image, or its header is damaged" == _reason(encode(draw(1), kind))
+    assert "is no PNG, JPEG, BMP, TIFF, PGM or DICOM image, or its header is damaged" == _reason(encode(draw(1), kind))
     assert ("PNG", "JPEG", "BMP", "TIFF", "PPM") == FORMATS
 
 
@@ -182,7 +183,7 @@ def test_a_file_that_is_cut_short_is_refused(kind: str) -> None:
 
         assert reason in (
             "is damaged or cut short",
-            "is no PNG, JPEG, BMP, TIFF or PGM image, or its header is damaged",
+            "is no PNG, JPEG, BMP, TIFF, PGM or DICOM image, or its header is damaged",
         )
 
 

@@ -208,7 +208,7 @@ async def test_a_class_map_is_for_the_data_set_that_has_it(tmp_path: Path) -> No
 @pytest.mark.parametrize("dataset", ["folder", "folder:", "kau:", "mnist:x", "digits:", "Kau", ":x", "földer:x"])
 async def test_a_data_set_that_is_none_is_refused_with_those_there_are(tmp_path: Path, dataset: str) -> None:
     """A path is for folders only, and a folder of one's own has no place without one."""
-    with pytest.raises(InvalidSettingError, match="folder:PATH, kau, kau:PATH, mnist") as caught:
+    with pytest.raises(InvalidSettingError, match="folder:PATH, kau, kau:PATH, manifest:PATH, mnist") as caught:
         await _admission(tmp_path).admit(make_config(dataset=dataset), "id", "")
 
     assert "UNKNOWN_DATASET" == caught.value.reason
