@@ -14,6 +14,7 @@ from server.commands.exits import EXIT_MEANINGS
 _VERBS = {
     "serve": "server.commands.serve",
     "run": "server.commands.run",
+    "token": "server.commands.token",
     "digest": "server.commands.digest",
     "doctor": "server.commands.doctor",
 }

@@ -27,7 +27,8 @@ from server.hub import Hub
 from server.journal.base import Journal
 from server.journal.sqlite import SqliteJournal
 from server.rpc.activity import Activity
-from server.rpc.dispatch import make_handler
+from server.rpc.dispatch import Desk, make_handler
+from server.rpc.quotas import Quotas
 from server.rpc.servicer import SERVICE, SearchServicer
 from server.sinks.gpus import Gpus
 from server.sinks.logs import log_fact
@@ -85,8 +86,10 @@ class App:
         servicer = SearchServicer(
             registry=registry, hub=hub, files=files, preparation=preparation, version=version("seib-nas")
         )
-        handler = make_handler(SERVICE, servicer, activity)
-        front = Front(self._settings, handler, lambda: render(metrics, registry, hub, files, gpus))
+        settings = self._settings
+        quotas = Quotas(max_streams=settings.max_streams, max_starts=settings.max_starts)
+        handler = make_handler(SERVICE, servicer, Desk(activity=activity, quotas=quotas))
+        front = Front(settings, handler, activity, lambda: render(metrics, registry, hub, files, gpus))
         try:
             await front.reserve()
             reach("serve.before_recovery")

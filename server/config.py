@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from server.certificates import CertificateFiles
 from server.listening import check_address, is_loopback, socket_path
 
 DEFAULT_LISTEN = "127.0.0.1:50051"
@@ -39,12 +40,21 @@ class Settings(BaseSettings):
     progress_timeout: float = Field(default=300.0, gt=0.0)
     idle_timeout: float = Field(default=0.0, ge=0.0)
     insecure: bool = False
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    token_file: Path | None = None
+    max_streams: int = Field(default=1000, ge=1)
+    """Watches, exports and logs in progress of one caller."""
+    max_starts: int = Field(default=600, ge=1)
+    """Calls of StartSearch a minute of one caller."""
+    log_format: Literal["auto", "json", "console"] = "auto"
     health_listen: str | None = None
     """Only the health service, in plaintext; None for no listener beside the API's."""
     metrics_listen: str | None = None
     """``OFF``, or where Prometheus reads; None for the default, which is off where the API has a socket."""
 
-    @field_validator("state_dir", "data_root", "port_file")
+    @field_validator("state_dir", "data_root", "port_file", "tls_cert", "tls_key", "tls_client_ca", "token_file")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return path and path.expanduser().absolute()
@@ -79,11 +89,33 @@ class Settings(BaseSettings):
             )
         return self
 
+    @property
+    def certificate_files(self) -> CertificateFiles | None:
+        """What the API's TLS is made of; None for plaintext."""
+        if self.tls_cert is None or self.tls_key is None:
+            return None
+        return CertificateFiles(cert=self.tls_cert, key=self.tls_key, client_ca=self.tls_client_ca)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether others can reach the API and nothing keeps them from using it, or from reading along."""
+        is_private = self.certificate_files is not None and (self.token_file or self.tls_client_ca)
+        return not is_loopback(self.listen) and not is_private
+
     @model_validator(mode="after")
-    def _require_loopback(self) -> Settings:
-        if not self.insecure and not is_loopback(self.listen):
+    def _require_whole_tls(self) -> Settings:
+        if (self.tls_cert is None) != (self.tls_key is None) or (self.tls_client_ca and not self.tls_cert):
+            raise ValueError("--tls-cert and --tls-key go together, and --tls-client-ca needs both")
+        if self.tls_cert and socket_path(self.listen) is not None:
+            raise ValueError("a socket needs no TLS, for only its owner can open it; leave out --tls-cert")
+        return self
+
+    @model_validator(mode="after")
+    def _require_privacy(self) -> Settings:
+        if self.is_open and not self.insecure:
             raise ValueError(
-                f"{self.listen} can be reached from other machines and there is no authentication; "
-                "listen on 127.0.0.1, or accept that with --insecure"
+                f"{self.listen} can be reached from other machines and not everybody there is to be trusted; "
+                "give --tls-cert and --tls-key with --token-file or --tls-client-ca, listen on 127.0.0.1, "
+                "or accept it with --insecure"
             )
         return self

@@ -3,19 +3,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import grpc
 import structlog
 from grpc_reflection.v1alpha import reflection
 
+from server.certificates import Certificates
 from server.config import Settings
-from server.listening import SERVER_OPTIONS, ListenError, bind
+from server.listening import SERVER_OPTIONS, ListenError, bind, is_loopback
+from server.rpc.access import Guard
+from server.rpc.activity import Activity
 from server.rpc.health import HEALTH, Health
 from server.rpc.servicer import SERVICE
 from server.sinks.scrape import ScrapeEndpoint
+from server.tokens import Tokens
 
 _GRACE_SECONDS = 1.0
+_WARNING_SECONDS = 60.0
 
 log = structlog.get_logger("nas.front")
 
@@ -23,15 +29,27 @@ log = structlog.get_logger("nas.front")
 class Front:
     """Opens and closes them in the order in which others can rely on them."""
 
-    def __init__(self, settings: Settings, handler: grpc.GenericRpcHandler, render: Callable[[], bytes]) -> None:
-        """Take what answers the API's calls and what makes the page of metrics."""
+    def __init__(
+        self, settings: Settings, handler: grpc.GenericRpcHandler, activity: Activity, render: Callable[[], bytes]
+    ) -> None:
+        """Take what answers the API's calls and what makes the page of metrics.
+
+        Raises:
+            CertificateError, TokenFileError: a file cannot be used.
+            OSError: one cannot be read.
+        """
         self._settings = settings
+        files = settings.certificate_files
+        self._credentials = Certificates(files).credentials() if files is not None else None
+        guard = Guard(Tokens(settings.token_file) if settings.token_file is not None else None, activity)
+        self._warning: asyncio.Task[None] | None = None
         self._health = Health()
         self._endpoint = ScrapeEndpoint(render)
-        self._server = grpc.aio.server(options=SERVER_OPTIONS)
+        self._server = grpc.aio.server(options=SERVER_OPTIONS, interceptors=(guard,))
         self._server.add_generic_rpc_handlers((handler,))
         self._health.add_to(self._server)
-        reflection.enable_server_reflection((SERVICE.full_name, HEALTH, reflection.SERVICE_NAME), self._server)
+        if is_loopback(settings.listen):
+            reflection.enable_server_reflection((SERVICE.full_name, HEALTH, reflection.SERVICE_NAME), self._server)
         self.places: dict[str, str] = {}
         """Where each of them is, once it is open."""
 
@@ -41,7 +59,7 @@ class Front:
         Raises:
             ListenError: one is taken, or may not be used.
         """
-        self.places["address"] = bind(self._server, self._settings.listen)
+        self.places["address"] = bind(self._server, self._settings.listen, credentials=self._credentials)
         if self._settings.health_listen is not None:
             self.places["health"] = await self._health.listen(self._settings.health_listen)
         await self._offer_metrics()
@@ -50,6 +68,8 @@ class Front:
         """Answer calls, and say so to health checks."""
         await self._server.start()
         await self._health.begin()
+        if self._settings.is_open:
+            self._warning = asyncio.create_task(self._warn(), name="warning")
 
     async def refuse(self) -> None:
         """Say to health checks that this is over."""
@@ -61,8 +81,16 @@ class Front:
 
     async def leave(self) -> None:
         """Leave the other addresses as well."""
+        if self._warning is not None:
+            self._warning.cancel()
         await self._endpoint.close()
         await self._health.close()
+
+    async def _warn(self) -> None:
+        """Remind whoever reads the log, again and again, that the door is open."""
+        while True:
+            log.warning("insecure", address=self.places["address"], hint="others can use this server or read along")
+            await asyncio.sleep(_WARNING_SECONDS)
 
     async def _offer_metrics(self) -> None:
         settings = self._settings

@@ -70,8 +70,19 @@ def is_loopback(listen: str) -> bool:
         return False
 
 
-def bind(server: grpc.aio.Server, listen: str, option: str = "--listen") -> str:
-    """Bind and return the address, with the port that was picked for port 0; ``option`` is where it was asked for.
+def bind(
+    server: grpc.aio.Server,
+    listen: str,
+    option: str = "--listen",
+    credentials: grpc.ServerCredentials | None = None,
+) -> str:
+    """Bind and return the address, with the port that was picked for port 0.
+
+    Args:
+        server: that is to listen.
+        listen: where.
+        option: where that was asked for.
+        credentials: for TLS; None for plaintext.
 
     Raises:
         ListenError: it is taken, or may not be used.
@@ -79,7 +90,8 @@ def bind(server: grpc.aio.Server, listen: str, option: str = "--listen") -> str:
     path = socket_path(listen)
     if path is None:
         try:
-            return f"{listen.rpartition(':')[0]}:{server.add_insecure_port(listen)}"
+            port = server.add_secure_port(listen, credentials) if credentials else server.add_insecure_port(listen)
+            return f"{listen.rpartition(':')[0]}:{port}"
         except RuntimeError as error:
             raise ListenError(listen, "another program may be using the port", option) from error
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

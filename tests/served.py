@@ -20,7 +20,7 @@ from server.codec.settings import encode_config
 from server.files import StateFiles
 from server.listening import SERVER_OPTIONS
 from server.rpc.activity import Activity
-from server.rpc.dispatch import make_handler
+from server.rpc.dispatch import Desk, make_handler
 from server.rpc.servicer import SERVICE, SearchServicer
 
 NEVER = 3600.0
@@ -68,7 +68,7 @@ async def serving(plane: ControlPlane, *, heartbeat_seconds: float = NEVER) -> A
         heartbeat_seconds=heartbeat_seconds,
     )
     server = grpc.aio.server(options=SERVER_OPTIONS)
-    server.add_generic_rpc_handlers((make_handler(SERVICE, servicer, Activity()),))
+    server.add_generic_rpc_handlers((make_handler(SERVICE, servicer, Desk(activity=Activity())),))
     port = server.add_insecure_port("127.0.0.1:0")
     async with running(plane), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         await server.start()

@@ -48,7 +48,27 @@ _OPTIONS = (
         metavar="ADDRESS",
         help=f"Where Prometheus reads /metrics, or off. [default: {DEFAULT_METRICS_LISTEN}, if it is free]",
     ),
-    click.option("--insecure", is_flag=True, default=None, help="Listen beyond this machine without authentication."),
+    click.option(
+        "--tls-cert", type=Path, metavar="FILE", help="The API's certificate, PEM; read again when it changes."
+    ),
+    click.option("--tls-key", type=Path, metavar="FILE", help="Its private key."),
+    click.option(
+        "--tls-client-ca", type=Path, metavar="FILE", help="Authority whose certificate every client has to show."
+    ),
+    click.option("--token-file", type=Path, metavar="FILE", help="Who may call: see nas-server token."),
+    click.option("--max-streams", type=int, help="Watches, exports and logs at a time by one caller. [default: 1000]"),
+    click.option("--max-starts", type=int, help="Starts a minute by one caller. [default: 600]"),
+    click.option(
+        "--insecure",
+        is_flag=True,
+        default=None,
+        help="Listen beyond this machine although everybody there could use the server or read along.",
+    ),
+    click.option(
+        "--log-format",
+        type=click.Choice(["auto", "json", "console"]),
+        help="auto is console on a terminal, else json. [default: auto]",
+    ),
 )
 
 

@@ -1,14 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is talking to the server: calls in progress, and what became of each."""
+"""Who is talking to the server: calls in progress, and one wide log line of each that has ended."""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import structlog
+from google.rpc import code_pb2
+from structlog.contextvars import bind_contextvars
+
+from server.rpc.errors import PublicError
 
 OnEnd = Callable[[str, str, float], None]
 """Told of each call that has ended: its method, the name of its status, and how many seconds it took."""
+
+CHANGING = frozenset({"StartSearch", "CancelSearch", "PauseSearch", "ResumeSearch", "DeleteSearch"})
+"""Methods whose calls are audited, refused ones too."""
+
+_IDS = {
+    "search_id": re.compile("[0-9a-f]{12}", flags=re.ASCII),
+    "child_id": re.compile("[0-9]{1,9}-[0-9]{1,9}", flags=re.ASCII),
+}
+
+log = structlog.get_logger("nas.rpc")
+audit_log = structlog.get_logger("nas.audit")
 
 
 class Activity:
@@ -16,7 +36,7 @@ class Activity:
 
     def __init__(self, on_end: OnEnd = lambda _method, _code, _seconds: None) -> None:
         """Take who is told of each end; it must not raise."""
-        self.on_end = on_end
+        self._on_end = on_end
         self._calls = 0
         self._last = time.monotonic()
 
@@ -35,6 +55,36 @@ class Activity:
             self._calls -= 1
             self._last = time.monotonic()
 
+    def end(self, method: str, public: PublicError | None, *, seconds: float, **more: Any) -> None:
+        """Say what became of a call: refused as ``public``, or answered.
+
+        Args:
+            method: the full name or only the last part of it; empty if there is no such method.
+            public: what the client was told, None if nothing was wrong.
+            seconds: how long it took.
+            more: what else belongs on the line.
+        """
+        name = method.rpartition("/")[2]
+        code = "OK" if public is None else code_pb2.Code.Name(public.code)
+        refusal = {} if public is None else {"reason": public.reason}
+        log.info("rpc", method=name, code=code, seconds=round(seconds, 4), **refusal, **more)
+        if name in CHANGING:
+            audit_log.info("audit", method=name, code=code, **refusal)
+        self._on_end(name, code, seconds)
+
     def idle_seconds(self) -> float:
         """Time since the last call ended; 0 while one is in progress."""
         return 0.0 if self._calls else time.monotonic() - self._last
+
+
+def bind_ids(message: object) -> None:
+    """Put the ids in a message on every line of this call; what is none is somebody's text and stays out."""
+    for name, pattern in _IDS.items():
+        value = getattr(message, name, "")
+        if isinstance(value, str) and pattern.fullmatch(value):
+            bind_contextvars(**{name: value})
+
+
+def note_peer(context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    """Put the address of the caller on every line of this call."""
+    bind_contextvars(peer=context.peer())

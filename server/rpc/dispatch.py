@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import grpc
@@ -20,26 +21,41 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import code_pb2
 
-from server.rpc.activity import Activity
+from server.rpc.access import welcome
+from server.rpc.activity import Activity, bind_ids
 from server.rpc.errors import InvalidRequestError, PublicError, to_public, to_status
+from server.rpc.quotas import Quotas
 
 Context = grpc.aio.ServicerContext[Any, Any]
+
+_START = "StartSearch"
 
 log = structlog.get_logger("nas.rpc")
 
 
-def make_handler(service: ServiceDescriptor, servicer: object, activity: Activity) -> grpc.GenericRpcHandler:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What every call passes.
+
+    Attributes:
+        activity: counts it and writes its line.
+        quotas: says whether there may be one more.
+    """
+
+    activity: Activity
+    quotas: Quotas = field(default_factory=Quotas)
+
+
+def make_handler(service: ServiceDescriptor, servicer: object, desk: Desk) -> grpc.GenericRpcHandler:
     """Bind every method of ``service`` to the method of ``servicer`` that has its name."""
-    handlers = {method.name: _handler(method, getattr(servicer, method.name), activity) for method in service.methods}
+    handlers = {method.name: _handler(method, getattr(servicer, method.name), desk) for method in service.methods}
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
 
-def _handler(method: MethodDescriptor, call: Callable[..., Any], activity: Activity) -> grpc.RpcMethodHandler[Any, Any]:
+def _handler(method: MethodDescriptor, call: Callable[..., Any], desk: Desk) -> grpc.RpcMethodHandler[Any, Any]:
     if method.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(
-            _guard_stream(method, call, activity), response_serializer=_serialise
-        )
-    return grpc.unary_unary_rpc_method_handler(_guard_unary(method, call, activity), response_serializer=_serialise)
+        return grpc.unary_stream_rpc_method_handler(_guard_stream(method, call, desk), response_serializer=_serialise)
+    return grpc.unary_unary_rpc_method_handler(_guard_unary(method, call, desk), response_serializer=_serialise)
 
 
 def _serialise(message: Message) -> bytes:
@@ -54,60 +70,67 @@ def _parse(method: MethodDescriptor, payload: bytes) -> Message:
 
 
 def _guard_unary(
-    method: MethodDescriptor, call: Callable[[Any], Awaitable[Message]], activity: Activity
+    method: MethodDescriptor, call: Callable[[Any], Awaitable[Message]], desk: Desk
 ) -> Callable[[bytes, Context], Awaitable[Message]]:
     async def guarded(payload: bytes, context: Context) -> Message:
         start = time.monotonic()
         try:
-            with activity.call():
-                response = await call(_parse(method, payload))
+            with desk.activity.call():
+                principal = welcome(context)
+                if method.name == _START:
+                    desk.quotas.start(principal)
+                response = await call(_read(method, payload))
         except (Exception, asyncio.CancelledError) as error:
-            await _refuse(method, context, error, start, activity)
-        _note_end(method, activity, start, code="OK")
+            await _refuse(method, context, error, start, desk)
+        if method.name == _START:
+            bind_ids(response.search)  # type: ignore[attr-defined]
+        desk.activity.end(method.name, None, seconds=time.monotonic() - start)
         return response
 
     return guarded
 
 
 def _guard_stream(
-    method: MethodDescriptor, call: Callable[[Any], AsyncGenerator[Message, None]], activity: Activity
+    method: MethodDescriptor, call: Callable[[Any], AsyncGenerator[Message, None]], desk: Desk
 ) -> Callable[[bytes, Context], AsyncIterator[Message]]:
     async def guarded(payload: bytes, context: Context) -> AsyncIterator[Message]:
-        start = time.monotonic()
+        start, count = time.monotonic(), 0
         try:
-            with activity.call():
-                async with aclosing(call(_parse(method, payload))) as responses:  # whoever leaves frees it at once
+            with desk.activity.call(), desk.quotas.stream(welcome(context)):
+                async with aclosing(call(_read(method, payload))) as responses:  # whoever leaves frees it at once
                     async for response in responses:
                         yield response
+                        count += 1
         except (Exception, asyncio.CancelledError) as error:
-            await _refuse(method, context, error, start, activity)
-        _note_end(method, activity, start, code="OK")
+            await _refuse(method, context, error, start, desk, messages=count)
+        desk.activity.end(method.name, None, seconds=time.monotonic() - start, messages=count)
 
     return guarded
 
 
-def _note_end(method: MethodDescriptor, activity: Activity, start: float, *, code: str, **more: str) -> None:
-    """Say what became of a call."""
-    seconds = time.monotonic() - start
-    log.info("rpc", method=method.name, code=code, seconds=round(seconds, 4), **more)
-    activity.on_end(method.name, code, seconds)
+def _read(method: MethodDescriptor, payload: bytes) -> Message:
+    request = _parse(method, payload)
+    bind_ids(request)
+    return request
 
 
 async def _refuse(
-    method: MethodDescriptor, context: Context, error: BaseException, start: float, activity: Activity
+    method: MethodDescriptor, context: Context, error: BaseException, start: float, desk: Desk, **more: int
 ) -> NoReturn:
     """End a call with the status that the catalogue gives."""
-    if isinstance(error, asyncio.CancelledError):
-        if context.cancelled():  # the client has gone; nobody is there to be told
-            _note_end(method, activity, start, code="CANCELLED")
-            raise error
+    is_gone = isinstance(error, asyncio.CancelledError) and context.cancelled()
+    if is_gone:
+        public = PublicError(code=code_pb2.CANCELLED, reason="CLIENT_GONE", message="")
+    elif isinstance(error, asyncio.CancelledError):
         public = PublicError(
             code=code_pb2.UNAVAILABLE, reason="SHUTTING_DOWN", message="the call was interrupted; try again"
         )
     else:
         assert isinstance(error, Exception)  # noqa: S101 - nothing else is caught
         public = to_public(error) or _internal(method, error)
-    _note_end(method, activity, start, code=code_pb2.Code.Name(public.code), reason=public.reason)
+    desk.activity.end(method.name, public, seconds=time.monotonic() - start, **more)
+    if is_gone:  # nobody is there to be told
+        raise error
     await context.abort_with_status(to_status(public))
     raise AssertionError("abort returned")
 

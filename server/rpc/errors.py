@@ -43,6 +43,25 @@ class InvalidRequestError(Exception):
         self.reason = reason
 
 
+class AccessError(Exception):
+    """A call that is not let through; the message is for the caller."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+
+class UnauthenticatedError(AccessError):
+    """Nobody knows who calls."""
+
+
+class NotPermittedError(AccessError):
+    """The caller may not do this."""
+
+
+class QuotaError(AccessError):
+    """The caller asks for too much at a time."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicError:
     """What a client is told."""
@@ -66,6 +85,9 @@ CATALOGUE: dict[type[Exception], tuple[int, str]] = {
     ShuttingDownError: (code_pb2.UNAVAILABLE, "SHUTTING_DOWN"),
     SequenceAheadError: (code_pb2.OUT_OF_RANGE, "SEQUENCE_AHEAD"),
     HubClosedError: (code_pb2.UNAVAILABLE, "SHUTTING_DOWN"),
+    UnauthenticatedError: (code_pb2.UNAUTHENTICATED, "UNAUTHENTICATED"),
+    NotPermittedError: (code_pb2.PERMISSION_DENIED, "NOT_PERMITTED"),
+    QuotaError: (code_pb2.RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED"),
     ConfigError: (code_pb2.INVALID_ARGUMENT, "INVALID_CONFIG"),
     CodecError: (code_pb2.INVALID_ARGUMENT, "INVALID_CONFIG"),
 }

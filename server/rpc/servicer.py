@@ -21,6 +21,7 @@ from server.executor.preparation import DataPreparation
 from server.files import StateFiles
 from server.hub import Heartbeat, Hub
 from server.journal.base import Record
+from server.rpc.access import CALLER
 from server.rpc.plan import encode_plan
 from server.rpc.requests import (
     require_child_id,
@@ -62,7 +63,7 @@ class SearchServicer:
         if request.validate_only:
             return pb.StartSearchResponse(plan=encode_plan(await self._registry.plan(config)))
         request_id = require_request_id(request.request_id)
-        view = await self._registry.start(config, request_id=request_id, principal="")
+        view = await self._registry.start(config, request_id=request_id, principal=CALLER.get().name)
         return pb.StartSearchResponse(search=encode_search(view, is_full=True))
 
     async def GetSearch(self, request: pb.GetSearchRequest) -> pb.GetSearchResponse:
@@ -96,22 +97,30 @@ class SearchServicer:
 
     async def CancelSearch(self, request: pb.CancelSearchRequest) -> pb.CancelSearchResponse:
         """Ask for the end of a search."""
-        view = await self._registry.control(require_search_id(request.search_id), commands.CancelSearch())
+        view = await self._registry.control(
+            require_search_id(request.search_id), commands.CancelSearch(principal=CALLER.get().name)
+        )
         return pb.CancelSearchResponse(search=encode_search(view, is_full=True))
 
     async def PauseSearch(self, request: pb.PauseSearchRequest) -> pb.PauseSearchResponse:
         """Let a search wait."""
-        view = await self._registry.control(require_search_id(request.search_id), commands.PauseSearch())
+        view = await self._registry.control(
+            require_search_id(request.search_id), commands.PauseSearch(principal=CALLER.get().name)
+        )
         return pb.PauseSearchResponse(search=encode_search(view, is_full=True))
 
     async def ResumeSearch(self, request: pb.ResumeSearchRequest) -> pb.ResumeSearchResponse:
         """Let a search go on."""
-        view = await self._registry.control(require_search_id(request.search_id), commands.ResumeSearch())
+        view = await self._registry.control(
+            require_search_id(request.search_id), commands.ResumeSearch(principal=CALLER.get().name)
+        )
         return pb.ResumeSearchResponse(search=encode_search(view, is_full=True))
 
     async def DeleteSearch(self, request: pb.DeleteSearchRequest) -> pb.DeleteSearchResponse:
         """Forget a search that has ended."""
-        await self._registry.control(require_search_id(request.search_id), commands.DeleteSearch())
+        await self._registry.control(
+            require_search_id(request.search_id), commands.DeleteSearch(principal=CALLER.get().name)
+        )
         return pb.DeleteSearchResponse()
 
     async def ExportModel(self, request: pb.ExportModelRequest) -> AsyncGenerator[pb.ExportModelResponse, None]:

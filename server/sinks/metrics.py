@@ -136,9 +136,12 @@ class ServiceMetrics(Family):
 
     def __init__(self, registry: CollectorRegistry, service: ServiceDescriptor) -> None:
         super().__init__(registry)
-        methods = [method.name for method in service.methods]
+        methods = self._methods = frozenset(method.name for method in service.methods)
         self.call_seconds = self._histogram(
-            "rpc_seconds", "Duration of a call; its count is the number of calls.", _CALL_BUCKETS, method=methods
+            "rpc_seconds",
+            "Duration of a call; its count is the number of calls.",
+            _CALL_BUCKETS,
+            method=sorted(methods),
         )
         self.call_errors = self._counter("rpc_errors", "Calls that ended with another status than OK.", code=CODES)
         self.calls_in_progress = self._gauge("rpc_in_progress", "Calls that have not ended, watches included.")
@@ -160,7 +163,8 @@ class ServiceMetrics(Family):
 
     def note_call(self, method: str, code: str, seconds: float) -> None:
         """Count a call that has ended."""
-        self.call_seconds.labels(method).observe(seconds)
+        if method in self._methods:
+            self.call_seconds.labels(method).observe(seconds)
         if code != grpc.StatusCode.OK.name:
             self.call_errors.labels(code).inc()
 

@@ -30,8 +30,14 @@ from server.executor.preparation import DataError
 from server.hub import HubError
 from server.journal.base import JournalError
 from server.rpc.activity import Activity
-from server.rpc.dispatch import make_handler
-from server.rpc.errors import CATALOGUE, InvalidRequestError, to_public, to_status
+from server.rpc.dispatch import Desk, make_handler
+from server.rpc.errors import (
+    CATALOGUE,
+    AccessError,
+    InvalidRequestError,
+    to_public,
+    to_status,
+)
 from server.rpc.servicer import SERVICE
 
 SECRET = "/var/lib/nas/secret"
@@ -68,9 +74,9 @@ def _make(kind: type[Exception]) -> Exception:
     return kind(*[given.pop(name) for name in positional], **given)
 
 
-REACHING = sorted(
+REACHING: list[type[Exception]] = sorted(
     (_subclasses(EngineError) | _subclasses(HubError) | _subclasses(JournalError)) - AT_START_ONLY - OUR_FAULT
-    | {InvalidRequestError, CodecError, ConfigError},
+    | {InvalidRequestError, CodecError, ConfigError, *_subclasses(AccessError)},
     key=lambda kind: kind.__name__,
 )
 
@@ -183,7 +189,7 @@ METHODS = [method.name for method in SERVICE.methods]
 async def _call(error: BaseException, method: str) -> grpc.aio.AioRpcError:
     """Answer one call with an error, through a real server and a real channel."""
     server_ = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-    server_.add_generic_rpc_handlers((make_handler(SERVICE, Failing(error), Activity()),))
+    server_.add_generic_rpc_handlers((make_handler(SERVICE, Failing(error), Desk(activity=Activity())),))
     port = server_.add_insecure_port("127.0.0.1:0")
     await server_.start()
     try:

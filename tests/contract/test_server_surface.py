@@ -26,7 +26,7 @@ def _examples(verb: str) -> list[str]:
 
 def test_verbs() -> None:
     """Nothing is added, renamed or taken away unnoticed."""
-    assert ["serve", "run", "digest", "doctor"] == list(VERBS)
+    assert ["serve", "run", "token", "digest", "doctor"] == list(VERBS)
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -84,13 +84,21 @@ CONFIG: list[tuple[tuple[str, ...], str]] = [
     (("--listen", "unix:here"), "--listen: the path of a socket must be absolute and at most 100 bytes long"),
     (("--listen", f"unix:/{'x' * 100}"), "--listen: the path of a socket must be absolute and at most 100 bytes long"),
     (("--listen", "127.0.0.1:99999"), "--listen: must be HOST:PORT"),
-    (("--listen", "0.0.0.0:0"), "0.0.0.0:0 can be reached from other machines and there is no authentication"),
+    (
+        ("--listen", "0.0.0.0:0"),
+        "0.0.0.0:0 can be reached from other machines and not everybody there is to be trusted",
+    ),
     (("--listen", "[::]:0"), "[::]:0 can be reached from other machines"),
     (("--listen", "192.168.1.1:0"), "192.168.1.1:0 can be reached from other machines"),
     (
         ("--any-path",),
         "--any-path lets a caller read whatever the server's user may, and 127.0.0.1:50051 is open to all",
     ),
+    (("--tls-cert", "a.pem"), "--tls-cert and --tls-key go together"),
+    (("--tls-key", "a.key"), "--tls-cert and --tls-key go together"),
+    (("--tls-client-ca", "a.pem"), "--tls-client-ca needs both"),
+    (("--listen", "unix:/tmp/nas", "--tls-cert", "a", "--tls-key", "b"), "a socket needs no TLS"),
+    (("--max-streams", "0"), "--max-streams: Input should be greater than or equal to 1"),
     (("--listen", "example.org:0"), "example.org:0 can be reached from other machines"),
 ]
 
