@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from client.output import note, write, write_message
+from client.output import note, terminal_columns, write, write_message
 from client.phrases import pause_notice
 from client.render import event_line
 from client.settings import Output
+from client.text import wrap
 from nas.api.v1 import event_pb2, search_pb2, search_service_pb2
 
 
@@ -30,7 +31,7 @@ class Lines:
             for warning in event.search_started.warnings:
                 note(f"Warning: {warning}")
         if self._output is Output.TEXT:
-            write(event_line(event))
+            write(wrap(event_line(event), terminal_columns(), indent=9))  # the running time, as in 0:00:00, stands out
         elif self._output is Output.JSONL:
             write_message(event, is_compact=True)
 

@@ -106,11 +106,13 @@ def watch_to_the_end(
                 state = TERMINAL_FACTS.get(event.WhichOneof("fact") or "")
         return finish(connection, settings, search_id, state)
     except KeyboardInterrupt:
-        note(f"Left search {search_id} running; come back with: {_way_back(settings, search_id)}")
+        note(f"Left search {search_id} running; come back with:")
+        note(f"  {_way_back(settings, search_id)}")
         return Exit.INTERRUPTED
     except ServerError as error:
         if error.exit_status == Exit.UNAVAILABLE and follower.sequence > after:
-            note(f"The search's events so far are kept; come back with: {_way_back(settings, search_id)}")
+            note("The search's events so far are kept; come back with:")
+            note(f"  {_way_back(settings, search_id)}")
         raise
 
 

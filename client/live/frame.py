@@ -50,8 +50,10 @@ def render(state: LiveState, width: int, height: int, *, now: float, hint: str =
     if len(table) > max(room, 2):
         hidden = len(table) - room + 1
         table = [*table[: room - 1], _cut(Text(f"{hidden} more; a taller terminal shows them", "dim"), width)]
-    for section in (table, list(_findings(state, width, is_tall=height >= TALL))):
-        lines += [Text(), *section]
+    lines += [Text(), *table, Text()]
+    findings = list(_findings(state, width, is_whole=True))
+    is_tight = len(lines) + len(findings) + 2 * bool(hint) + 3 * bool(state.notes) > height
+    lines += list(_findings(state, width, is_whole=False)) if is_tight else findings
     notes = _notes(state, width, height - len(lines) - 1 - bool(hint))
     if notes:
         lines += [Text(), *notes]
@@ -99,10 +101,10 @@ def _work(state: LiveState) -> str:
     return f"{ended}/{len(state.children)} children done{speed}"
 
 
-def _findings(state: LiveState, width: int, *, is_tall: bool) -> Iterator[Text]:
+def _findings(state: LiveState, width: int, *, is_whole: bool) -> Iterator[Text]:
     best = "none before the first selection" if state.incumbent is None else _incumbent(state, state.incumbent)
     incumbent = list(_wrapped(escape(best), width - _LABEL, indent=2))
-    if len(incumbent) > 1 and not is_tall:
+    if len(incumbent) > 1 and not is_whole:
         incumbent = [Text(escape(best))]
     yield from _labelled("incumbent", incumbent, width)
     if not state.selected_iteration:

@@ -52,7 +52,7 @@ def test_leave_and_come_back(lengthy: RealServer) -> None:
         terminal.wait_for_frame("1-1   ")
         terminal.process.send_signal(signal.SIGINT)
         status = terminal.finish()
-        way_back = re.search(r"come back with: nas-client ([^\r\n]+)", terminal.text)
+        way_back = re.search(r"come back with:\s+nas-client ([^\r\n]+)", terminal.text)
         assert way_back is not None
     with Terminal(*way_back[1].split()) as again:
         frame = again.wait_for_frame("succeeded")

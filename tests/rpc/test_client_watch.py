@@ -283,7 +283,7 @@ def test_interrupt_detaches(script: Script, server: ScriptedServer) -> None:
     out, err = client.communicate(timeout=60)
 
     assert (130, "") == (client.returncode, out)
-    assert f"come back with: nas-client --server {server.address} watch {records.SEARCH_ID}" in err
+    assert f"come back with:\n  nas-client --server {server.address} watch {records.SEARCH_ID}" in err
     assert "Traceback" not in err
     assert not script.asked(search_service_pb2.CancelSearchRequest)
 

@@ -73,7 +73,7 @@ def test_ctrl_c_leaves_the_last_frame_and_the_way_back(script: Script, server: S
         assert SHOW_CURSOR in terminal.written
         assert "1-8" in after
         assert HINT not in after
-        assert f"come back with: nas-client --server {server.address} watch {records.SEARCH_ID}" in after
+        assert f"come back with:\r\n  nas-client --server {server.address} watch {records.SEARCH_ID}" in after
         assert "Traceback" not in after
         assert not script.asked(search_service_pb2.CancelSearchRequest)
 
@@ -110,13 +110,14 @@ def test_the_end_leaves_the_last_frame_and_the_summary(script: Script, server: S
 def test_plain_lines(
     script: Script, server: ScriptedServer, options: tuple[str, ...], environment: dict[str, str]
 ) -> None:
-    """Whoever asks for lines, and a terminal that can do nothing else, gets a line an event and no control sequence."""
+    """Whoever asks for lines, or has a terminal that can do no more, gets lines that fit, without control sequences."""
     script.streams = [[*EVENTS[1 if "--after" in options else 0 :], Open()]]
     with watch(server, *options, environment=environment) as terminal:
         terminal.wait_for("child 1-4 epoch 8")
 
         assert "\x1b" not in terminal.written
         assert "iteration 1 started from 0-1\r\n" in terminal.written
+        assert max(len(line) for line in terminal.written.split("\r\n")) <= 80
 
 
 @pytest.mark.parametrize("output", ["json", "jsonl"])

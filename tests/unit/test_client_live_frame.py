@@ -40,11 +40,11 @@ CHILD TRANSFORMATION          PARAMETERS STATE     EPOCHS         LOSS ACCURACY
 3-7   widen(1, by=32)             418018 proposed  ░░░░░  0/10       -        -
 3-8   widen(1, by=32)             418018 proposed  ░░░░░  0/10       -        -
 
-incumbent  2-3 (90.00 %, 418018 parameters) widen(1, by=32) of 0-1: C(96,3) P(1…
+incumbent  2-3 (90.00 %, 418018 parameters) widen(1, by=32) of 0-1: C(96,3)
+             P(1,1) IB(32,64,128,16,32,32) P(1,1) F() FC(2)
 selection  iteration 2 selected
            BEST 2-3 (90.00 %, 418018 parameters) by highest metric, 1.25 points
              above 1-1
-
 
 
 
@@ -81,7 +81,7 @@ def draw(state: LiveState, width: int = 80, height: int = 24, hint: str = HINT, 
 
 
 def test_a_small_terminal() -> None:
-    """At 80x24 everything that matters is there, aligned, with nothing cut but the notation."""
+    """At 80x24 everything that matters is there, aligned, with nothing cut."""
     assert SMALL.splitlines() == draw(search())
 
 
@@ -138,11 +138,19 @@ def test_selection_by_balanced_accuracy_is_shown() -> None:
 
 def test_the_latest_notes_are_shown_whole() -> None:
     """Notes break at words; of those that do not fit the oldest is cut, then dropped."""
-    lines = draw(search(*[{"attempt_lost": LOST}] * 4))
+    lines = draw(search(*[{"attempt_lost": LOST}] * 4), height=25)
     first = "0:05:00  child 3-3 attempt 1 lost: out of memory (the kernel killed the worker"
     second = "         at 2 GiB, which is all that it was given)"
 
-    assert ["", f"{first} …", first, second, first, second, HINT] == lines[17:]
+    assert ["", f"{first} …", first, second, first, second, HINT] == lines[18:]
+
+
+def test_notes_come_before_a_long_notation() -> None:
+    """Where there is no room for both, the incumbent's notation is cut and the latest note is whole."""
+    lines = draw(search({"attempt_lost": LOST}), height=21)
+
+    assert "incumbent  2-3 (90.00 %, 418018 parameters) widen(1, by=32) of 0-1: C(96,3) P(1…" == lines[13]
+    assert "         at 2 GiB, which is all that it was given)" == lines[-2]
 
 
 def test_a_lost_connection_is_in_the_header() -> None:
