@@ -51,6 +51,7 @@ FAULTS: dict[str, Callable[[], object]] = {
     "unknown_report": lambda: _say_and_stay('{"report":"ReportParty"}\n'),
     "impossible_checkpoint": lambda: _say_and_stay('{"checkpoint_seconds":-1}\n'),
     "checkpoints_before_its_outcome": lambda: _say(f'{{"checkpoint_seconds":0.250000}}\n{LOST}\n'),
+    "stops_unasked": lambda: _say_and_stay(LOST.replace("out_of_memory", "preempted") + "\n"),
     "closes_its_output": _close_and_stay,
     "stays_after_its_outcome": lambda: _say_and_stay(LOST + "\n"),
     "two_outcomes": lambda: _say(f"{LOST}\n{LOST}\n"),

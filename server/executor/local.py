@@ -23,6 +23,8 @@ from server.files import StateFiles
 
 WORKER = (sys.executable, "-m", "server.worker")
 """The program of a worker; it is given ``--trainer``."""
+_WANTS = (LostReason.OUT_OF_MEMORY, LostReason.DISK_FULL)
+"""Losses that only the worker knows of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,17 @@ class _Attempt:
         if self.worker is not None and not self.is_preempted:
             self.worker.ask_to_stop()
         self.is_preempted = True
+
+    def require_own(self, report: commands.Report) -> commands.Report:
+        """Return a report unless it is a loss that is not the worker's to tell: most of those do not count as tries.
+
+        Raises:
+            LineError: it is.
+        """
+        known = (*_WANTS, LostReason.PREEMPTED) if self.is_preempted else _WANTS
+        if isinstance(report, commands.ReportLost) and report.reason not in known:
+            raise LineError(f"the worker says that it is lost as {report.reason.value}, which is not its to say")
+        return report
 
 
 class LocalExecutor:
@@ -187,7 +200,7 @@ class LocalExecutor:
             if (seconds := decode_checkpoint(line)) is not None:
                 self._options.on_checkpoint(seconds)
             elif line != PULSE:
-                self._report(key, decode_report(line, key.child_id, key.attempt))
+                self._report(key, attempt.require_own(decode_report(line, key.child_id, key.attempt)))
             if key not in self._attempts:
                 return
 

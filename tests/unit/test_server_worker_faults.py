@@ -64,6 +64,7 @@ OUTCOMES_OF_FAULTS = {
     "binary": (VIOLATED, "no report: 'utf-8' codec can't decode byte 0x80 in position 0: invalid start byte"),
     "long_line": (VIOLATED, "a line of the worker is longer than 1 MiB"),
     "unknown_report": (VIOLATED, "no report is called 'ReportParty'"),
+    "stops_unasked": (VIOLATED, "the worker says that it is lost as preempted, which is not its to say"),
     "impossible_checkpoint": (VIOLATED, "no checkpoint took that long"),
 }
 
