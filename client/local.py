@@ -25,6 +25,8 @@ IDLE_SECONDS = 600
 START_SECONDS = 60.0
 MAX_SOCKET_PATH = 100
 _POLL_SECONDS = 0.05
+_DATA = "data"
+"""In the state folder: where data sets that are read from files lie, or a link to it."""
 _LOCKED = 73
 """Exit status of a server whose state folder another server holds."""
 
@@ -37,6 +39,7 @@ def ensure_server(state_dir: Path) -> str:
     """
     state_dir = state_dir.expanduser().absolute()
     _require_own(state_dir)
+    _link_data(state_dir)
     address = find_server(state_dir)
     if address is not None:
         return address
@@ -107,6 +110,27 @@ def _require_own(state_dir: Path) -> None:
         raise ClientError(sentence, Exit.NOT_PERMITTED)
 
 
+def _link_data(state_dir: Path) -> None:
+    """Let ``NAS_DATA_ROOT`` hold for a server that runs already, too: its data root is a link, which is turned.
+
+    Raises:
+        ClientError: the folder cannot be written.
+    """
+    data_root = os.environ.get("NAS_DATA_ROOT")
+    link = state_dir / _DATA
+    if not data_root or (link.exists() and not link.is_symlink()):  # a folder there is the user's own
+        return
+    target = Path(data_root).expanduser().absolute()
+    aside = link.with_name(f".{_DATA}.{os.getpid()}")
+    try:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not link.is_symlink() or link.readlink() != target:
+            aside.symlink_to(target)
+            aside.replace(link)
+    except OSError as error:
+        raise ClientError(f"State folder {state_dir} cannot be used: {error.strerror}.", Exit.NOT_PERMITTED) from error
+
+
 def _require_server_extra() -> None:
     missing = [name for name in ("apsw", "structlog", "torch") if importlib.util.find_spec(name) is None]
     if missing:
@@ -123,6 +147,7 @@ def _start(state_dir: Path) -> str:
         raise ClientError(f"State folder {state_dir} cannot be used: {error.strerror}.", Exit.NOT_PERMITTED) from error
     command = [sys.executable, "-m", "server", "serve", "--state-dir", str(state_dir)]
     command += ["--listen", f"unix:{socket_path(state_dir)}", "--any-path"]
+    command += ["--data-root", str(state_dir / _DATA)]
     environment = {"NAS_IDLE_TIMEOUT": str(IDLE_SECONDS), **os.environ}
     with log:
         process = subprocess.Popen(

@@ -46,7 +46,7 @@ class MissingDataRootError(DatasetError):
     """The data set needs files, and there is no folder to look for them."""
 
     def __init__(self, dataset: str, *, is_configured: bool) -> None:
-        fault = "the data root is no folder on the server's machine" if is_configured else "no data root is set"
+        fault = "there is no data root on the server's machine" if is_configured else "no data root is set"
         name, _, path = dataset[:_MOST_SHOWN].partition(":")
         super().__init__(
             f"data set {dataset[:_MOST_SHOWN]!r} is read from files and {fault}; "

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from idx_files import write_idx_set
 from image_files import write_folder
 from local_client import FAKE, Local
 from real_server import RealServer
@@ -91,6 +92,21 @@ def test_bad_paths_are_one_sentence(local: Local, here: Path, dataset: str, stat
     assert status == refused.returncode, refused.stderr
     assert sentence.format(here=here) in refused.stderr
     assert 1 == refused.stderr.count("\n")
+
+
+def test_a_data_root_can_be_named_at_any_time(local: Local, tmp_path: Path) -> None:
+    """NAS_DATA_ROOT holds for a server that is running already; without it the last one does."""
+    write_idx_set(tmp_path / "root" / "mnist", train_per_class=12)
+    command = ("--output", "json", "start", "--dataset", "mnist", "--block", "ib", "--max-iterations", "1")
+
+    refused = local.run(*command)
+    (server,) = local.servers()
+    accepted = local.run(*command, NAS_DATA_ROOT=str(tmp_path / "root"))
+    again = local.run(*command)
+
+    assert [2, 0, 0] == [refused.returncode, accepted.returncode, again.returncode], accepted.stderr
+    assert "NAS_DATA_ROOT=DIR, where DIR/mnist holds the files" in refused.stderr
+    assert [server] == local.servers()
 
 
 def test_others_keep_their_data_root(tmp_path: Path, here: Path) -> None:
