@@ -9,7 +9,9 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from client.credentials import NAMES, Credentials, credential_options, find_credentials
 from client.errors import EXIT_MEANINGS
+from client.profiles import choose_profile
 from client.settings import (
     DATA_TIMEOUT_SECONDS,
     DEFAULT_SERVER,
@@ -38,7 +40,7 @@ VERBS = {
     "arch": ("client.commands.arch", "Work out or transform a net, without a server."),
     "submit": ("client.commands.submit", "Run a search as a Job of a Kubernetes cluster."),
     "jobs": ("client.commands.jobs", "List, follow or delete the jobs of a cluster."),
-    "config": ("client.commands.config", "Show the client's settings."),
+    "config": ("client.commands.config", "Show the client's settings, and keep servers by name."),
     "completion": ("client.commands.completion", "Print what a shell needs to complete commands."),
     "version": ("client.commands.version", "Print the versions of the client and the server."),
 }
@@ -93,6 +95,14 @@ def _print_version(context: click.Context, _parameter: click.Parameter, is_asked
     show_default=True,
     help="HOST:PORT or unix:PATH.",
 )
+@click.option(
+    "--profile",
+    is_eager=True,
+    callback=choose_profile,
+    metavar="NAME",
+    help="Server and credentials as `nas-client config set` has kept them; none for no profile.",
+)
+@credential_options
 @click.option("--local", is_flag=True, help="Use a server of one's own, started when it is needed.")
 @click.option(
     "--state-dir",
@@ -127,7 +137,9 @@ def _print_version(context: click.Context, _parameter: click.Parameter, is_asked
     help="Print the client's version and exit.",
 )
 @click.pass_context
-def cli(context: click.Context, server: str, local: bool, state_dir: Path, output: str, timeout: float) -> None:
+def cli(
+    context: click.Context, /, server: str, local: bool, state_dir: Path, output: str, timeout: float, **_: str
+) -> None:
     """Search small, accurate image classifiers on a NAS server."""
     if local and context.get_parameter_source("server") is ParameterSource.COMMANDLINE:
         raise click.UsageError("--local and --server name two servers; give one of them.")
@@ -138,4 +150,14 @@ def cli(context: click.Context, server: str, local: bool, state_dir: Path, outpu
         timeout=timeout,
         state_dir=state_dir if local else None,
         data_timeout=DATA_TIMEOUT_SECONDS if is_patient else None,
+        credentials=Credentials() if local else find_credentials(context),
+        way=_way(context),
+        is_server_typed=context.get_parameter_source("server") is not ParameterSource.DEFAULT_MAP,
     )
+
+
+def _way(context: click.Context) -> str:
+    """The options about server and credentials as they were typed, to be typed again."""
+    names = ("profile", *NAMES)
+    typed = [name for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    return "".join(f"--{name.replace('_', '-')} {context.params[name]} " for name in typed)

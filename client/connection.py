@@ -15,6 +15,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import grpc
 
+from client.credentials import LOOPBACK
 from client.errors import ServerError
 from client.local import ensure_server
 from client.refusals import older_server, to_server_error
@@ -53,7 +54,6 @@ _RETRIES = {
         }
     ]
 }
-_LOOPBACK = ("127.", "localhost:", "[::1]:")
 
 
 class Connection:
@@ -107,7 +107,13 @@ class Connection:
 
     def _explain(self, error: grpc.RpcError, timeout: float) -> ServerError:
         """Translate what a call raised; a server that lacks a method is asked what it is."""
-        found = to_server_error(error, address=self.address, timeout=timeout, way=self._settings.spell())
+        found = to_server_error(
+            error,
+            address=self.address,
+            timeout=timeout,
+            way=self._settings.spell(),
+            is_secure=self._settings.credentials.is_secure,
+        )
         if found.status != grpc.StatusCode.UNIMPLEMENTED.name:
             return found
         try:
@@ -122,7 +128,7 @@ def connect(settings: Settings) -> Iterator[Connection]:
     """Open a channel; nothing is sent before the first call. With ``--local`` the server is started if need be.
 
     Raises:
-        ClientError: with ``--local``, there is no server to be had.
+        ClientError: with ``--local``, there is no server to be had; or the credentials cannot be used.
     """
     if settings.state_dir is not None:
         settings = replace(settings, server=ensure_server(settings.state_dir))
@@ -136,7 +142,7 @@ def connect(settings: Settings) -> Iterator[Connection]:
         ("grpc.min_reconnect_backoff_ms", CONNECT_TIMEOUT_MS),
         ("grpc.service_config", json.dumps(_RETRIES)),
         # A proxy named in the environment cannot reach this machine's own loopback.
-        ("grpc.enable_http_proxy", int(not settings.server.startswith(_LOOPBACK))),
+        ("grpc.enable_http_proxy", int(not settings.server.startswith(LOOPBACK))),
     ]
-    with grpc.insecure_channel(settings.server, options=options) as channel:
+    with settings.credentials.open_channel(settings.server, options) as channel:
         yield Connection(channel, settings)

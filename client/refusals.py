@@ -51,7 +51,12 @@ _SENTENCES = {
 }
 
 
-def to_server_error(error: grpc.RpcError, *, address: str, timeout: float, way: str = "") -> ServerError:
+_NO_TLS = "No server answers at {address} over TLS, or none whose certificate --tls-ca vouches for: {details}."
+
+
+def to_server_error(
+    error: grpc.RpcError, *, address: str, timeout: float, way: str = "", is_secure: bool = False
+) -> ServerError:
     """Translate what a call raised.
 
     Args:
@@ -59,6 +64,7 @@ def to_server_error(error: grpc.RpcError, *, address: str, timeout: float, way: 
         address: where the server was looked for.
         timeout: seconds that the call was given.
         way: options that lead to the server; a command that its sentence names needs them, too.
+        is_secure: whether TLS was spoken.
     """
     call = cast("grpc.Call", error)
     code = call.code()
@@ -68,6 +74,8 @@ def to_server_error(error: grpc.RpcError, *, address: str, timeout: float, way: 
         message = details.replace("'nas-client ", f"'nas-client {way}")
     else:
         sentence = _SENTENCES.get(code, "The server at {address} answered {code}: {details}")
+        if is_secure and code is grpc.StatusCode.UNAVAILABLE:
+            sentence = _NO_TLS
         message = sentence.format(address=address, timeout=timeout, code=code.name, details=details)
     return ServerError(message, EXITS.get(code, Exit.UNEXPECTED), status=code.name, reason=reason)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
 import click
+
+from client.credentials import Credentials
 
 DEFAULT_SERVER = "127.0.0.1:50051"
 DEFAULT_STATE_DIR = Path("~/.local/state/nas")
@@ -40,6 +42,9 @@ class Settings:
         state_dir: with ``--local``, the folder of the server of one's own; None without.
         timeout: seconds that one call may take; streams have no such limit.
         data_timeout: the same for a call that waits until data is prepared; None means the same as the others.
+        credentials: what the server is shown and must show.
+        way: options about profile and credentials that were typed.
+        is_server_typed: whether the server has to be typed again; a profile's has not.
     """
 
     server: str
@@ -47,6 +52,9 @@ class Settings:
     timeout: float
     state_dir: Path | None = None
     data_timeout: float | None = None
+    credentials: Credentials = field(default_factory=Credentials)
+    way: str = ""
+    is_server_typed: bool = True
 
     @property
     def local_folder(self) -> Path | None:
@@ -57,7 +65,8 @@ class Settings:
         """Return the options that lead back to this server, as one types them before a verb."""
         if self.state_dir is not None:
             return "--local " if self.state_dir == DEFAULT_STATE_DIR else f"--local --state-dir {self.state_dir} "
-        return "" if self.server == DEFAULT_SERVER else f"--server {self.server} "
+        is_known = self.server == DEFAULT_SERVER or not self.is_server_typed
+        return self.way + ("" if is_known else f"--server {self.server} ")
 
 
 def parse_address(text: str) -> str:

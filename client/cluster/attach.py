@@ -14,6 +14,7 @@ from client.cluster.forward import Forwarder
 from client.cluster.plan import state_claim
 from client.commands.watch import finish, make_view
 from client.connection import Connection, connect
+from client.credentials import Credentials
 from client.errors import ClientError, Exit, ServerError
 from client.follow import TERMINAL_FACTS, Follower
 from client.lines import Lines
@@ -170,7 +171,7 @@ class Attachment:
         return f"The server said: {said[-1]}" if said else ""
 
     def _reached(self, address: str) -> Settings:
-        return replace(self._settings, server=address, state_dir=None)
+        return replace(self._settings, server=address, state_dir=None, credentials=Credentials())  # as the pod has it
 
     def _say(self, text: str) -> None:
         """Say something once, however often it is found."""

@@ -31,8 +31,9 @@ SEARCH_OPTIONS = {
     *("--threads", "--initial", "--selection-metric", "--max-parameters", "--class-map", "--max-bad-files", "--fit"),
     "--group-regex",
 }
+CREDENTIALS = {"--tls-ca", "--tls-cert", "--tls-key", "--token-file"}
 SURFACE = {
-    "": {"--server", "--local", "--state-dir", "--output", "--timeout", "--version"},
+    "": {"--server", "--profile", *CREDENTIALS, "--local", "--state-dir", "--output", "--timeout", "--version"},
     "start": {*SEARCH_OPTIONS, "--request-id", "--detach", "--reconnect", "--plain", "--output"},
     "watch": {"SEARCH", "--after", "--reconnect", "--plain", "--output"},
     "list": {"--limit", "--output"},
@@ -75,6 +76,9 @@ SURFACE = {
     "jobs delete": {"JOB", "--context", "--namespace", "--with-state", "--yes"},
     "config": set(),
     "config show": {"--output"},
+    "config set": {"NAME", "--server", *CREDENTIALS},
+    "config use": {"NAME"},
+    "config list": {"--output"},
     "completion": {"{bash|zsh|fish}"},
 }
 # As on a user's machine: what a failed write leaves in the buffer is written again when Python ends.
