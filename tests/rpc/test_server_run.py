@@ -205,5 +205,5 @@ def test_a_search_is_described_as_to_the_client() -> None:
 
 
 def test_the_server_is_described_as_to_serve() -> None:
-    """Whatever ``serve`` takes, ``run`` takes as well, but for the idle timeout."""
-    assert _options(serve).keys() - {"--idle-timeout"} <= _options(run).keys()
+    """Whatever ``serve`` takes, ``run`` takes as well, but for what only ``nas-client --local`` needs."""
+    assert _options(serve).keys() - {"--idle-timeout", "--any-path"} <= _options(run).keys()
