@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from importlib.metadata import version
+
+# gRPC's core would write lines of its own among those of the log; what goes wrong there is told by the calls.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import click
 

@@ -30,8 +30,8 @@ from server.rpc.activity import Activity
 from server.rpc.dispatch import Desk, make_handler
 from server.rpc.quotas import Quotas
 from server.rpc.servicer import SERVICE, SearchServicer
+from server.sinks.fact_log import FactLog
 from server.sinks.gpus import Gpus
-from server.sinks.logs import log_fact
 from server.sinks.metrics import Metrics
 from server.sinks.readings import count_recovered, render
 from server.sinks.tally import Tally
@@ -121,7 +121,7 @@ class App:
             files=files,
             admission=self._admission(preparation),
             clock=Clock(),
-            sinks=(log_fact,),
+            sinks=(FactLog(),),
             tallies=(Tally(metrics),),
             on_fatal=self._end,
         )

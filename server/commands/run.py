@@ -109,7 +109,7 @@ def run(file: Path | None, request_id: UUID, linger: float, **options: Any) -> N
             raise click.UsageError("name the search: --dataset and --block, or a --config FILE with both.")
         batch = Batch(read_config(document), request_id, linger)
         settings = make_settings({name: value for name, value in options.items() if name not in names})
-        configure_logging()
+        configure_logging(settings.log_format)
         asyncio.run(App(settings, batch).run())
         raise SystemExit(batch.exit_status)
 

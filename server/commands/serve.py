@@ -32,5 +32,5 @@ def serve(**options: object) -> None:
     """
     with exit_codes():
         settings = make_settings(options)
-        configure_logging()
+        configure_logging(settings.log_format)
         asyncio.run(App(settings).run())

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Logs: JSON lines, or coloured text on a terminal; one line for each fact that an operator acts on."""
+"""Logs: one record a line on standard error, as JSON for machines or coloured for people, whoever writes it.
+
+What libraries log (gRPC, asyncio, warnings) takes the same way. Texts from outside cannot end a line or move a cursor.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +10,30 @@ import logging
 import sys
 
 import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
 
-from nas.search import events
-from server.codec.envelope import Envelope
-
-log = structlog.get_logger("nas.search")
+_OWN_LINES = ("exception", "stack")
+"""What is made of several lines and written by us."""
 
 
-def configure_logging() -> None:
-    """Send everything to standard error, one record a line."""
-    is_terminal = sys.stderr.isatty()
-    renderer = structlog.dev.ConsoleRenderer() if is_terminal else structlog.processors.JSONRenderer()
-    shared: list[structlog.typing.Processor] = [
+def configure_logging(form: str = "auto") -> None:
+    """Send everything to standard error.
+
+    Args:
+        form: ``json``, ``console``, or ``auto`` for console on a terminal and JSON elsewhere.
+    """
+    is_json = form == "json" or (form == "auto" and not sys.stderr.isatty())
+    renderer: Processor = (
+        structlog.processors.JSONRenderer() if is_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    last: list[Processor] = [structlog.processors.format_exc_info, escape_controls, renderer]
     structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, renderer],
+        processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
@@ -32,43 +41,17 @@ def configure_logging() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.captureWarnings(True)
 
 
-def log_fact(envelope: Envelope) -> None:
-    """Write the line of a fact, if it has one."""
-    line = log.bind(search_id=envelope.search_id, sequence=envelope.sequence)
-    match envelope.fact:
-        case events.SearchStarted() as fact:
-            line.info("search_started", dataset=fact.config.dataset, block=fact.config.block.value)
-        case events.ChildSucceeded() as fact:
-            line.info(
-                "child_succeeded",
-                child_id=str(fact.child_id),
-                attempt=fact.attempt,
-                epochs=fact.epochs,
-                accuracy=float(fact.evaluation.accuracy),
-            )
-        case events.AttemptLost() | events.ChildFailed() as fact:
-            name = "attempt_lost" if isinstance(fact, events.AttemptLost) else "child_failed"
-            line.warning(
-                name,
-                child_id=str(fact.child_id),
-                attempt=fact.attempt,
-                reason=fact.reason.value,
-                detail=fact.detail,
-            )
-        case events.ChildrenSelected() as fact:
-            line.info("children_selected", iteration=fact.iteration, incumbent=str(fact.incumbent))
-        case events.SearchSucceeded() as fact:
-            line.info("search_succeeded", reason=fact.reason.value, winner=str(fact.winner))
-        case events.SearchFailed() as fact:
-            line.error("search_failed", reason=fact.reason.value, detail=fact.detail)
-        case events.SearchCancelled():
-            line.info("search_cancelled")
-        case _:
-            pass
+def escape_controls(_logger: WrappedLogger, _method: str, record: EventDict) -> EventDict:
+    """Write control characters in texts as their escape sequences, so that a record stays on its line."""
+    for name, value in record.items():
+        if isinstance(value, str) and not value.isprintable() and name not in _OWN_LINES:
+            record[name] = "".join(c if c.isprintable() else repr(c)[1:-1] for c in value)
+    return record
