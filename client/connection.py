@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 # gRPC's own log lines would stand between a person and the one sentence that explains a failure.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -18,6 +18,7 @@ import grpc
 from client.credentials import LOOPBACK
 from client.errors import ServerError
 from client.local import ensure_server
+from client.output import note
 from client.refusals import older_server, to_server_error
 from client.settings import Settings
 from nas.api.v1 import search_service_pb2
@@ -26,6 +27,8 @@ from nas.api.v1.search_service_pb2_grpc import SearchServiceStub
 Request = TypeVar("Request")
 Response = TypeVar("Response")
 
+_PROGRESS_SECONDS = 10.0
+"""Between two lines about data that is read."""
 MAX_MESSAGE_BYTES = 4 * 2**20
 KEEPALIVE_MS = 30_000
 KEEPALIVE_TIMEOUT_MS = 10_000
@@ -87,9 +90,38 @@ class Connection:
         longest = settings.data_timeout if waits_for_data and settings.data_timeout else settings.timeout
         seconds = longest if timeout is None else min(timeout, longest)
         try:
+            if waits_for_data:
+                waited: Response = self._wait_for_data(method.future(request, timeout=seconds))
+                return waited
             return method(request, timeout=seconds)
         except grpc.RpcError as error:
             raise self._explain(error, seconds) from error
+
+    def _wait_for_data(self, answer: Any) -> Any:
+        """Wait for an answer, and say now and then how far the server is with reading data."""
+        said = ""
+        try:
+            while True:
+                try:
+                    return answer.result(timeout=_PROGRESS_SECONDS)
+                except grpc.FutureTimeoutError:
+                    sentence = self._progress()
+                    if sentence and sentence != said:
+                        note(sentence)
+                    said = sentence
+        except BaseException:
+            answer.cancel()
+            raise
+
+    def _progress(self) -> str:
+        """How far the server is; empty if it reads nothing, or is too old to tell."""
+        try:
+            found = self.stub.GetPreparation(search_service_pb2.GetPreparationRequest(), timeout=_PROGRESS_SECONDS)
+        except grpc.RpcError:
+            return ""
+        if not found.dataset:
+            return ""
+        return f"Reading {found.dataset}: {found.done_count:,} of {found.total_count:,} files."
 
     def stream(self, method: grpc.UnaryStreamMultiCallable[Request, Response], request: Request) -> Iterator[Response]:
         """Call a method and yield its answers; leaving the iterator ends the call.

@@ -118,6 +118,9 @@ _PLAIN_TRAINING = ("learning_rate", "weight_decay", "batch_size", "max_epochs", 
 _CHOSEN = ("preset", "selection_metric", "device", "precision")
 
 
+verify_option = click.option("--verify", is_flag=True, help="Hash data again that seems unchanged since it was read.")
+
+
 def search_options(command: Command) -> Command:
     """Give a command every option that describes a search."""
     for option in reversed(_OPTIONS):

@@ -52,7 +52,7 @@ def request_id(number: int) -> str:
 class ReadyData(DataPreparation):
     """The digits are there at once; every other data set is prepared as ever."""
 
-    async def prepare(self, config: SearchConfig) -> PreparedData:
+    async def prepare(self, config: SearchConfig, *, is_verifying: bool = False) -> PreparedData:
         return PreparedData(summary=DATASET) if config.dataset == "digits" else await super().prepare(config)
 
 

@@ -12,7 +12,7 @@ from client.commands.plan import plan_search
 from client.commands.watch import plain_option, reconnect_option, watch_to_the_end
 from client.connection import Connection, connect
 from client.errors import Exit, ServerError
-from client.options import make_config, search_options
+from client.options import make_config, search_options, verify_option
 from client.output import note, write, write_message
 from client.settings import Output, Settings, output_option
 from client.versions import is_older
@@ -27,6 +27,7 @@ Examples:
 
 @click.command("start", epilog=_EPILOG)
 @search_options
+@verify_option
 @click.option(
     "--request-id",
     type=click.UUID,
@@ -39,14 +40,21 @@ Examples:
 @output_option
 @click.pass_obj
 def command(
-    settings: Settings, /, request_id: uuid.UUID | None, detach: bool, reconnect: float, plain: bool, **given: Any
+    settings: Settings,
+    /,
+    request_id: uuid.UUID | None,
+    detach: bool,
+    verify: bool,
+    reconnect: float,
+    plain: bool,
+    **given: Any,
 ) -> int:
     """Start a search and watch it.
 
     Events are shown as they happen. Ctrl-C leaves the search running; `nas-client watch` comes back to it.
     """
     request = search_service_pb2.StartSearchRequest(
-        config=make_config(given, settings), request_id=str(request_id or uuid.uuid4())
+        config=make_config(given, settings), request_id=str(request_id or uuid.uuid4()), verify_data=verify
     )
     with connect(settings) as connection:
         search = _start(connection, request)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from nas.data.cache import CachedDataset, find_by_fingerprint, open_cached
 from nas.data.check import check
-from nas.data.decode import Limits
+from nas.data.decode import Header, Limits
 from nas.data.download import download
 from nas.data.errors import (
     CacheError,
@@ -26,9 +26,10 @@ from nas.data.errors import (
 )
 from nas.data.findings import Finding, Inspection, Kind, Level
 from nas.data.plan import ImageOptions
-from nas.data.reading import InProcess, Reader
+from nas.data.reading import InProcess, Progress, Reader, Reading, Wanted, read_file
 from nas.data.registry import prepare
 from nas.data.splits import Split, describe, find_leaks, split
+from nas.data.tree import FoundFile, Tree
 
 __all__ = [
     "CacheError",
@@ -39,6 +40,8 @@ __all__ = [
     "EmptyFolderError",
     "Finding",
     "FolderError",
+    "FoundFile",
+    "Header",
     "ImageOptions",
     "InProcess",
     "Inspection",
@@ -51,11 +54,15 @@ __all__ = [
     "MissingFolderError",
     "OneClassError",
     "PathOutsideError",
+    "Progress",
     "Reader",
+    "Reading",
     "Split",
     "SplitError",
+    "Tree",
     "UnknownDatasetError",
     "UnreadableImagesError",
+    "Wanted",
     "check",
     "describe",
     "download",
@@ -63,5 +70,6 @@ __all__ = [
     "find_leaks",
     "open_cached",
     "prepare",
+    "read_file",
     "split",
 ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is said to the process that prepares data, and what it answers: one JSON object each."""
+"""What is said to the process that prepares data, how it tells its progress, and what it answers: JSON in lines."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ class PrepareRequest:
 
     Attributes:
         may_download: whether missing files of a public data set may be fetched.
+        is_verifying: whether files that seem unchanged are hashed again.
     """
 
     dataset: str
@@ -32,6 +33,7 @@ class PrepareRequest:
     may_download: bool = False
     fit: str = ""
     group_regex: str = ""
+    is_verifying: bool = False
 
     def to_json(self) -> bytes:
         """For the process's standard input."""
@@ -41,6 +43,27 @@ class PrepareRequest:
     def from_json(cls, text: bytes) -> PrepareRequest:
         """Read what ``to_json`` wrote."""
         return cls(**json.loads(text))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareProgress:
+    """How far it is: one line each before the answer.
+
+    Attributes:
+        done, total: files.
+    """
+
+    done: int
+    total: int
+
+    def to_json(self) -> bytes:
+        """For the process's standard output."""
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, line: bytes) -> PrepareProgress:
+        """Read what ``to_json`` wrote."""
+        return cls(**json.loads(line))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,10 +81,10 @@ class PrepareAnswer:
     message: str = ""
 
     def to_json(self) -> bytes:
-        """For the process's standard output."""
+        """For the process's standard output, as its last line."""
         return json.dumps(asdict(self)).encode()
 
     @classmethod
     def from_json(cls, text: bytes) -> PrepareAnswer:
-        """Read what ``to_json`` wrote."""
-        return cls(**json.loads(text))
+        """Read the last line of what the process wrote."""
+        return cls(**json.loads(text.rpartition(b"\n")[2]))

@@ -39,8 +39,16 @@ class Admission:
     memory_limit_bytes: int
     software: str
 
-    async def admit(self, config: SearchConfig, request_id: str, principal: str) -> commands.StartSearch:
+    async def admit(
+        self, config: SearchConfig, request_id: str, principal: str, *, is_verifying: bool = False
+    ) -> commands.StartSearch:
         """Check everything that can be checked before training and fix what the search does not say.
+
+        Args:
+            config: of the search.
+            request_id: of the call.
+            principal: who asks.
+            is_verifying: whether files of data that seem unchanged are hashed again.
 
         Raises:
             InvalidSettingError: a setting cannot be used.
@@ -48,7 +56,7 @@ class Admission:
         """
         _require_dataset(config)
         initial = _parse_initial(config)
-        prepared = await self.preparation.prepare(config)
+        prepared = await self.preparation.prepare(config, is_verifying=is_verifying)
         dataset = prepared.summary
         resources = Resources(threads=config.threads or self.threads, memory_limit_bytes=self.memory_limit_bytes)
         _require_fit(initial or initial_architecture(config.block, dataset.classes), config, dataset, resources)

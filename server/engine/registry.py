@@ -104,8 +104,16 @@ class Registry:
         if self._archive is not None and (search_id is None or (engine is not None and not engine.has_begun)):
             await asyncio.wait([self._archive])
 
-    async def start(self, config: SearchConfig, *, request_id: str, principal: str) -> SearchView:
+    async def start(
+        self, config: SearchConfig, *, request_id: str, principal: str, is_verifying: bool = False
+    ) -> SearchView:
         """Start a search, or return the one that this request has started. Cancelling the caller does not interrupt it.
+
+        Args:
+            config: of the search.
+            request_id: of the call.
+            principal: who asks.
+            is_verifying: whether files of data that seem unchanged are hashed again.
 
         Raises:
             RequestIdReusedError, SearchDeletedError, InvalidSettingError, DataError, JournalFullError,
@@ -113,18 +121,18 @@ class Registry:
         """
         while request_id in self._starting:
             await asyncio.wait([self._starting[request_id]])
-        task = asyncio.ensure_future(self._start(config, request_id, principal))
+        task = asyncio.ensure_future(self._start(config, request_id, principal, is_verifying))
         self._starting[request_id] = task
         task.add_done_callback(lambda _: self._starting.pop(request_id))
         return await asyncio.shield(task)
 
-    async def plan(self, config: SearchConfig) -> PlanResult:
+    async def plan(self, config: SearchConfig, *, is_verifying: bool = False) -> PlanResult:
         """Say what a search would begin with, and start nothing.
 
         Raises:
             InvalidSettingError, DataError
         """
-        command = await self._admission.admit(config, request_id="", principal="")
+        command = await self._admission.admit(config, request_id="", principal="", is_verifying=is_verifying)
         return PlanResult(command=command, facts=decide(None, command, seeded_by(config.seed)))
 
     async def control(self, search_id: str, command: commands.Control) -> SearchView:
@@ -188,7 +196,7 @@ class Registry:
             engine.close()
         await self._scheduler.close()
 
-    async def _start(self, config: SearchConfig, request_id: str, principal: str) -> SearchView:
+    async def _start(self, config: SearchConfig, request_id: str, principal: str, is_verifying: bool) -> SearchView:
         await self.replayed()
         known = self._by_request.get(request_id)
         if known is not None:
@@ -200,7 +208,7 @@ class Registry:
         if self._is_closing:
             raise ShuttingDownError
         reach("start.before_admission")
-        command = await self._admission.admit(config, request_id, principal)
+        command = await self._admission.admit(config, request_id, principal, is_verifying=is_verifying)
         reach("start.after_admission")
         engine = self._new_engine(secrets.token_hex(6))
         await engine.submit(command)

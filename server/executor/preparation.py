@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,10 @@ from nas.config import DatasetInfo, InputShape, SearchConfig, find_dataset
 from nas.search.facts import DatasetSummary, PartCounts
 from server.codec import checking
 from server.codec.checking import CheckRequest
-from server.codec.preparing import ENVIRONMENT, PROGRAM, PrepareAnswer, PrepareRequest
+from server.codec.preparing import ENVIRONMENT, PROGRAM, PrepareAnswer, PrepareProgress, PrepareRequest
 
+_MOST_LINE_BYTES = 64 * 2**20
+"""Of an answer; that of a check names files."""
 _TRIES = 3
 """A signal that ends the reader says nothing about the data, unless it comes again and again."""
 
@@ -68,6 +72,7 @@ class DataPreparation:
     may_download: bool = False
     any_path: bool = False
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False, repr=False, compare=False)
+    _current: dict[str, PrepareProgress] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def hint(self, info: DatasetInfo) -> str:
         """Say what to do before a data set can be used; empty if it can."""
@@ -89,8 +94,16 @@ class DataPreparation:
     def _has(self, dataset: str, name: str) -> bool:
         return (self._path(dataset) / name).is_file()
 
-    async def prepare(self, config: SearchConfig) -> PreparedData:
+    def progress(self) -> tuple[str, PrepareProgress] | None:
+        """Say which data set is being read and how far it is; None if none is."""
+        return next(iter(self._current.items()), None)
+
+    async def prepare(self, config: SearchConfig, *, is_verifying: bool = False) -> PreparedData:
         """Build or check the cache of the config's data set and divide it; one request at a time, whoever asks.
+
+        Args:
+            config: of the search.
+            is_verifying: whether files that seem unchanged are hashed again.
 
         Raises:
             DataError: what is wrong with the data, in one sentence.
@@ -107,8 +120,9 @@ class DataPreparation:
             seed=config.seed,
             train_limit=config.train_limit,
             may_download=self.may_download,
+            is_verifying=is_verifying,
         )
-        return _to_prepared(await self._answer(PROGRAM, request.to_json()))
+        return _to_prepared(await self._answer(config.dataset, PROGRAM, request.to_json()))
 
     async def check(self, request: CheckRequest) -> dict[str, Any]:
         """Have a folder checked as a data set; returns what ``server.codec.checking`` reads.
@@ -118,20 +132,25 @@ class DataPreparation:
         """
         data_root = root_of(f"folder:{request.path}", self.data_root, any_path=self.any_path)
         wanted = replace(request, data_root=data_root, cache_dir=str(self.cache_dir))
-        return await self._answer(checking.PROGRAM, wanted.to_json())
+        return await self._answer(f"{request.kind}:{request.path}", checking.PROGRAM, wanted.to_json())
 
-    async def _answer(self, program: tuple[str, ...], request: bytes) -> dict[str, Any]:
+    async def _answer(self, dataset: str, program: tuple[str, ...], request: bytes) -> dict[str, Any]:
         """Ask a process of its own, again if a signal ended it."""
         async with self._turn:
-            for _ in range(_TRIES):
-                output, status = await _ask(program, request)
-                if status is None or status >= 0:
-                    break
+            try:
+                for _ in range(_TRIES):
+                    output, status = await _ask(program, request, lambda told: self._current.update({dataset: told}))
+                    if status is None or status >= 0:
+                        break
+            finally:
+                self._current.clear()
             return _read(output, status)
 
 
-async def _ask(program: tuple[str, ...], request: bytes) -> tuple[bytes, int | None]:
-    """Return what a new process answers, and how it ended."""
+async def _ask(
+    program: tuple[str, ...], request: bytes, on_progress: Callable[[PrepareProgress], None]
+) -> tuple[bytes, int | None]:
+    """Return the last line that a new process answers, and how it ended."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *program,
@@ -139,9 +158,22 @@ async def _ask(program: tuple[str, ...], request: bytes) -> tuple[bytes, int | N
         stdout=asyncio.subprocess.PIPE,
         env={**os.environ, **ENVIRONMENT, "NAS_WORKER_PARENT": str(os.getpid())},
         start_new_session=True,
+        limit=_MOST_LINE_BYTES,
     )
+    assert process.stdin is not None  # noqa: S101 - both are pipes
+    assert process.stdout is not None  # noqa: S101
+    output = b""
     try:
-        output, _ = await process.communicate(request)
+        process.stdin.write(request)
+        with contextlib.suppress(ConnectionError):  # it is dead already, as its status will say
+            await process.stdin.drain()
+        process.stdin.close()
+        while line := await process.stdout.readline():
+            if line.endswith(b"\n"):
+                on_progress(PrepareProgress.from_json(line))
+            else:
+                output = line
+        await process.wait()
     except asyncio.CancelledError:
         process.kill()
         raise

@@ -34,6 +34,7 @@ RULES: dict[str, Role] = {
     f"{_API}ListChildren": Role.READ,
     f"{_API}GetChild": Role.READ,
     f"{_API}ListDatasets": Role.READ,
+    f"{_API}GetPreparation": Role.READ,
     f"{_API}GetServerInfo": Role.READ,
     "/grpc.health.v1.Health/Check": Role.READ,
     "/grpc.health.v1.Health/List": Role.READ,

@@ -61,9 +61,13 @@ class SearchServicer:
         """Start or plan a search."""
         config = decode_config(request.config)
         if request.validate_only:
-            return pb.StartSearchResponse(plan=encode_plan(await self._registry.plan(config)))
+            return pb.StartSearchResponse(
+                plan=encode_plan(await self._registry.plan(config, is_verifying=request.verify_data))
+            )
         request_id = require_request_id(request.request_id)
-        view = await self._registry.start(config, request_id=request_id, principal=CALLER.get().name)
+        view = await self._registry.start(
+            config, request_id=request_id, principal=CALLER.get().name, is_verifying=request.verify_data
+        )
         return pb.StartSearchResponse(search=encode_search(view, is_full=True))
 
     async def GetSearch(self, request: pb.GetSearchRequest) -> pb.GetSearchResponse:
@@ -157,6 +161,14 @@ class SearchServicer:
     async def CheckDataset(self, request: pb.CheckDatasetRequest) -> pb.CheckDatasetResponse:
         """Look for faults in a folder."""
         return decode_inspection(await self._preparation.check(decode_check(request)))
+
+    async def GetPreparation(self, request: pb.GetPreparationRequest) -> pb.GetPreparationResponse:
+        """Say how far the reading of data is."""
+        found = self._preparation.progress()
+        if found is None:
+            return pb.GetPreparationResponse()
+        dataset, progress = found
+        return pb.GetPreparationResponse(dataset=dataset, done_count=progress.done, total_count=progress.total)
 
     async def GetServerInfo(self, request: pb.GetServerInfoRequest) -> pb.GetServerInfoResponse:
         """Say what server this is."""

@@ -11,7 +11,7 @@ from server.codec.checking import CheckRequest, encode_inspection
 from server.codec.preparing import PrepareAnswer
 from server.worker.lifeline import claim_stdout, die_with_parent
 from server.worker.limits import limit_memory, limited_processor
-from server.worker.prepare import image_limits, image_reader
+from server.worker.prepare import image_limits, image_reader, tell_progress
 
 
 def main() -> None:
@@ -34,6 +34,7 @@ def main() -> None:
                 guard=limited_processor,
                 limits=image_limits(),
                 reader=image_reader(),
+                on_progress=tell_progress(answers),
             ),
             seed=request.seed,
             most_names=request.most_names,

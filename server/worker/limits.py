@@ -26,13 +26,19 @@ def limit_memory() -> None:
     _lower(resource.RLIMIT_CORE, 0)
 
 
+def renew_processor() -> None:
+    """Allow ``IMAGE_SECONDS`` of processor time from now on; the kernel ends a process that takes more."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    wanted = _used_seconds() + IMAGE_SECONDS
+    resource.setrlimit(resource.RLIMIT_CPU, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+
+
 @contextmanager
 def limited_processor() -> Iterator[None]:
     """Raise ``TimeoutError`` in a ``with`` block that takes more than ``IMAGE_SECONDS`` of processor time."""
     before = signal.signal(signal.SIGXCPU, _raise)
     soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    wanted = _used_seconds() + IMAGE_SECONDS
-    resource.setrlimit(resource.RLIMIT_CPU, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+    renew_processor()
     try:
         yield
     finally:

@@ -34,13 +34,13 @@ SEARCH_OPTIONS = {
 CREDENTIALS = {"--tls-ca", "--tls-cert", "--tls-key", "--token-file"}
 SURFACE = {
     "": {"--server", "--profile", *CREDENTIALS, "--local", "--state-dir", "--output", "--timeout", "--version"},
-    "start": {*SEARCH_OPTIONS, "--request-id", "--detach", "--reconnect", "--plain", "--output"},
+    "start": {*SEARCH_OPTIONS, "--verify", "--request-id", "--detach", "--reconnect", "--plain", "--output"},
     "watch": {"SEARCH", "--after", "--reconnect", "--plain", "--output"},
     "list": {"--limit", "--output"},
     "get": {"SEARCH", "--output"},
     "children": {"SEARCH", "[CHILD]", "--output"},
     "cancel": {"SEARCH", "--output"},
-    "plan": {*SEARCH_OPTIONS, "--output"},
+    "plan": {*SEARCH_OPTIONS, "--verify", "--output"},
     "arch": set(),
     "arch show": {"NOTATION", "--input", "--classes", "--output"},
     "arch transform": {"NOTATION", "--op", "--position", "--by", "--kernel", "--block", "--input", "--output"},

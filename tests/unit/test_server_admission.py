@@ -30,7 +30,7 @@ class Prepared(DataPreparation):
     dataset: DatasetSummary
     asked: list[SearchConfig] = field(default_factory=list)
 
-    async def prepare(self, config: SearchConfig) -> PreparedData:
+    async def prepare(self, config: SearchConfig, *, is_verifying: bool = False) -> PreparedData:
         self.asked.append(config)
         return PreparedData(summary=self.dataset)
 

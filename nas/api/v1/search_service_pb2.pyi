@@ -31,10 +31,13 @@ class StartSearchRequest(_message.Message):
     CONFIG_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    VERIFY_DATA_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """A UUID; makes the call idempotent. Required unless validate_only."""
     validate_only: _builtins.bool
     """Checks and plans, starts nothing."""
+    verify_data: _builtins.bool
+    """Hashes files of the data again that seem unchanged since they were read."""
     @_builtins.property
     def config(self) -> _search_pb2.SearchConfig:
         """What to search."""
@@ -45,10 +48,11 @@ class StartSearchRequest(_message.Message):
         config: _search_pb2.SearchConfig | None = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        verify_data: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "request_id", b"request_id", "validate_only", b"validate_only", "verify_data", b"verify_data"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1245,6 +1249,53 @@ class Finding(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Finding: _TypeAlias = Finding  # noqa: Y015
+
+@_typing.final
+class GetPreparationRequest(_message.Message):
+    """Asks how far the reading of data is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPreparationRequest: _TypeAlias = GetPreparationRequest  # noqa: Y015
+
+@_typing.final
+class GetPreparationResponse(_message.Message):
+    """The data set that is read now; one is read at a time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATASET_FIELD_NUMBER: _builtins.int
+    DONE_COUNT_FIELD_NUMBER: _builtins.int
+    TOTAL_COUNT_FIELD_NUMBER: _builtins.int
+    dataset: _builtins.str
+    """As the user wrote it; empty if none is read, or if it takes no time."""
+    done_count: _builtins.int
+    """Files that are done."""
+    total_count: _builtins.int
+    """Of so many."""
+    def __init__(
+        self,
+        *,
+        dataset: _builtins.str = ...,
+        done_count: _builtins.int = ...,
+        total_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "done_count", b"done_count", "total_count", b"total_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPreparationResponse: _TypeAlias = GetPreparationResponse  # noqa: Y015
 
 @_typing.final
 class GetServerInfoRequest(_message.Message):

@@ -105,6 +105,11 @@ class SearchServiceStub:
                 request_serializer=nas_dot_api_dot_v1_dot_search__service__pb2.CheckDatasetRequest.SerializeToString,
                 response_deserializer=nas_dot_api_dot_v1_dot_search__service__pb2.CheckDatasetResponse.FromString,
                 _registered_method=True)
+        self.GetPreparation = channel.unary_unary(
+                '/nas.api.v1.SearchService/GetPreparation',
+                request_serializer=nas_dot_api_dot_v1_dot_search__service__pb2.GetPreparationRequest.SerializeToString,
+                response_deserializer=nas_dot_api_dot_v1_dot_search__service__pb2.GetPreparationResponse.FromString,
+                _registered_method=True)
         self.GetServerInfo = channel.unary_unary(
                 '/nas.api.v1.SearchService/GetServerInfo',
                 request_serializer=nas_dot_api_dot_v1_dot_search__service__pb2.GetServerInfoRequest.SerializeToString,
@@ -226,6 +231,13 @@ class SearchServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetPreparation(self, request, context):
+        """Returns how far the reading of data is, for which StartSearch and CheckDataset wait.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetServerInfo(self, request, context):
         """Returns what server this is.
         """
@@ -305,6 +317,11 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.CheckDataset,
                     request_deserializer=nas_dot_api_dot_v1_dot_search__service__pb2.CheckDatasetRequest.FromString,
                     response_serializer=nas_dot_api_dot_v1_dot_search__service__pb2.CheckDatasetResponse.SerializeToString,
+            ),
+            'GetPreparation': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPreparation,
+                    request_deserializer=nas_dot_api_dot_v1_dot_search__service__pb2.GetPreparationRequest.FromString,
+                    response_serializer=nas_dot_api_dot_v1_dot_search__service__pb2.GetPreparationResponse.SerializeToString,
             ),
             'GetServerInfo': grpc.unary_unary_rpc_method_handler(
                     servicer.GetServerInfo,
@@ -691,6 +708,33 @@ class SearchService:
             '/nas.api.v1.SearchService/CheckDataset',
             nas_dot_api_dot_v1_dot_search__service__pb2.CheckDatasetRequest.SerializeToString,
             nas_dot_api_dot_v1_dot_search__service__pb2.CheckDatasetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPreparation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/nas.api.v1.SearchService/GetPreparation',
+            nas_dot_api_dot_v1_dot_search__service__pb2.GetPreparationRequest.SerializeToString,
+            nas_dot_api_dot_v1_dot_search__service__pb2.GetPreparationResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -81,6 +81,8 @@ class SearchServiceStub:
     the answer. Errors: INVALID_ARGUMENT for a kind that is none, FAILED_PRECONDITION for a missing folder, PERMISSION_DENIED for one
     outside the data root.
     """
+    GetPreparation: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.GetPreparationRequest, _search_service_pb2.GetPreparationResponse]
+    """Returns how far the reading of data is, for which StartSearch and CheckDataset wait."""
     GetServerInfo: _grpc.UnaryUnaryMultiCallable[_search_service_pb2.GetServerInfoRequest, _search_service_pb2.GetServerInfoResponse]
     """Returns what server this is."""
 
@@ -137,6 +139,8 @@ class SearchServiceAsyncStub(SearchServiceStub):
     the answer. Errors: INVALID_ARGUMENT for a kind that is none, FAILED_PRECONDITION for a missing folder, PERMISSION_DENIED for one
     outside the data root.
     """
+    GetPreparation: _aio.UnaryUnaryMultiCallable[_search_service_pb2.GetPreparationRequest, _search_service_pb2.GetPreparationResponse]  # type: ignore[assignment]
+    """Returns how far the reading of data is, for which StartSearch and CheckDataset wait."""
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_search_service_pb2.GetServerInfoRequest, _search_service_pb2.GetServerInfoResponse]  # type: ignore[assignment]
     """Returns what server this is."""
 
@@ -274,6 +278,14 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         the answer. Errors: INVALID_ARGUMENT for a kind that is none, FAILED_PRECONDITION for a missing folder, PERMISSION_DENIED for one
         outside the data root.
         """
+
+    @_abc_1.abstractmethod
+    def GetPreparation(
+        self,
+        request: _search_service_pb2.GetPreparationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_service_pb2.GetPreparationResponse, _abc.Awaitable[_search_service_pb2.GetPreparationResponse]]:
+        """Returns how far the reading of data is, for which StartSearch and CheckDataset wait."""
 
     @_abc_1.abstractmethod
     def GetServerInfo(

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads image files one after the other, under limits, for whoever started it; what a file does to it, it alone bears.
+
+The first line says which folder (an open descriptor) and what is wanted, every further line names a file. Each answer
+is one line of JSON and the bytes of the pixels that it announces.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from dataclasses import asdict
+
+from nas.config import InputShape
+from nas.data import FoundFile, Limits, Tree, Wanted, read_file
+from server.worker.lifeline import claim_stdout, die_with_parent
+from server.worker.limits import limit_memory, renew_processor
+
+
+def main() -> None:
+    """Answer until there are no more requests."""
+    die_with_parent()
+    answers = claim_stdout()
+    limit_memory()
+    signal.signal(signal.SIGXCPU, signal.SIG_DFL)  # a decoder that hangs in C code never comes back to hear of it
+    tree, wanted = _read_task(sys.stdin.buffer.readline())
+    for line in sys.stdin.buffer:
+        renew_processor()
+        reading = read_file(tree, FoundFile(parts=tuple(json.loads(line)), state=()), wanted)
+        pixels = b"" if reading.pixels_CHW is None else reading.pixels_CHW.tobytes()
+        header = None if reading.header is None else asdict(reading.header)
+        told = {"sha256": reading.sha256, "header": header, "fault": reading.fault, "bytes": len(pixels)}
+        answers.write(json.dumps(told).encode() + b"\n" + pixels)
+
+
+def _read_task(line: bytes) -> tuple[Tree, Wanted]:
+    task = json.loads(line)
+    shape = None if task["shape"] is None else InputShape(**task["shape"])
+    tree = Tree(dataset="", location="", key="", descriptor=task["descriptor"])
+    return tree, Wanted(shape=shape, limits=Limits(**task["limits"]), fit=task["fit"])
+
+
+if __name__ == "__main__":
+    main()
