@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import grpc
 import structlog
@@ -30,7 +30,11 @@ class Front:
     """Opens and closes them in the order in which others can rely on them."""
 
     def __init__(
-        self, settings: Settings, handler: grpc.GenericRpcHandler, activity: Activity, render: Callable[[], bytes]
+        self,
+        settings: Settings,
+        handler: grpc.GenericRpcHandler,
+        activity: Activity,
+        render: Callable[[], Awaitable[bytes]],
     ) -> None:
         """Take what answers the API's calls and what makes the page of metrics.
 
@@ -67,6 +71,7 @@ class Front:
     async def open(self) -> None:
         """Answer calls, and say so to health checks."""
         await self._server.start()
+        await self._endpoint.open()
         await self._health.begin()
         if self._settings.is_open:
             self._warning = asyncio.create_task(self._warn(), name="warning")
@@ -97,7 +102,7 @@ class Front:
         if settings.metrics_address is None:
             return
         try:
-            self.places["metrics"] = await self._endpoint.listen(settings.metrics_address)
+            self.places["metrics"] = await self._endpoint.reserve(settings.metrics_address)
         except OSError as error:
             reason = error.strerror or "it cannot be used"
             if settings.metrics_listen is not None:

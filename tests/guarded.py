@@ -89,7 +89,11 @@ def make_front(plane: ControlPlane, settings: Settings) -> Front:
         version="0.0.0",
     )
     handler = make_handler(SERVICE, servicer, Desk(activity=activity, quotas=quotas))
-    return Front(settings, handler, activity, lambda: b"")
+
+    async def render() -> bytes:
+        return b""
+
+    return Front(settings, handler, activity, render)
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from nas.config import ConfigError
 from nas.search.transitions import IllegalEventError
+from server.certificates import CertificateError
 from server.codec.enums import CodecError
 from server.codec.envelope import UnknownEventError
 from server.engine.errors import InvalidSettingError, RequestIdReusedError, SearchDeletedError
@@ -28,6 +29,7 @@ from server.journal.base import (
     StateLockedError,
 )
 from server.listening import ListenError
+from server.tokens import TokenFileError
 
 
 class Exit(IntEnum):
@@ -69,6 +71,8 @@ def exit_codes() -> Iterator[None]:
         leave(Exit.CONFIG, "; ".join(_explain(detail) for detail in error.errors()))
     except (
         ListenError,
+        CertificateError,
+        TokenFileError,
         ConfigError,
         CodecError,
         InvalidSettingError,

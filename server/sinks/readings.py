@@ -14,8 +14,12 @@ from server.sinks.gpus import Gpus
 from server.sinks.metrics import STATES, Metrics
 
 
-def render(metrics: Metrics, registry: Registry, hub: Hub, files: StateFiles, gpus: Gpus) -> bytes:
-    """Set every gauge that follows from the state of the server, and return the page."""
+async def render(metrics: Metrics, registry: Registry, hub: Hub, files: StateFiles, gpus: Gpus) -> bytes:
+    """Set every gauge that follows from the state of the server, and return the page.
+
+    It waits until all searches are replayed: a counter that is seen half way would look like one that was reset.
+    """
+    await registry.replayed()
     views = registry.views()
     states = [view.search.state for view in views]
     for state in STATES:

@@ -7,7 +7,7 @@ A request is small, has seconds to arrive and is answered once; only so many are
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
@@ -26,21 +26,28 @@ log = structlog.get_logger("nas.metrics")
 class ScrapeEndpoint:
     """Answers GET /metrics on one address."""
 
-    def __init__(self, render: Callable[[], bytes]) -> None:
-        """Take what makes the page."""
+    def __init__(self, render: Callable[[], Awaitable[bytes]]) -> None:
+        """Take what makes the page; a scrape waits for it some seconds."""
         self._render = render
         self._server: asyncio.Server | None = None
         self._connections = 0
 
-    async def listen(self, address: str) -> str:
-        """Listen on HOST:PORT and return the address, with the port that was picked for port 0.
+    async def reserve(self, address: str) -> str:
+        """Take HOST:PORT and return the address, with the port that was picked for port 0; nobody is answered yet.
 
         Raises:
             OSError: it is taken, or may not be used.
         """
         host, _, port = address.rpartition(":")
-        self._server = await asyncio.start_server(self._answer, host.strip("[]"), int(port), limit=_REQUEST_BYTES)
+        self._server = await asyncio.start_server(
+            self._answer, host.strip("[]"), int(port), limit=_REQUEST_BYTES, start_serving=False
+        )
         return f"{host}:{self._server.sockets[0].getsockname()[1]}"
+
+    async def open(self) -> None:
+        """Answer from now on."""
+        if self._server is not None:
+            await self._server.start_serving()
 
     async def close(self) -> None:
         """Stop listening; whoever is being answered still is."""
@@ -54,7 +61,7 @@ class ScrapeEndpoint:
                 if self._connections > _CONNECTIONS:
                     writer.write(_response("503 Service Unavailable", b"busy\n"))
                 else:
-                    writer.write(self._respond(await reader.readuntil(b"\r\n\r\n")))
+                    writer.write(await self._respond(await reader.readuntil(b"\r\n\r\n")))
                 await writer.drain()
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass  # whoever it was is slow, gone, or no Prometheus
@@ -62,14 +69,14 @@ class ScrapeEndpoint:
             self._connections -= 1
             writer.close()
 
-    def _respond(self, request: bytes) -> bytes:
+    async def _respond(self, request: bytes) -> bytes:
         method, _, rest = request.partition(b" ")
         path = rest.partition(b" ")[0].partition(b"?")[0]
         if method not in (b"GET", b"HEAD"):
             return _response("405 Method Not Allowed", b"only GET\n")
         if path == b"/metrics":
             try:
-                response = _response("200 OK", self._render(), CONTENT_TYPE)
+                response = _response("200 OK", await self._render(), CONTENT_TYPE)
             except Exception:
                 log.exception("metrics_failed")
                 return _response("500 Internal Server Error", b"the server's log has the details\n")

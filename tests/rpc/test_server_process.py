@@ -16,6 +16,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from guarded import Keyring
 from real_server import RealServer
 from served import start_request
 
@@ -119,6 +120,36 @@ def test_settings_that_cannot_be_are_78(
     assert words in output.err
     assert 1 == output.err.count("\n")
     assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("content", [None, "", "ann writes", "ann write abc"], ids=["missing", "empty", "role", "hash"])
+def test_a_file_of_tokens_that_cannot_be_used_is_78(tmp_path: Path, content: str | None) -> None:
+    """One sentence names the file; nothing is served."""
+    tokens = tmp_path / "tokens"
+    if content is not None:
+        tokens.write_text(content)
+
+    result = _run("serve", "--state-dir", str(tmp_path / "state"), "--executor", "fake", "--token-file", str(tokens))
+
+    assert 78 == result.returncode
+    assert str(tokens) in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--tls-cert", "--tls-key", "--tls-client-ca"])
+def test_certificates_that_cannot_be_used_are_78(tmp_path: Path, option: str) -> None:
+    """Junk, in each place; the sentence names the option and the file."""
+    keys = Keyring(tmp_path)
+    junk = tmp_path / "junk"
+    junk.write_text("no certificate")
+    files = {"--tls-cert": keys.server[0], "--tls-key": keys.server[1], "--tls-client-ca": keys.ours.path, option: junk}
+    words = [str(word) for pair in files.items() for word in pair]
+
+    result = _run("serve", "--state-dir", str(tmp_path / "state"), "--executor", "fake", *words)
+
+    assert 78 == result.returncode
+    assert f"{option} {junk}" in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
 
 
 def test_a_setting_of_the_environment_is_checked_as_well(

@@ -114,8 +114,8 @@ async def test_a_restarted_server_counts_on(tmp_path: Path) -> None:
     async with running(ControlPlane(folder=tmp_path, journal=journal, tallies=(Tally(before),))) as plane:
         for number in (1, 2):
             await plane.end((await plane.start(number)).search_id)
-    async with running(ControlPlane(folder=tmp_path, journal=journal, tallies=(Tally(after),))):
-        pass
+    async with running(ControlPlane(folder=tmp_path, journal=journal, tallies=(Tally(after),))) as plane:
+        await plane.registry.replayed()
 
     assert _series(before)["nas_epochs_total"] > 0
     assert pytest.approx(_series(before)) == _series(after)  # sums of seconds, in another order
@@ -141,10 +141,10 @@ async def test_the_page_shows_what_is_the_case(tmp_path: Path) -> None:
     metrics = Metrics(SERVICE)
     files = StateFiles(tmp_path)
     async with running(ControlPlane(folder=tmp_path)) as plane:
-        empty = parse(render(metrics, plane.registry, plane.hub, files, Gpus(None, ())).decode())
+        empty = parse((await render(metrics, plane.registry, plane.hub, files, Gpus(None, ()))).decode())
         view = await plane.start(max_iterations=10_000)
         await plane.wait_for(view.search_id, events.ChildrenSelected)
-        page = parse(render(metrics, plane.registry, plane.hub, files, Gpus(None, ())).decode())
+        page = parse((await render(metrics, plane.registry, plane.hub, files, Gpus(None, ()))).decode())
         children = plane.registry.view(view.search_id).search.children.values()
 
     trained = [child for child in children if child.evaluation is not None]
