@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
+from itertools import groupby
 
 from client.text import count, escape, table, word
 from nas.api.v1 import search_service_pb2 as pb
 
 _COLUMNS = 80
+_SIZES_A_CLASS = 4
 _LEVELS = (pb.Finding.LEVEL_FAULT, pb.Finding.LEVEL_WARNING, pb.Finding.LEVEL_NOTE)
 
 
@@ -50,15 +52,17 @@ def _classes(found: pb.CheckDatasetResponse) -> str:
 
 
 def _sizes(found: pb.CheckDatasetResponse) -> str:
-    rows = [
-        (
-            one.class_name,
-            one.format or "others",
-            f"{one.width}x{one.height}" if one.width else "",
-            str(one.image_count),
-        )
-        for one in found.sizes
-    ]
+    """The commonest sizes of each class; JSON has more of them."""
+    rows = []
+    for name, sizes in groupby(found.sizes, key=lambda one: one.class_name):
+        every = list(sizes)
+        shown = every if len(every) <= _SIZES_A_CLASS else every[: _SIZES_A_CLASS - 1]
+        rows += [
+            (name, one.format or "others", f"{one.width}x{one.height}" if one.width else "", str(one.image_count))
+            for one in shown
+        ]
+        if len(shown) < len(every):
+            rows.append((name, "others", "", str(sum(one.image_count for one in every[len(shown) :]))))
     return table(("CLASS", "FORMAT", "PIXELS", "IMAGES"), rows, right=frozenset({"PIXELS", "IMAGES"}))
 
 
