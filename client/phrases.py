@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
 from client.text import count, percent, word
 from nas.api.v1 import search_pb2
 
+_LONG_PATH = 20
 BLOCKS = {"ib": search_pb2.BLOCK_TYPE_INCEPTION, "seib": search_pb2.BLOCK_TYPE_SE_INCEPTION}
 """The blocks by their name in a terminal."""
 
@@ -42,6 +45,12 @@ def pause_notice(before: int, now: int) -> str:
     if now == search_pb2.PAUSE_REASON_DISK_FULL:
         return "The server's disk is full: the search waits, and goes on by itself when there is room."
     return f"The search waits: {word(search_pb2.PauseReason, now)}."
+
+
+def short_dataset(dataset: str) -> str:
+    """Name a data set where there is little room: of a long path only the end."""
+    name, _, path = dataset.partition(":")
+    return f"{name}:.../{PurePath(path).name}" if len(path) > _LONG_PATH else dataset
 
 
 def block_name(block: int) -> str:

@@ -15,6 +15,7 @@ from client.phrases import (
     describe_runtime,
     describe_state,
     part_sizes,
+    short_dataset,
     stop_reason,
     validation_text,
 )
@@ -65,7 +66,7 @@ def search_table(searches: Iterable[search_pb2.Search]) -> str:
         (
             search.search_id,
             describe_state(search.state, search.pause_reason),
-            search.config.dataset,
+            short_dataset(search.config.dataset),
             block_name(search.config.block),
             str(search.iteration),
             percent(search.incumbent.evaluation.accuracy) if search.HasField("incumbent") else "-",

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from client.live.columns import TALL, WIDE, child_lines
 from client.live.state import ChildRow, LiveState
-from client.phrases import describe_state
+from client.phrases import describe_state, short_dataset
 from client.text import escape, percent, span
 from nas.api.v1 import search_pb2
 
@@ -66,7 +66,7 @@ def _header(state: LiveState, width: int, now: float) -> Iterator[Text]:
     left = Text.assemble("Search ", (escape(state.search_id), "bold"))
     if state.sequence:
         left.append("  ").append_text(_search_state(state, now))
-        left.append(f"  {state.block} on {escape(state.config.dataset)}")
+        left.append(f"  {state.block} on {escape(short_dataset(state.config.dataset))}")
     yield from _spread(left, Text(_iteration(state)), width)
     yield from _spread(Text(_clocks(state, now)), Text(_work(state)), width)
 

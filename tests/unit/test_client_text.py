@@ -12,7 +12,7 @@ import search_records as records
 from google.protobuf.duration_pb2 import Duration
 
 from client.options import parse_net, parse_span, parse_whole
-from client.phrases import describe_state
+from client.phrases import describe_state, short_dataset
 from client.settings import parse_address, parse_seconds
 from client.text import binary_size, clock, count, table
 from client.views import Place, closing_summary
@@ -158,3 +158,17 @@ def test_long_lines_break_between_words() -> None:
     assert any(line.startswith(" " * 21 + "F() FC") or line.startswith(" " * 21 + "P(1,1)") for line in lines), lines
     whole = closing_summary(records.search(), replace(place, columns=None))
     assert whole.split() == " ".join(lines).split()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "expected"),
+    [
+        ("digits", "digits"),
+        ("folder:pets", "folder:pets"),
+        ("folder:/home/somebody/pictures/pets/", "folder:.../pets"),
+        ("kau:/" + "x" * 19, "kau:/" + "x" * 19),
+    ],
+)
+def test_short_dataset(dataset: str, expected: str) -> None:
+    """A long path is named by its end, as in lists."""
+    assert expected == short_dataset(dataset)
