@@ -11,7 +11,8 @@ COPY constraints constraints
 COPY pyproject.toml ./
 # What changes seldom and weighs gigabytes has a layer of its own, made from the requirements alone.
 RUN python3 -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-print(*project['dependencies'], *project['optional-dependencies']['server'], *project['optional-dependencies']['dicom'], sep='\n')" > requirements.txt \
+extras = project['optional-dependencies']; \
+print(*project['dependencies'], *(line for name in ('server', 'gpu', 'dicom') for line in extras[name]), sep='\n')" > requirements.txt \
     && python3 -m venv /opt/nas \
     && /opt/nas/bin/python -m pip install --no-cache-dir -r requirements.txt -c "${CONSTRAINTS}"
 COPY README.md LICENSE ./

@@ -2,8 +2,9 @@
 """``make image-test``: build the image and live through a search with it, under the restrictions of the manifests.
 
 The pod of ``k8s/overlays/cpu`` runs with podman: it becomes healthy, searches, is told to stop between epochs, starts
-again, resumes, ends; then the server of ``k8s/overlays/service`` hands out the net from the same volume. Needs root,
-buildah, podman, runc, conmon and mmdebstrap. Exit status: 0, or 1 with a sentence.
+again, resumes, ends; a copy of its volume, made in between, ends with the same digest; then the server of
+``k8s/overlays/service`` hands out the net. Needs root, buildah, podman, runc, conmon and mmdebstrap. Exit status: 0, or
+1 with a sentence.
 """
 
 from __future__ import annotations
@@ -23,8 +24,11 @@ import image_build
 from image_pod import Pod, configure_engine, probe, workload
 
 ROOT = Path(__file__).resolve().parent.parent
-SMALL = ("--train-limit=300", "--max-iterations=1", "--max-epochs=2", "--seed=7", "--threads=1", "--linger=2")
-"""A search of a minute; these words come after those of the manifest and win."""
+SMALL = (
+    *("--train-limit=300", "--max-iterations=1", "--max-epochs=2", "--seed=7", "--threads=1", "--linger=2"),
+    "--time-budget=none",
+)
+"""A search of a minute; these words come after those of the manifest and win. Without a budget digests are equal."""
 API, HEALTH, METRICS = 50051, 50052, 9464
 DEADLINE_SECONDS = 240.0
 
@@ -68,6 +72,7 @@ def live(folder: Path) -> None:
         expect("exit status after SIGTERM", 75, job.wait())
         report("stopped", f"{seconds:.1f} s after SIGTERM, status 75, at event {before} or later")
         job.remove()
+        image_build.run(["cp", "-a", folder / "state", folder / "backup"])
         begin = datetime.now(UTC)
         healthy = start(job)
         seen = wait_for(job, lambda: epochs(job, search, after=before), "an epoch after the restart")
@@ -80,6 +85,7 @@ def live(folder: Path) -> None:
         raise
     finally:
         job.remove()
+    restore(folder, search)
     export(folder, search)
 
 
@@ -111,6 +117,31 @@ def check_confinement(pod: Pod) -> None:
     )
     expect("metrics", True, "nas_build_info" in metrics.stdout)
     report("confined", "uid 10001, no capabilities, read-only root and data, no network but loopback; metrics answer")
+
+
+def restore(folder: Path, search: str) -> None:
+    """Put the copy of the state volume in its place elsewhere: the search ends as the original has ended."""
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    (folder / "backup").rename(elsewhere / "state")
+    spec = workload(ROOT / "k8s/overlays/cpu")["spec"]["template"]["spec"]
+    job = Pod("nas-image-test-restored", image_build.IMAGE, spec, elsewhere)
+    job.arguments += SMALL
+    try:
+        start(job)
+        expect("exit status from the backup", 0, job.wait())
+        expect("digest", digest(folder, search), digest(elsewhere, search))
+    except SystemExit:
+        print(job.log, file=sys.stderr)
+        raise
+    finally:
+        job.remove()
+    report("restored", "a copy of the state volume, made after SIGTERM, led to the same digest")
+
+
+def digest(folder: Path, search: str) -> str:
+    """What the search on a volume has found."""
+    return image_build.run([sys.executable, "-m", "server", "digest", "--state-dir", folder / "state", search])
 
 
 def export(folder: Path, search: str) -> None:

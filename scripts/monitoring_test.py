@@ -63,12 +63,19 @@ def live(folder: Path) -> None:
             sys.exit(f"promtool check metrics: {checked.stderr.decode()}{checked.stdout.decode()}")
         report("metrics", f"{page.count(b'# TYPE ')} families, promtool finds nothing to complain about")
         begin = time.time()
-        wait_for(lambda: value(address, 'nas_searches{state="succeeded"}') == 1, "the search to succeed")
+        wait_for(lambda: is_over(folder, address), "the search to succeed")
         report("search", f"succeeded, read by Prometheus for {time.time() - begin:.0f} s")
         check_rules(address)
         empty = [line for board in BOARDS for line in show(address, board.panels, begin)]
     if empty:
         sys.exit("These panels show nothing:\n" + "\n".join(empty))
+
+
+def is_over(folder: Path, address: str) -> bool:
+    """Call the API, so that there are calls to see, and ask Prometheus whether the search has succeeded."""
+    command = [sys.executable, "-m", "client", "--server", (folder / "address").read_text().strip(), "list"]
+    subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+    return value(address, 'nas_searches{state="succeeded"}') == 1
 
 
 def show(address: str, panels: tuple[Panel, ...], begin: float) -> Iterator[str]:
@@ -151,8 +158,9 @@ def server(folder: Path) -> Iterator[str]:
     """A search in a nas-server of its own; gives the address of its metrics."""
     target = f"127.0.0.1:{free_port()}"
     command = [sys.executable, "-m", "server", "run", "--state-dir", str(folder / "state"), "--listen", "127.0.0.1:0"]
-    with program([*command, "--metrics-listen", target, *SEARCH], folder / "server.log"):
-        wait_for(lambda: is_answering(f"http://{target}/metrics"), "the server")
+    command += ["--port-file", str(folder / "address"), "--metrics-listen", target]
+    with program([*command, *SEARCH], folder / "server.log"):
+        wait_for((folder / "address").exists, "the server")
         yield target
 
 

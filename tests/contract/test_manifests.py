@@ -11,6 +11,7 @@ import jsonschema
 import kubernetes_validate
 import manifests
 import pytest
+import yaml
 from manifests import KUSTOMIZATIONS, ROOT, container, one, pod_spec, render, workload
 
 from server.__main__ import cli
@@ -157,6 +158,18 @@ def test_server_understands_its_arguments(folder: str) -> None:
 def test_there_is_time_to_stop(folder: str) -> None:
     """The pod is not killed while the server that was told to stop writes its checkpoints, which takes up to 20 s."""
     assert 2 * 20 <= pod_spec(found_workload(folder))["terminationGracePeriodSeconds"]
+
+
+def test_loader_is_restricted_and_fits_the_claims() -> None:
+    """The pod for `kubectl cp` is valid and has the rights and the user of a search, so that files get its owner."""
+    loader = yaml.safe_load((ROOT / "k8s/tools/loader.yaml").read_text())
+    job = found_workload("base")
+    (own,) = loader["spec"]["containers"]
+
+    manifests.validate(loader)
+    assert pod_spec(job)["securityContext"] == loader["spec"]["securityContext"]
+    assert own["securityContext"].items() <= container(job)["securityContext"].items()
+    assert container(found_workload("overlays/cpu"))["image"] == own["image"]
 
 
 def test_policy_closes_what_it_does_not_open() -> None:
