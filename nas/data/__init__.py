@@ -6,6 +6,7 @@ from __future__ import annotations
 from nas.data.cache import CachedDataset, find_by_fingerprint, open_cached
 from nas.data.check import check
 from nas.data.decode import Header, Limits
+from nas.data.division import inspect_division, report_division
 from nas.data.download import download
 from nas.data.errors import (
     CacheError,
@@ -68,8 +69,10 @@ __all__ = [
     "download",
     "find_by_fingerprint",
     "find_leaks",
+    "inspect_division",
     "open_cached",
     "prepare",
     "read_file",
+    "report_division",
     "split",
 ]

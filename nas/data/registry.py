@@ -70,6 +70,11 @@ def prepare(
     return find_intact(entry) or _build(entry, info.name, shape, idx_or_digits, fingerprint)
 
 
+def report_path_of(entry: Path) -> Path:
+    """Where the report of a cached folder lies."""
+    return entry.with_name(f"{entry.name}.report.json")
+
+
 @dataclass(frozen=True, slots=True)
 class _ReportingSource:
     """A folder whose report is written before its cache, so that there is no cache without one."""
@@ -98,7 +103,7 @@ def _prepare_images(images: ImageSource) -> CachedDataset:
     fingerprint = images.fingerprint()
     name, shape = images.info.name, images.shape
     entry = _entry(images.cache_dir, name, shape, fingerprint)
-    report_path = entry.with_name(f"{entry.name}.report.json")
+    report_path = report_path_of(entry)
     shown = f"{entry.parent.name}/{report_path.name} in the server's state folder"
 
     def find(path: Path) -> CachedDataset | None:
@@ -110,7 +115,7 @@ def _prepare_images(images: ImageSource) -> CachedDataset:
     report = IngestReport.load(report_path)
     if report is None:
         raise CacheError(entry.name, "has lost its report; start again")
-    renewed = images.renew_report(report)
+    renewed = replace(images.renew_report(report), division=report.division)
     if renewed != report:
         renewed.save(report_path)
         report = renewed

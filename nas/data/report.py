@@ -47,6 +47,7 @@ class IngestReport:
         unlisted: what only one of sheet and folder knows.
         sheet_fault: why a sheet of labels could not be read; empty if it could, or if there is none.
         left_out_folders, left_out_files: what is no part of the data set.
+        division: what ``nas.data.inspect_division`` found when the set was last divided.
         passed_over: links, and what is neither file nor folder.
     """
 
@@ -65,6 +66,7 @@ class IngestReport:
     contradictions: tuple[str, ...] = ()
     unlisted: tuple[str, ...] = ()
     sheet_fault: str = ""
+    division: dict[str, Any] | None = None
 
     def save(self, path: Path) -> None:
         """Write the report, readable for people and for ``load``; only its owner may read it."""

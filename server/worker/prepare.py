@@ -13,7 +13,18 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
-from nas.data import DatasetError, ImageOptions, Limits, Progress, Reader, describe, download, prepare, split
+from nas.data import (
+    DatasetError,
+    ImageOptions,
+    Limits,
+    Progress,
+    Reader,
+    describe,
+    download,
+    prepare,
+    report_division,
+    split,
+)
 from server.codec.preparing import PrepareAnswer, PrepareProgress, PrepareRequest
 from server.worker.decoders import DecoderProcesses
 from server.worker.lifeline import claim_stdout, die_with_parent
@@ -62,6 +73,7 @@ def _answer(request: PrepareRequest, on_progress: Progress) -> PrepareAnswer:
         ),
     )
     parts = split(dataset, seed=request.seed, train_limit=request.train_limit)
+    report_division(dataset, parts, request.seed)
     return PrepareAnswer(dataset=describe(dataset, parts))
 
 

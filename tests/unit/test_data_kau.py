@@ -23,7 +23,9 @@ from nas.data import (
     OneClassError,
     SplitError,
     find_leaks,
+    inspect_division,
     prepare,
+    report_division,
     split,
 )
 from nas.data.kau import find_patient
@@ -241,6 +243,22 @@ def test_a_planted_leak_is_found(nested: Path) -> None:
         "data set 'kau' cannot be divided: 57 patients have images in more than one part, so the accuracy would "
         "flatter; put all images of a patient into one part"
     ) == str(caught.value)
+
+
+def test_the_report_says_how_it_was_divided(nested: Path) -> None:
+    """Images a class and patients a part, and that the check for leaks found none; no name beside those left out."""
+    found = _prepare(nested)
+    parts = split(found, seed=4)
+
+    report_division(found, parts, 4)
+
+    division = _report(found)["division"]
+    assert {"images": 0, "patients": 0} == division["leaks"]
+    assert (4, 57) == (division["seed"], sum(division["patients"].values()))
+    assert THREE == np.sum(list(division["images"].values()), axis=0).tolist()
+    assert min(min(counts) for counts in division["images"].values()) > 0
+    leaky = replace(parts, test=np.append(parts.test, parts.train[0]))
+    assert {"images": 1, "patients": 1} == inspect_division(found, leaky)["leaks"]
 
 
 def test_without_class_folders(tmp_path: Path) -> None:
