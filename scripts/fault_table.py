@@ -180,8 +180,9 @@ ROWS = (
     Row(
         number=23,
         fault="corrupt images, labels, data sets",
-        bar="refused naming file and reason, never a crash",
-        tests=("tests/unit/test_data_idx.py", "tests/unit/test_data_cache.py"),
+        bar="refused naming file and reason, never a crash; 2,500 mutated files",
+        recorded_as=("corrupt images", "corrupt IDX files", "corrupt lists of images"),
+        tests=("tests/unit/test_data_idx.py", "tests/unit/test_data_cache.py", "tests/unit/test_worker_decoders.py"),
     ),
     Row(
         number=24,
