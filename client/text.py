@@ -101,8 +101,10 @@ def fields(pairs: Iterable[tuple[str, str]], columns: int | None = None) -> str:
         columns: of a terminal, to break longer lines between words; None gives each pair one line.
     """
     kept = list(pairs)
-    width = max(len(name) for name, _ in kept)
-    return "\n".join(wrap(f"{name.ljust(width)}  {escape(value)}", columns, indent=width + 2) for name, value in kept)
+    indent = max(len(name) for name, _ in kept) + 2
+    room = None if columns is None else max(columns - indent, indent)
+    below = "\n" + " " * indent
+    return "\n".join(name.ljust(indent) + wrap(escape(value), room).replace("\n", below) for name, value in kept)
 
 
 def wrap(line: str, columns: int | None, *, indent: int = 0) -> str:
