@@ -106,10 +106,16 @@ _HELP = {
 }
 
 
+VARIABLES = {name: f"NAS_CLIENT_{name.upper()}" for name in NAMES}
+"""Their environment variables; without CLIENT they would be those of a server on this machine."""
+
+
 def credential_options(command: Command) -> Command:
     """Give a command the options about credentials."""
     for name in reversed(NAMES):
-        command = click.option(f"--{name.replace('_', '-')}", metavar="FILE", help=_HELP[name])(command)
+        option = f"--{name.replace('_', '-')}"
+        add = click.option(option, metavar="FILE", envvar=VARIABLES[name], allow_from_autoenv=False, help=_HELP[name])
+        command = add(command)
     return command
 
 

@@ -25,6 +25,11 @@ IDLE_SECONDS = 600
 START_SECONDS = 60.0
 MAX_SOCKET_PATH = 100
 _POLL_SECONDS = 0.05
+_FOR_OTHERS = (
+    *("NAS_TLS_CERT", "NAS_TLS_KEY", "NAS_TLS_CLIENT_CA", "NAS_TOKEN_FILE"),
+    *("NAS_HEALTH_LISTEN", "NAS_METRICS_LISTEN"),
+)
+"""What an environment may say about a server for others; one of one's own has a socket that nobody else can open."""
 _DATA = "data"
 """In the state folder: where data sets that are read from files lie, or a link to it."""
 _LOCKED = 73
@@ -148,7 +153,8 @@ def _start(state_dir: Path) -> str:
     command = [sys.executable, "-m", "server", "serve", "--state-dir", str(state_dir)]
     command += ["--listen", f"unix:{socket_path(state_dir)}", "--any-path"]
     command += ["--data-root", str(state_dir / _DATA)]
-    environment = {"NAS_IDLE_TIMEOUT": str(IDLE_SECONDS), **os.environ}
+    inherited = {name: value for name, value in os.environ.items() if name not in _FOR_OTHERS}
+    environment = {"NAS_IDLE_TIMEOUT": str(IDLE_SECONDS), **inherited}
     with log:
         process = subprocess.Popen(
             command,

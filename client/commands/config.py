@@ -6,7 +6,7 @@ from __future__ import annotations
 import click
 from click.core import ParameterSource
 
-from client.credentials import NAMES, absolute, credential_options
+from client.credentials import NAMES, VARIABLES, absolute, credential_options
 from client.output import note, write, write_document
 from client.profiles import NO_PROFILE, load_profiles, parse_profile_name, save_profiles
 from client.settings import Output, Settings, output_option, parse_address
@@ -56,7 +56,8 @@ def show(context: click.Context, settings: Settings) -> None:
     """Show each setting with its value and where it comes from."""
     root = context.find_root()
     rows = [
-        (name, str(value), _origin(root, name), f"NAS_{name.upper()}") for name, value in sorted(root.params.items())
+        (name, str(value), _origin(root, name), VARIABLES.get(name, f"NAS_{name.upper()}"))
+        for name, value in sorted(root.params.items())
     ]
     if settings.output is Output.TEXT:
         write(table(("SETTING", "VALUE", "FROM", "VARIABLE"), rows))

@@ -159,6 +159,18 @@ def test_a_profiles_token_is_for_its_own_server(
     assert "over TLS" not in plain
 
 
+def test_the_environment_names_the_clients_own_files(
+    server: RealServer, keys: Keyring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of a server on the same machine have other names and are left alone."""
+    monkeypatch.setenv("NAS_TOKEN_FILE", str(keys.tokens))
+    monkeypatch.setenv("NAS_TLS_CERT", str(keys.server[0]))
+    monkeypatch.setenv("NAS_CLIENT_TOKEN_FILE", str(keys.folder / "reader"))
+    monkeypatch.setenv("NAS_CLIENT_TLS_CA", str(keys.ours.path))
+
+    assert 0 == run(["--server", server.address, "list"])
+
+
 def test_profiles_are_listed_and_replaced(capsys: pytest.CaptureFixture[str]) -> None:
     """The one that holds has a star; using none leaves none."""
     run(["config", "set", "lab", "--server", "lab:1", "--tls-ca", "system"])

@@ -158,6 +158,16 @@ async def test_nearly_a_token_is_none(tmp_path: Path, keys: Keyring, value: str)
     assert WRITE_TOKEN not in error.message
 
 
+async def test_endless_metadata_are_refused(tmp_path: Path, keys: Keyring) -> None:
+    """64 KiB of them never reach a handler, and the next call is answered."""
+    async with _stub(tmp_path, keys) as (stub, _, _):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.ListSearches(pb.ListSearchesRequest(), metadata=(("x-note", "a" * (64 << 10)),), timeout=20)
+        await stub.ListSearches(pb.ListSearchesRequest(), timeout=20)
+
+    assert grpc.StatusCode.RESOURCE_EXHAUSTED is caught.value.code()
+
+
 async def test_two_tokens_are_none(tmp_path: Path, keys: Keyring) -> None:
     """Nobody has to guess which one counts."""
     async with _stub(tmp_path, keys, tokens=True) as (stub, _, _):

@@ -27,6 +27,8 @@ if _version_not_supported:
 
 class SearchServiceStub:
     """Starts, shows and ends searches. Every error carries a google.rpc.ErrorInfo with domain "nas" and a reason in upper snake case.
+    Any method: UNAUTHENTICATED without a token where the server asks for one, PERMISSION_DENIED for a token that may only look,
+    RESOURCE_EXHAUSTED for a request over 1 MiB or a caller with too many streams or starts.
     """
 
     def __init__(self, channel):
@@ -119,6 +121,8 @@ class SearchServiceStub:
 
 class SearchServiceServicer:
     """Starts, shows and ends searches. Every error carries a google.rpc.ErrorInfo with domain "nas" and a reason in upper snake case.
+    Any method: UNAUTHENTICATED without a token where the server asks for one, PERMISSION_DENIED for a token that may only look,
+    RESOURCE_EXHAUSTED for a request over 1 MiB or a caller with too many streams or starts.
     """
 
     def StartSearch(self, request, context):
@@ -338,6 +342,8 @@ def add_SearchServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class SearchService:
     """Starts, shows and ends searches. Every error carries a google.rpc.ErrorInfo with domain "nas" and a reason in upper snake case.
+    Any method: UNAUTHENTICATED without a token where the server asks for one, PERMISSION_DENIED for a token that may only look,
+    RESOURCE_EXHAUSTED for a request over 1 MiB or a caller with too many streams or starts.
     """
 
     @staticmethod

@@ -27,7 +27,10 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class SearchServiceStub:
-    """Starts, shows and ends searches. Every error carries a google.rpc.ErrorInfo with domain "nas" and a reason in upper snake case."""
+    """Starts, shows and ends searches. Every error carries a google.rpc.ErrorInfo with domain "nas" and a reason in upper snake case.
+    Any method: UNAUTHENTICATED without a token where the server asks for one, PERMISSION_DENIED for a token that may only look,
+    RESOURCE_EXHAUSTED for a request over 1 MiB or a caller with too many streams or starts.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -88,7 +91,10 @@ class SearchServiceStub:
 
 @_typing.type_check_only
 class SearchServiceAsyncStub(SearchServiceStub):
-    """Starts, shows and ends searches. Every error carries a google.rpc.ErrorInfo with domain "nas" and a reason in upper snake case."""
+    """Starts, shows and ends searches. Every error carries a google.rpc.ErrorInfo with domain "nas" and a reason in upper snake case.
+    Any method: UNAUTHENTICATED without a token where the server asks for one, PERMISSION_DENIED for a token that may only look,
+    RESOURCE_EXHAUSTED for a request over 1 MiB or a caller with too many streams or starts.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     StartSearch: _aio.UnaryUnaryMultiCallable[_search_service_pb2.StartSearchRequest, _search_service_pb2.StartSearchResponse]  # type: ignore[assignment]
@@ -145,7 +151,10 @@ class SearchServiceAsyncStub(SearchServiceStub):
     """Returns what server this is."""
 
 class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Starts, shows and ends searches. Every error carries a google.rpc.ErrorInfo with domain "nas" and a reason in upper snake case."""
+    """Starts, shows and ends searches. Every error carries a google.rpc.ErrorInfo with domain "nas" and a reason in upper snake case.
+    Any method: UNAUTHENTICATED without a token where the server asks for one, PERMISSION_DENIED for a token that may only look,
+    RESOURCE_EXHAUSTED for a request over 1 MiB or a caller with too many streams or starts.
+    """
 
     @_abc_1.abstractmethod
     def StartSearch(
