@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import re
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -28,6 +29,11 @@ def _checked(pattern: str, kind: str) -> Check:
     return check
 
 
+def _parse_wait(value: str | float) -> float:
+    """Read a time span in seconds; ``none`` has no end."""
+    return value if isinstance(value, float) else parse_span(value) or math.inf
+
+
 check_name = _checked(r"[a-z0-9]([-a-z0-9]{0,46}[a-z0-9])?", "name; write up to 48 small letters, digits and dashes")
 check_quantity = _checked(r"[0-9]{1,6}(\.[0-9]{1,3})?(m|[kMGT]i?)?", "quantity; write for example 2, 500m or 16Gi")
 check_image = _checked(
@@ -37,11 +43,11 @@ check_image = _checked(
 job_argument = click.argument("job", callback=check_name)
 wait_option = click.option(
     "--wait",
-    type=parse_span,
+    type=_parse_wait,
     metavar="SPAN",
     default="10m",
     show_default=True,
-    help="Longest wait for a pod that serves.",
+    help="Longest wait for a pod that serves; none waits for ever.",
 )
 
 

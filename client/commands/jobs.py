@@ -58,7 +58,9 @@ def list_jobs(settings: Settings, /, context: str | None, namespace: str | None)
 @plain_option
 @output_option
 @click.pass_obj
-def attach(settings: Settings, /, job: str, context: str | None, namespace: str | None, wait: int, plain: bool) -> int:
+def attach(
+    settings: Settings, /, job: str, context: str | None, namespace: str | None, wait: float, plain: bool
+) -> int:
     """Show the events of a job's search, from the first one on.
 
     Goes on when the cluster replaces the pod. Ctrl-C leaves the job running. Needs kubectl.

@@ -133,13 +133,11 @@ def test_interrupt_leaves_the_job(cluster: MockCluster, tmp_path: Path) -> None:
 
 def test_quota(cluster: MockCluster) -> None:
     """A full quota is said with the cluster's words, the job stays and waits for room."""
-    process = begin(cluster, *SUBMIT, "--wait", "1s")
-    wait_for(lambda: cluster.find_all("Job"), "the job")
     cluster.put("Event", pods.event("FailedCreate", "pods is forbidden: exceeded quota: team"))
 
-    _, talk = process.communicate(timeout=60)
+    status, _, talk = client(cluster, *SUBMIT, "--wait", "1s")
 
-    assert 5 == process.returncode
+    assert 5 == status
     assert "The quota of the namespace has no room for job nas-search" in talk
     assert "The job stays; look again with `nas-client jobs attach nas-search --namespace ml`" in talk
     assert 1 == len(cluster.find_all("Job"))
@@ -228,7 +226,7 @@ def test_no_such_queue(cluster: MockCluster) -> None:
     cluster.put("LocalQueue", {"metadata": {"name": "night"}})
 
     status, _, talk = client(cluster, *SUBMIT, "--queue", "day")
-    waiting, _, patience = client(cluster, *SUBMIT, "--queue", "night", "--wait", "0")
+    waiting, _, patience = client(cluster, *SUBMIT, "--queue", "night", "--wait", "1s")
 
     assert (3, True) == (status, "Namespace ml has no queue day; there are night." in talk)
     assert (5, True) == (waiting, "Job nas-search waits in queue night until the quota has room for it." in patience)
