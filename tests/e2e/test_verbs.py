@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from real_server import RealServer, fact_of, wait_for
 
+import client.cli
+
 SEARCH = ("--dataset", "digits", "--block", "ib", "--max-iterations", "1", "--max-epochs", "3", "--seed", "4")
 
 
@@ -50,6 +52,46 @@ def ask(server: RealServer, *arguments: str) -> Any:
     answer = server.client("--output", "json", *arguments)
     assert answer.returncode == 0, answer.stderr
     return json.loads(answer.stdout)
+
+
+VERBS: tuple[tuple[str, ...], ...] = (
+    ("start", *SEARCH),
+    ("watch", "{ended}"),
+    ("list",),
+    ("get", "{ended}"),
+    ("children", "{ended}"),
+    ("pause", "{paused}"),
+    ("resume", "{paused}"),
+    ("cancel", "{paused}"),
+    ("delete", "{old}", "--yes"),
+    ("export", "{ended}", "--to", "{folder}/model"),
+    ("datasets", "list"),
+    ("plan", *SEARCH),
+    ("arch", "show", "C(2,3) F() FC(2)", "--input", "1x8x8"),
+    ("config", "show"),
+    ("version",),
+)
+"""Every verb with arguments, in an order in which each can do what it is for."""
+WITHOUT_JSON = {"logs", "completion"}
+"""They print what they are given: a log, a script."""
+OF_A_CLUSTER = {"submit", "jobs"}
+"""They talk to Kubernetes, in tests of their own."""
+
+
+def test_every_verb_speaks_json(server: RealServer, ended: str, tmp_path: Path) -> None:
+    """Each prints one document of an object, through the real client process and the real server."""
+    old = server.start_search(*SEARCH)
+    server.watch(old)
+    paused = server.start_search(*SEARCH, "--max-epochs", "1000")
+    server.client("pause", paused)
+    wait_for(lambda: "STATE_PAUSED" == server.search(paused)["state"], "the worker to be free")
+    for words in VERBS:
+        typed = [word.format(ended=ended, old=old, paused=paused, folder=tmp_path) for word in words]
+        document = ask(server, *typed)
+        assert isinstance(document, dict), words
+        assert document, words
+
+    assert {words[0] for words in VERBS} == client.cli.VERBS.keys() - WITHOUT_JSON - OF_A_CLUSTER
 
 
 def test_a_pause_changes_nothing(server: RealServer) -> None:
