@@ -49,6 +49,19 @@ def test_no_verb_loads_anything_heavy(verb: str) -> None:
     assert not loaded(verb, "--help") & HEAVY
 
 
+@pytest.mark.parametrize("verb", ["submit", "jobs"])
+def test_help_needs_no_library_for_clusters(verb: str) -> None:
+    """Without the extra k8s the verbs explain themselves, and say in one sentence what to install."""
+    program = "import sys; sys.modules['lightkube'] = sys.modules['yaml'] = None; from client.__main__ import run; "
+    words = {"submit": ["--dataset=digits", "--block=ib", "--image=x"], "jobs": ["list"]}[verb]
+    command = [sys.executable, "-c", f"{program} sys.exit(run({[verb, *words]}))"]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert not loaded(verb, "--help") & {*HEAVY, "lightkube", "yaml", "httpx2"}
+    assert (5, "") == (finished.returncode, finished.stdout)
+    assert "Error: Jobs on a cluster need the extra k8s: pip install 'seib-nas[k8s]'.\n" == finished.stderr
+
+
 @pytest.mark.parametrize(("options", "has_rich"), [((), True), (("--plain",), False), (("--output", "json"), False)])
 def test_only_the_live_view_loads_rich(options: tuple[str, ...], has_rich: bool) -> None:
     """What draws the live view is loaded for those who see it: in a terminal, as text, unless they want lines."""
