@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from client.phrases import (
+    accuracy_text,
     block_name,
     describe_runtime,
     describe_transformation,
@@ -128,7 +129,9 @@ def _cancel_requested(fact: event_pb2.CancelRequested) -> str:
 
 
 def _winner_evaluated(fact: event_pb2.WinnerEvaluated) -> str:
-    return f"child {fact.child_id} evaluated on the test part: {validation_text(fact.evaluation, part='test')}"
+    others = [f"child {other.child_id} {accuracy_text(other.evaluation)}" for other in fact.others]
+    beside = f"; beside it {', '.join(others)}" if others else ""
+    return f"child {fact.child_id} evaluated on the test part: {validation_text(fact.evaluation, part='test')}{beside}"
 
 
 def _search_succeeded(fact: event_pb2.SearchSucceeded) -> str:

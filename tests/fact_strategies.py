@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from strategies import architectures
 
 from nas.architecture import BlockType
+from nas.assessment import Assessed, Assessment, Baseline, ClassAssessment, Estimate
 from nas.child import ChildId, EpochResult, Evaluation
 from nas.config import (
     Device,
@@ -133,6 +134,56 @@ def runtimes(words: st.SearchStrategy[str] = texts) -> st.SearchStrategy[Runtime
     return st.builds(Runtime, threads=numbers, hardware=words, versions=versions, **kinds)
 
 
+@st.composite
+def estimates(draw: st.DrawFn) -> Estimate:
+    """Shares, some with an interval."""
+    ends = draw(st.none() | st.tuples(shares, shares))
+    return Estimate(value=draw(shares), low=ends[0] if ends else None, high=ends[1] if ends else None)
+
+
+@st.composite
+def assessments(draw: st.DrawFn) -> Assessment:
+    """Figures of up to three classes, any of which may be missing."""
+    optional = st.none() | estimates()
+    one = st.builds(
+        ClassAssessment, images=sizes, sensitivity=optional, specificity=optional, precision=optional, auc=optional
+    )
+    classes = draw(st.lists(one, max_size=3))
+    row = st.lists(sizes, min_size=len(classes), max_size=len(classes)).map(tuple)
+    return Assessment(
+        accuracy=draw(estimates()),
+        balanced_accuracy=draw(estimates()),
+        macro_f1=draw(estimates()),
+        auc=draw(optional),
+        log_loss=draw(st.floats(0.0)),
+        calibration_error=draw(shares),
+        baseline=draw(
+            st.builds(
+                Baseline,
+                label=numbers,
+                accuracy=shares,
+                balanced_accuracy=shares,
+                macro_f1=shares,
+                only_net=sizes,
+                only_baseline=sizes,
+                p_value=shares,
+            )
+        ),
+        classes=tuple(classes),
+        confusion=tuple(draw(row) for _ in classes),
+        patients=draw(sizes),
+    )
+
+
+read_from_test: dict[str, Any] = {
+    "evaluation": counted(),
+    "assessment": st.none() | assessments(),
+    "others": st.lists(
+        st.builds(Assessed, child_id=child_ids, evaluation=counted(), assessment=st.none() | assessments()), max_size=2
+    ).map(tuple),
+}
+"""What a test evaluation finds."""
+
 epochs = st.builds(
     EpochResult,
     epoch=numbers,
@@ -204,7 +255,7 @@ FACTS: dict[type[events.Event], st.SearchStrategy[Any]] = {
     ),
     events.TimeBudgetReached: st.builds(events.TimeBudgetReached),
     events.CancelRequested: st.builds(events.CancelRequested, principal=texts),
-    events.WinnerEvaluated: _of(events.WinnerEvaluated, evaluation=counted()),
+    events.WinnerEvaluated: _of(events.WinnerEvaluated, **read_from_test),
     events.SearchSucceeded: st.builds(events.SearchSucceeded, reason=st.sampled_from(StopReason), winner=child_ids),
     events.SearchFailed: st.builds(events.SearchFailed, reason=st.sampled_from(SearchFailure), detail=texts),
     events.SearchCancelled: st.builds(events.SearchCancelled, incumbent=st.none() | child_ids),
@@ -239,7 +290,7 @@ REPORTS: dict[type[commands.Report], st.SearchStrategy[Any]] = {
         evaluation=counted(),
         weights_sha256=hashes,
     ),
-    commands.ReportEvaluated: _of(commands.ReportEvaluated, evaluation=counted()),
+    commands.ReportEvaluated: _of(commands.ReportEvaluated, **read_from_test),
     commands.ReportFailed: _of(commands.ReportFailed, reason=st.sampled_from(FailureReason), detail=lines),
     commands.ReportLost: _of(commands.ReportLost, reason=st.sampled_from(LostReason), detail=lines),
 }

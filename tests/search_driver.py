@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nas.architecture import BlockType
+from nas.assessment import Assessed, Assessment, Baseline, ClassAssessment, Estimate
 from nas.child import ChildId, EpochResult, Evaluation
 from nas.config import Device, InputShape, Precision, SearchConfig, TrainingConfig
 from nas.search import commands, events
@@ -113,6 +114,32 @@ def make_evaluation(correct: int, *, loss: float | None = None) -> Evaluation:
     )
 
 
+def make_assessment() -> Assessment:
+    """40 of 100 images in two classes, 20 of each."""
+    share = Estimate(value=0.4, low=0.309, high=0.498)
+    one = ClassAssessment(images=50, sensitivity=share, specificity=share, precision=share, auc=None)
+    return Assessment(
+        accuracy=share,
+        balanced_accuracy=share,
+        macro_f1=Estimate(value=0.4),
+        auc=None,
+        log_loss=0.75,
+        calibration_error=0.125,
+        baseline=Baseline(
+            label=0,
+            accuracy=0.5,
+            balanced_accuracy=0.5,
+            macro_f1=1 / 3,
+            only_net=20,
+            only_baseline=30,
+            p_value=0.2026,
+        ),
+        classes=(one, one),
+        confusion=((20, 30), (30, 20)),
+        patients=25,
+    )
+
+
 def attempt_reports(
     search: Search,
     work: Work,
@@ -136,7 +163,10 @@ def attempt_reports(
     elif isinstance(fault, Fails):
         yield commands.ReportFailed(**whose, reason=fault.reason, detail=f"failed: {fault.reason.value}")
     elif work.kind is AttemptKind.TEST_EVALUATION:
-        yield commands.ReportEvaluated(**whose, evaluation=make_evaluation(40))
+        rivals = tuple(Assessed(child_id=child.child_id, evaluation=make_evaluation(30)) for child in search.rivals)
+        yield commands.ReportEvaluated(
+            **whose, evaluation=make_evaluation(40), assessment=make_assessment(), others=rivals
+        )
     else:
         yield commands.ReportTrained(
             **whose,

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import click
 
+from client.assessment import assessment_reports
 from client.completion import search_argument
 from client.connection import connect
 from client.output import note, terminal_columns, write, write_message
@@ -24,13 +25,14 @@ Examples:
 @output_option
 @click.pass_obj
 def command(settings: Settings, search: str) -> None:
-    """Show one search: its settings, how far it is, and its best child."""
+    """Show one search: its settings, how far it is, its best child, and what the test part says about it."""
     with connect(settings) as connection:
         request = search_service_pb2.GetSearchRequest(search_id=search)
         found = connection.call(connection.stub.GetSearch, request).search
     if settings.output is Output.TEXT:
         for warning in found.warnings:
             note(f"Warning: {warning}")
-        write(search_view(found, Place(columns=terminal_columns(), state_dir=settings.local_folder)))
+        place = Place(columns=terminal_columns(), state_dir=settings.local_folder)
+        write("\n\n".join((search_view(found, place), *assessment_reports(found))))
     else:
         write_message(found, is_compact=settings.output is Output.JSONL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nas.assessment import Assessed, Assessment
 from nas.child import ChildId, EpochResult, Evaluation
 from nas.config import SearchConfig
 from nas.search.facts import DatasetSummary, FailureReason, LostReason, Resources, Runtime
@@ -97,11 +98,18 @@ class ReportTrained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportEvaluated:
-    """The worker finished the test evaluation."""
+    """The worker finished the test evaluation.
+
+    Attributes:
+        assessment: None where the training was only simulated.
+        others: the other children that it was asked to evaluate; one whose weights cannot be read is left out.
+    """
 
     child_id: ChildId
     attempt: int
     evaluation: Evaluation
+    assessment: Assessment | None = None
+    others: tuple[Assessed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nas.architecture import Architecture
+from nas.assessment import Assessed, Assessment
 from nas.child import ChildId, EpochResult, Evaluation
 from nas.config import SearchConfig
 from nas.search.facts import (
@@ -218,11 +219,18 @@ class SearchResumed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WinnerEvaluated:
-    """The incumbent was evaluated on the test part, the only time that part is read."""
+    """The incumbent was evaluated on the test part, the only time that part is read.
+
+    Attributes:
+        assessment: None from a server before 0.2.0, and where the training was only simulated.
+        others: children that were evaluated in the same reading: the smallest one of the last selection.
+    """
 
     child_id: ChildId
     attempt: int
     evaluation: Evaluation
+    assessment: Assessment | None = None
+    others: tuple[Assessed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

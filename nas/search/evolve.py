@@ -11,6 +11,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import assert_never
 
+from nas.assessment import Assessed
 from nas.child import ChildId
 from nas.search import events
 from nas.search.facts import LostReason
@@ -191,4 +192,5 @@ def _evaluated(search: Search, event: events.WinnerEvaluated) -> WinnerEvaluatio
     if evaluation is None:
         raise IllegalEventError(event, search.state)
     state = next_state(EVALUATION_TRANSITIONS, evaluation.state, event)
-    return replace(evaluation, state=state, result=event.evaluation)
+    result = Assessed(child_id=event.child_id, evaluation=event.evaluation, assessment=event.assessment)
+    return replace(evaluation, state=state, result=result, others=event.others)

@@ -79,6 +79,11 @@ class PartCounts:
     validation: tuple[int, ...]
     test: tuple[int, ...]
 
+    @property
+    def commonest(self) -> int:
+        """The class with most training images, the first of them on a tie."""
+        return self.train.index(max(self.train))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetSummary:

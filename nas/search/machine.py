@@ -159,25 +159,37 @@ def _report(history: History, search: Search, kind: AttemptKind, report: command
         case commands.ReportEpoch():
             history.record(events.EpochCompleted(child_id=child_id, attempt=attempt, result=report.result))
         case commands.ReportTrained():
-            history.record(
-                events.ChildSucceeded(
-                    child_id=child_id,
-                    attempt=attempt,
-                    epochs=report.epochs,
-                    best_epoch=report.best_epoch,
-                    is_stopped_early=report.is_stopped_early,
-                    evaluation=report.evaluation,
-                    weights_sha256=report.weights_sha256,
-                )
-            )
+            history.record(_succeeded(report))
         case commands.ReportEvaluated():
-            history.record(events.WinnerEvaluated(child_id=child_id, attempt=attempt, evaluation=report.evaluation))
+            history.record(_evaluated(report))
         case commands.ReportFailed():
             _fail(history, kind, report)
         case commands.ReportLost():
             _lose(history, kind, report)
         case _:
             assert_never(report)
+
+
+def _succeeded(report: commands.ReportTrained) -> events.ChildSucceeded:
+    return events.ChildSucceeded(
+        child_id=report.child_id,
+        attempt=report.attempt,
+        epochs=report.epochs,
+        best_epoch=report.best_epoch,
+        is_stopped_early=report.is_stopped_early,
+        evaluation=report.evaluation,
+        weights_sha256=report.weights_sha256,
+    )
+
+
+def _evaluated(report: commands.ReportEvaluated) -> events.WinnerEvaluated:
+    return events.WinnerEvaluated(
+        child_id=report.child_id,
+        attempt=report.attempt,
+        evaluation=report.evaluation,
+        assessment=report.assessment,
+        others=report.others,
+    )
 
 
 def _is_repeated(child: Child, report: commands.Report) -> bool:

@@ -8,6 +8,7 @@ from enum import Enum
 from types import MappingProxyType
 
 from nas.architecture import Architecture
+from nas.assessment import Assessed
 from nas.child import ChildId, EpochResult, Evaluation
 from nas.config import SearchConfig, SelectionMetric
 from nas.search.events import ChildrenSelected, SearchStarted
@@ -102,13 +103,15 @@ class WinnerEvaluation:
     Attributes:
         child_id: the incumbent when the search stopped.
         lost_attempts: those that count against ``max_attempts``.
-        result: None until it is DONE.
+        result: of the winner, None until it is DONE.
+        others: of the children that were evaluated with it.
     """
 
     child_id: ChildId
     state: EvaluationState = EvaluationState.DUE
     lost_attempts: int = 0
-    result: Evaluation | None = None
+    result: Assessed | None = None
+    others: tuple[Assessed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +159,21 @@ class Search:
             c for child in self.children.values() if (c := child.contender) is not None and c.evaluation.is_finite
         ]
         return self.children[rank(contenders, self.metric)[0].child_id] if contenders else None
+
+    @property
+    def rivals(self) -> tuple[Child, ...]:
+        """Children that are evaluated on the test part beside the winner: the last SMALLEST, if it is another."""
+        winner = self.evaluation.child_id if self.evaluation is not None else None
+        chosen = self.selections[-1].choices[1:] if self.selections else ()
+        return tuple(self.children[choice.child_id] for choice in chosen if choice.child_id != winner)
+
+    @property
+    def assessed(self) -> tuple[Assessed, ...]:
+        """All that was read from the test part, the winner first; nothing before the evaluation is done."""
+        evaluation = self.evaluation
+        if evaluation is None or evaluation.result is None:
+            return ()
+        return (evaluation.result, *evaluation.others)
 
     def of_iteration(self, iteration: int) -> tuple[Child, ...]:
         """The children of one iteration, in order."""

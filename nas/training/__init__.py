@@ -8,7 +8,7 @@ from nas.training.durable import move_durably
 from nas.training.errors import DataMismatchError, DeviceUnavailableError, TrainingError, WeightsError
 from nas.training.loop import find_resumed_epoch, fit
 from nas.training.request import Diverged, FitOutcome, FitRequest, Interrupted, Trained, TrainingData
-from nas.training.weights import BEST_WEIGHTS, evaluate_weights
+from nas.training.weights import BEST_WEIGHTS, ask_weights
 
 __all__ = [
     "BEST_WEIGHTS",
@@ -22,7 +22,7 @@ __all__ = [
     "TrainingData",
     "TrainingError",
     "WeightsError",
-    "evaluate_weights",
+    "ask_weights",
     "find_resumed_epoch",
     "fit",
     "move_durably",

@@ -12,8 +12,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from nas.child import Evaluation
-from nas.evaluation import evaluate
+from nas.evaluation import Answers, ask
 from nas.models import Network, build
 from nas.training.device import apply_runtime, resolve_runtime
 from nas.training.errors import WeightsError
@@ -39,15 +38,15 @@ def serialise_tensors(tensors: Tensors) -> bytes:
     return content
 
 
-def evaluate_weights(
+def ask_weights(
     request: FitRequest,
     weights_path: Path,
     weights_sha256: str,
     images: Images,
     labels: Labels,
     on_step: Callable[[], None] = lambda: None,
-) -> Evaluation:
-    """Measure stored weights on another part of the data set, such as the test part for the winner of a search.
+) -> Answers:
+    """Ask stored weights about another part of the data set, such as the test part for the winner of a search.
 
     Args:
         request: with which the weights were trained; its ``checkpoint_dir`` is not looked at.
@@ -67,7 +66,7 @@ def evaluate_weights(
     runtime = resolve_runtime(request.training, request.threads)
     device = apply_runtime(runtime)
     model = _load_network(request, weights_path, weights_sha256)
-    return evaluate(
+    return ask(
         model.to(device).to(memory_format=torch.channels_last),
         move_array(images, device),
         move_array(labels, device),

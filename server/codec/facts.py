@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from nas.api.v1 import event_pb2 as pb
 from nas.child import ChildId
 from nas.search import events
-from server.codec import enums, records, settings
+from server.codec import assessments, enums, records, settings
 
 FactT = TypeVar("FactT", bound=events.Event)
 
@@ -244,14 +244,8 @@ FACTS: tuple[FactCodec[Any], ...] = (
     FactCodec(
         "winner_evaluated",
         events.WinnerEvaluated,
-        lambda f: pb.WinnerEvaluated(
-            child_id=str(f.child_id), attempt=f.attempt, evaluation=records.encode_evaluation(f.evaluation)
-        ),
-        lambda m: events.WinnerEvaluated(
-            child_id=_id(m),
-            attempt=m.attempt,
-            evaluation=records.decode_evaluation(m.evaluation),
-        ),
+        assessments.encode_winner_evaluated,
+        assessments.decode_winner_evaluated,
     ),
     FactCodec(
         "search_succeeded",

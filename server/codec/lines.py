@@ -14,10 +14,12 @@ from enum import Enum
 from itertools import chain
 from typing import Any
 
+from nas.assessment import Assessment
 from nas.child import ChildId, EpochResult, Evaluation
 from nas.config import Device, InputShape, Precision, TrainingConfig
 from nas.search import commands
 from nas.search.facts import AttemptKind, FailureReason, LostReason, Runtime
+from server.codec import assessments
 
 PULSE = b"{}\n"
 """A sign of progress between two reports."""
@@ -50,6 +52,18 @@ def one_line(text: str, limit: int = MAX_DETAIL_CHARACTERS) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rival:
+    """A trained net beside the winner; all fields are as in ``WorkerRequest``."""
+
+    child_id: ChildId
+    notation: str
+    graph_hash: str
+    best_epoch: int
+    weights_path: str
+    weights_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerRequest:
     """Everything a worker needs to know; it asks nobody for more.
 
@@ -59,6 +73,8 @@ class WorkerRequest:
         input_size, class_map, max_bad_files, fit, group_regex: how it is read.
         fingerprint, split_fingerprint: what it must be; a worker refuses other data.
         totals: images a class in the part that is evaluated.
+        commonest: the class with most training images.
+        rivals: nets that a test evaluation measures together with the winner.
         epochs_recorded: epochs that the journal has already; they are not reported again.
         best_epoch: of the training, for the simulated trainer's test evaluation.
         checkpoint_dir, weights_path: below the state folder.
@@ -85,6 +101,8 @@ class WorkerRequest:
     fingerprint: str
     split_fingerprint: str
     totals: tuple[int, ...]
+    commonest: int
+    rivals: tuple[Rival, ...]
     epochs_recorded: int
     best_epoch: int
     checkpoint_dir: str
@@ -97,7 +115,8 @@ class WorkerRequest:
 
 def encode_request(request: WorkerRequest) -> bytes:
     """One line."""
-    return _line(asdict(request) | {"child_id": str(request.child_id)})
+    rivals = [asdict(rival) | {"child_id": str(rival.child_id)} for rival in request.rivals]
+    return _line(asdict(request) | {"child_id": str(request.child_id), "rivals": rivals})
 
 
 def decode_request(line: bytes) -> WorkerRequest:
@@ -116,6 +135,9 @@ def decode_request(line: bytes) -> WorkerRequest:
             "training": TrainingConfig(**training),
             "shape": InputShape(**content["shape"]),
             "totals": tuple(content["totals"]),
+            "rivals": tuple(
+                Rival(**rival | {"child_id": ChildId.parse(rival["child_id"])}) for rival in content["rivals"]
+            ),
         }
         return WorkerRequest(**content)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -145,6 +167,8 @@ def encode_report(report: commands.Report) -> bytes:
     """One line; child and attempt are left out, for the server knows whom it listens to."""
     content = asdict(report)
     del content["child_id"], content["attempt"]
+    if isinstance(report, commands.ReportEvaluated):
+        content |= assessments.to_plain(report.assessment, report.others)
     return _line({"report": type(report).__name__, **content})
 
 
@@ -198,6 +222,8 @@ def _revive(content: dict[str, Any]) -> dict[str, Any]:
         content["result"] = EpochResult(**result | {"validation": _evaluation(result["validation"])})
     if "evaluation" in content:
         content["evaluation"] = _evaluation(content["evaluation"])
+    if "others" in content:
+        content |= assessments.from_plain(content)
     if "detail" in content:
         content["detail"] = one_line(content["detail"])
     return content
@@ -234,6 +260,8 @@ def _require_types(record: Any) -> None:
     for field in fields(record):
         value = getattr(record, field.name)
         is_valid = _IS_VALID.get(str(field.type))  # records and enums were checked when they were made
+        if isinstance(value, Assessment):
+            continue  # the schema has checked it
         if is_dataclass(value):
             _require_types(value)
         elif is_valid is not None and not is_valid(value):

@@ -9,7 +9,7 @@ from nas.api.v1 import search_pb2 as pb
 from nas.search.digest import digest
 from nas.search.state import Child, ChildState, Search
 from nas.shapes import summarise
-from server.codec import enums, records, settings
+from server.codec import assessments, enums, records, settings
 from server.codec.envelope import timestamp
 
 
@@ -65,8 +65,8 @@ def encode_search(view: SearchView, *, is_full: bool) -> pb.Search:
     message.pause_reason = pause_reason(view)
     if incumbent is not None:
         message.incumbent.CopyFrom(encode_child(incumbent))
-    if search.evaluation is not None and search.evaluation.result is not None:
-        message.test_evaluation.CopyFrom(records.encode_evaluation(search.evaluation.result))
+    if search.assessed:
+        message.test_evaluation.CopyFrom(records.encode_evaluation(search.assessed[0].evaluation))
     if search.stop is not None:
         message.stop_reason = enums.STOP_REASON.encode(search.stop)
     if search.failure is not None:
@@ -75,6 +75,7 @@ def encode_search(view: SearchView, *, is_full: bool) -> pb.Search:
         message.end_time.CopyFrom(timestamp(view.updated_ns))
     if is_full:
         message.digest = digest(search)
+        message.assessed.extend(assessments.encode_assessed(assessed) for assessed in search.assessed)
     return message
 
 

@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from nas.search import commands
-from nas.search.facts import LostReason
+from nas.search.facts import AttemptKind, LostReason
 from nas.search.machine import Work, attempts_out, pending_work
 from nas.search.retention import Retention, retained
 from nas.search.state import SearchState
 from nas.shapes import checkpoint_bytes
 from server.crash_points import reach
 from server.engine.engine import Engine
-from server.executor.base import AttemptKey, AttemptRequest, Executor
+from server.executor.base import AttemptKey, AttemptRequest, Executor, TrainedNet
 from server.files import StateFiles
 from server.journal.base import JournalError, JournalFullError
 
@@ -219,4 +219,14 @@ def _request(engine: Engine, work: Work, key: AttemptKey) -> AttemptRequest:
         epochs_recorded=len(child.epochs),
         best_epoch=child.best_epoch,
         weights_sha256=child.weights_sha256,
+        rivals=tuple(
+            TrainedNet(
+                child_id=rival.child_id,
+                architecture=rival.architecture,
+                graph_hash=rival.graph_hash,
+                best_epoch=rival.best_epoch,
+                weights_sha256=rival.weights_sha256,
+            )
+            for rival in (search.rivals if work.kind is AttemptKind.TEST_EVALUATION else ())
+        ),
     )

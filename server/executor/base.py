@@ -24,12 +24,24 @@ class AttemptKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedNet:
+    """A child that a test evaluation measures together with the winner."""
+
+    child_id: ChildId
+    architecture: Architecture
+    graph_hash: str
+    best_epoch: int
+    weights_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptRequest:
     """An attempt that the journal says is to run.
 
     Attributes:
         epochs_recorded: epochs that the journal has already.
         best_epoch, weights_sha256: of the training, for a test evaluation.
+        rivals: for a test evaluation, what else is measured.
     """
 
     key: AttemptKey
@@ -42,6 +54,7 @@ class AttemptRequest:
     epochs_recorded: int
     best_epoch: int
     weights_sha256: str
+    rivals: tuple[TrainedNet, ...] = ()
 
 
 OnReport = Callable[[AttemptKey, commands.Report], None]

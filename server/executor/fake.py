@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 
+from nas.assessment import Assessed
 from nas.child import EpochResult
 from nas.config import Device, Precision
 from nas.search import commands
@@ -130,10 +131,24 @@ class FakeExecutor:
     async def _evaluate(self, request: AttemptRequest) -> None:
         key = request.key
         await asyncio.sleep(self._epoch_seconds)
-        result = _simulate(request, request.best_epoch, request.dataset.counts.test)
+        totals = request.dataset.counts.test
+        others = tuple(
+            Assessed(
+                child_id=net.child_id,
+                evaluation=simulate_epoch(
+                    search_seed=request.config.seed,
+                    graph_hash=net.graph_hash,
+                    iteration=net.child_id.iteration,
+                    epoch=net.best_epoch,
+                    totals=totals,
+                ).validation,
+            )
+            for net in request.rivals
+        )
+        evaluation = _simulate(request, request.best_epoch, totals).validation
         self._report(
             key,
-            commands.ReportEvaluated(child_id=key.child_id, attempt=key.attempt, evaluation=result.validation),
+            commands.ReportEvaluated(child_id=key.child_id, attempt=key.attempt, evaluation=evaluation, others=others),
         )
 
 

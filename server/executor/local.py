@@ -14,9 +14,18 @@ from pathlib import Path
 from nas.notation import format_notation
 from nas.search import commands
 from nas.search.facts import AttemptKind, LostReason
-from server.codec.lines import PULSE, STOP, LineError, WorkerRequest, decode_checkpoint, decode_report, encode_request
+from server.codec.lines import (
+    PULSE,
+    STOP,
+    LineError,
+    Rival,
+    WorkerRequest,
+    decode_checkpoint,
+    decode_report,
+    encode_request,
+)
 from server.crash_points import reach
-from server.executor.base import OUTCOMES, AttemptKey, AttemptRequest, OnReport
+from server.executor.base import OUTCOMES, AttemptKey, AttemptRequest, OnReport, TrainedNet
 from server.executor.preparation import root_of
 from server.executor.process import KILL_GRACE_SECONDS, WorkerProcess
 from server.files import StateFiles
@@ -239,6 +248,16 @@ class LocalExecutor:
         log = self._files.root / "searches" / f"worker-{self._spawn_count}.log"
         return await WorkerProcess.spawn(*self._command, log=log)
 
+    def _rival(self, search_id: str, net: TrainedNet) -> Rival:
+        return Rival(
+            child_id=net.child_id,
+            notation=format_notation(net.architecture),
+            graph_hash=net.graph_hash,
+            best_epoch=net.best_epoch,
+            weights_path=str(self._files.weights(search_id, net.child_id)),
+            weights_sha256=net.weights_sha256,
+        )
+
     def _worker_request(self, request: AttemptRequest) -> WorkerRequest:
         key, config, dataset = request.key, request.config, request.dataset
         is_training = request.kind is AttemptKind.TRAINING
@@ -264,6 +283,8 @@ class LocalExecutor:
             fingerprint=dataset.fingerprint,
             split_fingerprint=dataset.split_fingerprint,
             totals=dataset.counts.validation if is_training else dataset.counts.test,
+            commonest=dataset.counts.commonest,
+            rivals=tuple(self._rival(key.search_id, net) for net in request.rivals),
             epochs_recorded=request.epochs_recorded,
             best_epoch=request.best_epoch,
             checkpoint_dir=str(self._files.checkpoints(key.search_id, key.child_id)),

@@ -11,7 +11,7 @@ from pathlib import Path
 from nas.api.v1 import search_service_pb2 as pb
 from nas.search.state import Child, Search
 from nas.selection import Role
-from server.codec import enums, records
+from server.codec import assessments, enums, records
 from server.codec.settings import encode_config
 from server.codec.views import SearchView, encode_child_in_full
 from server.engine.errors import ChildNotFoundError, FileMissingError, NothingTrainedError, WeightsDamagedError
@@ -89,9 +89,10 @@ def _describe(view: SearchView, child: Child, size: int) -> pb.ModelDescription:
         config=encode_config(search.config),
         weights_bytes=size,
     )
-    evaluation = search.evaluation
-    if evaluation is not None and evaluation.result is not None and evaluation.child_id == child.child_id:
-        description.test_evaluation.CopyFrom(records.encode_evaluation(evaluation.result))
+    for assessed in (found for found in search.assessed if found.child_id == child.child_id):
+        description.test_evaluation.CopyFrom(records.encode_evaluation(assessed.evaluation))
+        if assessed.assessment is not None:
+            description.assessment.CopyFrom(assessments.encode_assessment(assessed.assessment))
     return description
 
 

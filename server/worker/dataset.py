@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The data of an attempt: the cache that the search was started with, wherever its source has gone meanwhile."""
+"""The data of an attempt: the cache that the search was started with, wherever its source has gone meanwhile.
+
+This is the only module of a worker that sees a whole data set. A training gets the two parts that it may see; the test
+part is opened for an attempt that was journaled as a test evaluation, which none is before the search has stopped.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from nas.data import CachedDataset, Split, find_by_fingerprint, split
+from nas.search.facts import AttemptKind
+from nas.training import TrainingData
 from server.codec.lines import WorkerRequest
 from server.codec.preparing import ENVIRONMENT, PROGRAM, PrepareAnswer, PrepareRequest
 
@@ -20,8 +30,27 @@ class DataChangedError(Exception):
     """The data is no longer what the search was started with; the message is one sentence."""
 
 
-def load(request: WorkerRequest, on_step: Callable[[], None]) -> tuple[CachedDataset, Split]:
-    """Open the data of the search and divide it as ever; if its cache is gone, have it made once more.
+class SealedPartError(Exception):
+    """An attempt that is no test evaluation asked for the test part."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class HeldOut:
+    """What is read once, after the search has stopped.
+
+    Attributes:
+        images: uint8, (N, C, H, W).
+        labels: int64, (N,).
+        groups: equal for images of one patient, (N,); None if nothing is known about that.
+    """
+
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+    groups: npt.NDArray[np.int64] | None
+
+
+def load_training_data(request: WorkerRequest, on_step: Callable[[], None]) -> TrainingData:
+    """Read the two parts that training may see.
 
     Args:
         request: what the worker was asked for.
@@ -31,6 +60,35 @@ def load(request: WorkerRequest, on_step: Callable[[], None]) -> tuple[CachedDat
         DataChangedError: the source is gone or has changed.
         DatasetError: the cache cannot be read.
     """
+    dataset, parts = _load(request, on_step)
+    return TrainingData(
+        train_images=dataset.images_NCHW[parts.train],
+        train_labels=dataset.labels_N[parts.train],
+        validation_images=dataset.images_NCHW[parts.validation],
+        validation_labels=dataset.labels_N[parts.validation],
+    )
+
+
+def open_test_part(request: WorkerRequest, on_step: Callable[[], None]) -> HeldOut:
+    """Read the test part; all that the program knows of it is read here.
+
+    Raises:
+        SealedPartError: the attempt is no test evaluation.
+        DataChangedError, DatasetError: as for ``load_training_data``.
+    """
+    if request.kind is not AttemptKind.TEST_EVALUATION:
+        raise SealedPartError("the test part is sealed until the search has stopped")
+    dataset, parts = _load(request, on_step)
+    sys.audit("nas.open_test_part", request.fingerprint)  # whoever wants to know when it is read can listen
+    return HeldOut(
+        images=dataset.images_NCHW[parts.test],
+        labels=dataset.labels_N[parts.test],
+        groups=None if dataset.groups_N is None else dataset.groups_N[parts.test],
+    )
+
+
+def _load(request: WorkerRequest, on_step: Callable[[], None]) -> tuple[CachedDataset, Split]:
+    """Open the data of the search and divide it as ever; if its cache is gone, have it made once more."""
     cache_dir = Path(request.cache_dir)
     dataset = find_by_fingerprint(cache_dir, request.fingerprint)
     if dataset is None:

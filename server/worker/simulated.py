@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from nas.assessment import Assessed
 from nas.child import EpochResult
 from nas.config import Device, Precision
 from nas.search import commands
@@ -38,8 +39,7 @@ def run(request: WorkerRequest, signs: Signs, stop: threading.Event) -> Iterator
     elif stop.wait(request.epoch_seconds):
         yield _preempted(request)
     else:
-        evaluation = _simulate(request, request.best_epoch).validation
-        yield commands.ReportEvaluated(child_id=request.child_id, attempt=request.attempt, evaluation=evaluation)
+        yield _evaluated(request)
 
 
 def _train(request: WorkerRequest, stop: threading.Event) -> Iterator[commands.Report]:
@@ -67,6 +67,26 @@ def _train(request: WorkerRequest, stop: threading.Event) -> Iterator[commands.R
         is_stopped_early=False,
         evaluation=_simulate(request, epochs).validation,
         weights_sha256=hashlib.sha256(content).hexdigest(),
+    )
+
+
+def _evaluated(request: WorkerRequest) -> commands.ReportEvaluated:
+    others = tuple(
+        Assessed(
+            child_id=rival.child_id,
+            evaluation=simulate_epoch(
+                search_seed=request.search_seed,
+                graph_hash=rival.graph_hash,
+                iteration=rival.child_id.iteration,
+                epoch=rival.best_epoch,
+                totals=request.totals,
+            ).validation,
+        )
+        for rival in request.rivals
+    )
+    evaluation = _simulate(request, request.best_epoch).validation
+    return commands.ReportEvaluated(
+        child_id=request.child_id, attempt=request.attempt, evaluation=evaluation, others=others
     )
 
 

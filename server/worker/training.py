@@ -9,27 +9,23 @@ from pathlib import Path
 from typing import assert_never
 
 from nas.data import DatasetError
-from nas.notation import parse_notation
 from nas.search import commands
 from nas.search.facts import AttemptKind, FailureReason, LostReason
 from nas.training import (
     BEST_WEIGHTS,
     Diverged,
     FitOutcome,
-    FitRequest,
     Interrupted,
     Trained,
-    TrainingData,
     TrainingError,
-    evaluate_weights,
     find_resumed_epoch,
     fit,
     move_durably,
-    resolve_runtime,
 )
 from server.codec.lines import WorkerRequest
 from server.crash_points import reach
-from server.worker.dataset import DataChangedError, load
+from server.worker.dataset import DataChangedError, load_training_data
+from server.worker.requests import make_fit_request, report_started
 from server.worker.signs import Signs
 
 
@@ -39,7 +35,9 @@ def run(request: WorkerRequest, signs: Signs, stop: threading.Event) -> Iterator
         if request.kind is AttemptKind.TRAINING:
             yield from _train(request, signs, stop)
         else:
-            yield from _evaluate(request, signs)
+            from server.worker.testing import evaluate  # with scikit-learn, which takes more than a second
+
+            yield from evaluate(request, signs)
     except (DatasetError, DataChangedError, TrainingError) as error:
         yield commands.ReportFailed(
             child_id=request.child_id, attempt=request.attempt, reason=FailureReason.REJECTED, detail=str(error)
@@ -47,16 +45,10 @@ def run(request: WorkerRequest, signs: Signs, stop: threading.Event) -> Iterator
 
 
 def _train(request: WorkerRequest, signs: Signs, stop: threading.Event) -> Iterator[commands.Report]:
-    dataset, parts = load(request, signs)
-    data = TrainingData(
-        train_images=dataset.images_NCHW[parts.train],
-        train_labels=dataset.labels_N[parts.train],
-        validation_images=dataset.images_NCHW[parts.validation],
-        validation_labels=dataset.labels_N[parts.validation],
-    )
-    fit_request = _fit_request(request)
+    data = load_training_data(request, signs)
+    fit_request = make_fit_request(request)
     resumed = find_resumed_epoch(fit_request, data)
-    yield _started(request, resumed_after_epoch=resumed)
+    yield report_started(request, resumed_after_epoch=resumed)
     # What the journal lacks, and what is trained anew for want of its checkpoint: the last report of an epoch counts.
     known = min(request.epochs_recorded, resumed)
     epochs = fit(fit_request, data, signs, stop.is_set, signs.checkpoint)
@@ -71,30 +63,6 @@ def _train(request: WorkerRequest, signs: Signs, stop: threading.Event) -> Itera
     if isinstance(outcome, Trained):
         _keep_weights(request)
     yield _outcome(request, outcome)
-
-
-def _evaluate(request: WorkerRequest, signs: Signs) -> Iterator[commands.Report]:
-    """The only place that reads the test part."""
-    dataset, parts = load(request, signs)
-    yield _started(request, resumed_after_epoch=0)
-    evaluation = evaluate_weights(
-        _fit_request(request),
-        Path(request.weights_path),
-        request.weights_sha256,
-        dataset.images_NCHW[parts.test],
-        dataset.labels_N[parts.test],
-        signs,
-    )
-    yield commands.ReportEvaluated(child_id=request.child_id, attempt=request.attempt, evaluation=evaluation)
-
-
-def _started(request: WorkerRequest, *, resumed_after_epoch: int) -> commands.ReportStarted:
-    return commands.ReportStarted(
-        child_id=request.child_id,
-        attempt=request.attempt,
-        runtime=resolve_runtime(request.training, request.threads),
-        resumed_after_epoch=resumed_after_epoch,
-    )
 
 
 def _outcome(request: WorkerRequest, outcome: FitOutcome) -> commands.Report:
@@ -119,18 +87,6 @@ def _outcome(request: WorkerRequest, outcome: FitOutcome) -> commands.Report:
             return commands.ReportLost(child_id=child_id, attempt=attempt, reason=LostReason.PREEMPTED, detail=detail)
         case _:
             assert_never(outcome)
-
-
-def _fit_request(request: WorkerRequest) -> FitRequest:
-    return FitRequest(
-        architecture=parse_notation(request.notation),
-        input_shape=request.shape,
-        training=request.training,
-        search_seed=request.search_seed,
-        child_id=request.child_id,
-        threads=request.threads,
-        checkpoint_dir=Path(request.checkpoint_dir),
-    )
 
 
 def _keep_weights(request: WorkerRequest) -> None:

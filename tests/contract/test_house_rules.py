@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import ast
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from source_files import ROOT, imported_modules, python_files
 
-ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("nas", "server", "client", "scripts", "tests")
 SPDX = "# SPDX-License-Identifier: Apache-2.0"
 MODULE_LINES = 300
@@ -28,27 +28,12 @@ HIDDEN_INPUTS = {"hash", "id", "input", "open", "print"}
 """Builtins whose result depends on the process, or that do IO."""
 
 
-def python_files(*folders: str) -> list[Path]:
-    """Return the hand-written modules below the folders, without generated code."""
-    paths = (path for folder in folders for path in sorted((ROOT / folder).rglob("*.py")))
-    return [path for path in paths if (ROOT / "nas/api/v1") not in path.parents]
-
-
 def core_files() -> list[Path]:
     """Return the modules that pyproject.toml calls the pure core."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     (core,) = [contract["source_modules"] for contract in contracts if contract["name"] == "the pure core does no IO"]
     modules = [ROOT.joinpath(*name.split(".")) for name in core]
     return [path for module in modules for path in (sorted(module.rglob("*.py")) or [module.with_suffix(".py")])]
-
-
-def imported_modules(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Yield line and full name of everything that a module imports."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
 
 
 def unsafe_uses(source: str) -> list[str]:

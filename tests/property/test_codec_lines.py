@@ -8,7 +8,7 @@ from dataclasses import asdict, fields, is_dataclass
 from typing import Any, get_args, get_type_hints
 
 import pytest
-from fact_strategies import REPORTS, hashes, numbers, shares, texts, trainings
+from fact_strategies import REPORTS, child_ids, hashes, numbers, shares, texts, trainings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +21,7 @@ from server.codec.envelope import Envelope, decode, encode
 from server.codec.lines import (
     PULSE,
     LineError,
+    Rival,
     WorkerRequest,
     decode_checkpoint,
     decode_report,
@@ -56,6 +57,19 @@ requests = st.builds(
     fingerprint=hashes,
     split_fingerprint=hashes,
     totals=st.lists(numbers, max_size=4).map(tuple),
+    commonest=numbers,
+    rivals=st.lists(
+        st.builds(
+            Rival,
+            child_id=child_ids,
+            notation=texts,
+            graph_hash=hashes,
+            best_epoch=numbers,
+            weights_path=texts,
+            weights_sha256=hashes,
+        ),
+        max_size=2,
+    ).map(tuple),
     epochs_recorded=numbers,
     best_epoch=numbers,
     checkpoint_dir=texts,
@@ -101,7 +115,7 @@ def test_a_report_survives_the_pipe(kind: type[commands.Report], data: st.DataOb
 def test_every_field_of_a_report_is_checked() -> None:
     """A field whose type no check knows would let a worker's mistake into the journal and so end the server."""
     made_with_a_check = {"child_id", "validation", "evaluation", "runtime", "result", "reason", "device", "precision"}
-    made_with_a_check |= {"correct", "total"}
+    made_with_a_check |= {"correct", "total", "assessment", "others"}
 
     def unchecked(record: type[Any]) -> set[str]:
         found = {
@@ -124,8 +138,8 @@ def _require_journalable(report: commands.Report) -> None:
             fact = events.EpochCompleted(child_id=CHILD, attempt=1, result=result)
         case commands.ReportTrained():
             fact = events.ChildSucceeded(**{f.name: getattr(report, f.name) for f in fields(report)})
-        case commands.ReportEvaluated(evaluation=evaluation):
-            fact = events.WinnerEvaluated(child_id=CHILD, attempt=1, evaluation=evaluation)
+        case commands.ReportEvaluated():
+            fact = events.WinnerEvaluated(**{f.name: getattr(report, f.name) for f in fields(report)})
         case commands.ReportFailed(reason=failure, detail=detail):
             fact = events.ChildFailed(child_id=CHILD, attempt=1, reason=failure, detail=detail)
         case commands.ReportLost(reason=lost, detail=detail):

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from search_driver import (
     BLAMELESS,
@@ -22,6 +24,7 @@ from nas.search import commands, events
 from nas.search.facts import AttemptKind, FailureReason, LostReason, SearchFailure, StopReason
 from nas.search.machine import Work, attempts_out, pending_work
 from nas.search.state import ChildState, EvaluationState, SearchState, WinnerEvaluation
+from nas.selection import Role
 
 WINNER = ChildId(1, 2)
 
@@ -47,6 +50,31 @@ def test_it_is_due_when_the_search_has_stopped() -> None:
     assert Work(child_id=WINNER, kind=AttemptKind.TEST_EVALUATION, attempt=2) == work
     assert (work,) == pending_work(driver.search) == attempts_out(driver.search)
     assert EvaluationState.RUNNING is _evaluation(driver).state
+
+
+def test_the_smallest_child_is_evaluated_in_the_same_reading() -> None:
+    """The last SMALLEST is the winner's rival, and its result stands beside the winner's."""
+    driver = _driver()
+    (smallest,) = [c.child_id for c in driver.of(events.ChildrenSelected)[-1].choices if c.role is Role.SMALLEST]
+
+    assert [smallest] == [child.child_id for child in driver.search.rivals]
+    driver.run()
+
+    assert [(WINNER, make_evaluation(40)), (smallest, make_evaluation(30))] == [
+        (assessed.child_id, assessed.evaluation) for assessed in driver.search.assessed
+    ]
+
+
+def test_a_smallest_child_that_wins_has_no_rival() -> None:
+    """A winner that was selected as the smallest is not evaluated twice."""
+    driver = Driver(make_config(max_iterations=1), scripted({"1": 50}))
+    driver.run(until_stop=True)
+    (best, smallest) = driver.of(events.ChildrenSelected)[-1].choices
+    contested = replace(driver.search, evaluation=WinnerEvaluation(child_id=smallest.child_id))
+
+    assert () == contested.rivals
+    assert [smallest.child_id] == [child.child_id for child in driver.search.rivals]
+    assert best.child_id == _evaluation(driver).child_id
 
 
 def test_nobody_else_is_launched() -> None:
@@ -87,7 +115,9 @@ def test_a_lost_evaluation_is_recovered() -> None:
 
     driver.run()
 
-    assert make_evaluation(40) == _evaluation(driver).result
+    result = _evaluation(driver).result
+    assert result is not None
+    assert (WINNER, make_evaluation(40)) == (result.child_id, result.evaluation)
     assert events.SearchSucceeded(reason=StopReason.MAX_ITERATIONS, winner=WINNER) == driver.facts[-1]
 
 

@@ -215,7 +215,7 @@ def test_the_test_part_does_not_change_the_winner() -> None:
     assert driver.search.evaluation is not None
     assert driver.search.evaluation.result is not None
     assert (40, 95) == (
-        sum(driver.search.evaluation.result.correct),
+        sum(driver.search.evaluation.result.evaluation.correct),
         sum(driver.children["1-3"].evaluation.correct),  # type: ignore[union-attr]
     )
     assert ChildId(1, 3) == driver.facts[-1].winner  # type: ignore[union-attr]

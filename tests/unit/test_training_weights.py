@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tiny_training import LINEAR_NET, SMALL_NET, make_data, make_images, make_request, run_fit
 
 from nas.architecture import Architecture
 from nas.config import Precision
-from nas.training import BEST_WEIGHTS, DataMismatchError, Trained, WeightsError, evaluate_weights
+from nas.training import BEST_WEIGHTS, DataMismatchError, Trained, WeightsError, ask_weights
 
 
 def _train(folder: Path, architecture: Architecture = SMALL_NET, **training: object) -> Trained:
@@ -25,7 +26,7 @@ def test_stored_weights_answer_as_in_training(tmp_path: Path, precision: Precisi
     trained = _train(tmp_path, precision=precision)
     data = make_data()
 
-    result = evaluate_weights(
+    result = ask_weights(
         make_request(precision=precision),
         tmp_path / BEST_WEIGHTS,
         trained.weights_sha256,
@@ -33,7 +34,8 @@ def test_stored_weights_answer_as_in_training(tmp_path: Path, precision: Precisi
         data.validation_labels,
     )
 
-    assert trained.evaluation == result
+    assert trained.evaluation == result.evaluation
+    assert pytest.approx(np.ones(len(data.validation_labels))) == result.probabilities().sum(axis=1)
 
 
 def test_changed_weights_are_refused(tmp_path: Path) -> None:
@@ -45,7 +47,7 @@ def test_changed_weights_are_refused(tmp_path: Path) -> None:
     path.write_bytes(content)
 
     with pytest.raises(WeightsError, match="has changed since it was written; train the child again") as caught:
-        evaluate_weights(make_request(), path, trained.weights_sha256, *make_images(9, seed=4))
+        ask_weights(make_request(), path, trained.weights_sha256, *make_images(9, seed=4))
 
     assert (path, trained.weights_sha256) == (caught.value.path, caught.value.expected_sha256)
 
@@ -53,7 +55,7 @@ def test_changed_weights_are_refused(tmp_path: Path) -> None:
 def test_missing_weights_are_refused(tmp_path: Path) -> None:
     """A file that is not there is the same kind of error."""
     with pytest.raises(WeightsError, match="cannot be read"):
-        evaluate_weights(make_request(), tmp_path / BEST_WEIGHTS, "0" * 64, *make_images(9, seed=4))
+        ask_weights(make_request(), tmp_path / BEST_WEIGHTS, "0" * 64, *make_images(9, seed=4))
 
 
 def test_weights_of_another_net_are_refused(tmp_path: Path) -> None:
@@ -61,7 +63,7 @@ def test_weights_of_another_net_are_refused(tmp_path: Path) -> None:
     trained = _train(tmp_path, LINEAR_NET)
 
     with pytest.raises(WeightsError, match="holds the weights of another net"):
-        evaluate_weights(make_request(), tmp_path / BEST_WEIGHTS, trained.weights_sha256, *make_images(9, seed=4))
+        ask_weights(make_request(), tmp_path / BEST_WEIGHTS, trained.weights_sha256, *make_images(9, seed=4))
 
 
 def test_labels_are_checked_before_the_weights(tmp_path: Path) -> None:
@@ -69,4 +71,4 @@ def test_labels_are_checked_before_the_weights(tmp_path: Path) -> None:
     images, labels = make_images(9, seed=4)
 
     with pytest.raises(DataMismatchError, match="test_labels"):
-        evaluate_weights(make_request(), tmp_path / BEST_WEIGHTS, "0" * 64, images, labels + 3)
+        ask_weights(make_request(), tmp_path / BEST_WEIGHTS, "0" * 64, images, labels + 3)

@@ -22,7 +22,7 @@ from nas.search.facts import AttemptKind
 from server.codec.lines import WorkerRequest
 from server.codec.preparing import ENVIRONMENT, PROGRAM
 from server.executor.preparation import DataError, DataPreparation, PreparedData
-from server.worker.dataset import DataChangedError, load
+from server.worker.dataset import DataChangedError, SealedPartError, load_training_data, open_test_part
 
 
 @pytest.fixture
@@ -58,6 +58,8 @@ def _request(root: Path, prepared: PreparedData) -> WorkerRequest:
         fingerprint=prepared.summary.fingerprint,
         split_fingerprint=prepared.summary.split_fingerprint,
         totals=prepared.summary.counts.validation,
+        commonest=0,
+        rivals=(),
         epochs_recorded=0,
         best_epoch=0,
         checkpoint_dir="",
@@ -72,10 +74,26 @@ async def test_a_worker_needs_the_cache_only(root: Path) -> None:
     request = _request(root, await _prepare(root))
     shutil.rmtree(root)
 
-    dataset, parts = load(request, lambda: None)
+    data = load_training_data(request, lambda: None)
+    part = open_test_part(replace(request, kind=AttemptKind.TEST_EVALUATION), lambda: None)
 
-    assert 24 == len(dataset.labels_N)
-    assert request.split_fingerprint == parts.fingerprint
+    assert 24 == len(data.train_labels) + len(data.validation_labels) + len(part.labels)
+    assert (len(part.labels), 1, 8, 8) == part.images.shape
+
+
+async def test_the_test_part_is_sealed_for_a_training(root: Path) -> None:
+    """Only an attempt that was journaled as a test evaluation gets it, and each reading of it can be heard."""
+    request = _request(root, await _prepare(root))
+    heard: list[str] = []
+    sys.addaudithook(lambda name, _: heard.append(name) if name == "nas.open_test_part" else None)
+
+    with pytest.raises(SealedPartError, match="sealed until the search has stopped"):
+        open_test_part(request, lambda: None)
+    load_training_data(request, lambda: None)
+    before = list(heard)
+    open_test_part(replace(request, kind=AttemptKind.TEST_EVALUATION), lambda: None)
+
+    assert ([], ["nas.open_test_part"]) == (before, heard)
 
 
 async def test_a_cache_that_is_gone_is_made_again(root: Path) -> None:
@@ -85,11 +103,11 @@ async def test_a_cache_that_is_gone_is_made_again(root: Path) -> None:
         entry.write_bytes(b"damaged")
     beats: list[int] = []
 
-    repaired, _ = load(request, lambda: beats.append(1))
+    repaired = load_training_data(request, lambda: beats.append(1))
     shutil.rmtree(root.parent / "cache")
-    rebuilt, _ = load(request, lambda: beats.append(1))
+    rebuilt = load_training_data(request, lambda: beats.append(1))
 
-    assert request.fingerprint == repaired.fingerprint == rebuilt.fingerprint
+    assert repaired.train_images.tobytes() == rebuilt.train_images.tobytes()
 
 
 async def test_a_source_that_has_changed_is_refused(root: Path) -> None:
@@ -99,11 +117,11 @@ async def test_a_source_that_has_changed_is_refused(root: Path) -> None:
     write_image(root / "pets" / "cat" / "0.png", 777)
 
     with pytest.raises(DataChangedError, match="has changed since the search was started; put the old files back"):
-        load(request, lambda: None)
+        load_training_data(request, lambda: None)
     shutil.rmtree(root / "pets")
 
     with pytest.raises(DataChangedError, match="<data root>/pets, which is not there"):
-        load(request, lambda: None)
+        load_training_data(request, lambda: None)
 
 
 async def test_another_division_is_refused(root: Path) -> None:
@@ -111,7 +129,7 @@ async def test_another_division_is_refused(root: Path) -> None:
     request = replace(_request(root, await _prepare(root)), split_fingerprint="0" * 64)
 
     with pytest.raises(DataChangedError, match="is divided differently than when the search was started"):
-        load(request, lambda: None)
+        load_training_data(request, lambda: None)
 
 
 async def test_errors_keep_their_type_and_warnings_their_text(root: Path) -> None:

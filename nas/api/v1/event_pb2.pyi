@@ -701,6 +701,8 @@ class WinnerEvaluated(_message.Message):
     CHILD_ID_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
     EVALUATION_FIELD_NUMBER: _builtins.int
+    ASSESSMENT_FIELD_NUMBER: _builtins.int
+    OTHERS_FIELD_NUMBER: _builtins.int
     child_id: _builtins.str
     """The winner."""
     attempt: _builtins.int
@@ -709,16 +711,26 @@ class WinnerEvaluated(_message.Message):
     def evaluation(self) -> _search_pb2.Evaluation:
         """On the test part."""
 
+    @_builtins.property
+    def assessment(self) -> _search_pb2.Assessment:
+        """What the evaluation is worth; left out where the training was only simulated."""
+
+    @_builtins.property
+    def others(self) -> _containers.RepeatedCompositeFieldContainer[_search_pb2.AssessedChild]:
+        """Children that were evaluated in the same reading."""
+
     def __init__(
         self,
         *,
         child_id: _builtins.str = ...,
         attempt: _builtins.int = ...,
         evaluation: _search_pb2.Evaluation | None = ...,
+        assessment: _search_pb2.Assessment | None = ...,
+        others: _abc.Iterable[_search_pb2.AssessedChild] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["assessment", b"assessment", "evaluation", b"evaluation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "child_id", b"child_id", "evaluation", b"evaluation"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assessment", b"assessment", "attempt", b"attempt", "child_id", b"child_id", "evaluation", b"evaluation", "others", b"others"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -916,6 +916,265 @@ class Evaluation(_message.Message):
 Global___Evaluation: _TypeAlias = Evaluation  # noqa: Y015
 
 @_typing.final
+class Estimate(_message.Message):
+    """A figure of the test part with its 95 % interval."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    value: _builtins.float
+    """A share, in [0, 1]."""
+    low: _builtins.float
+    """Lower end; left out where the images allow none."""
+    high: _builtins.float
+    """Upper end."""
+    def __init__(
+        self,
+        *,
+        value: _builtins.float = ...,
+        low: _builtins.float | None = ...,
+        high: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_high", b"_high", "_low", b"_low", "high", b"high", "low", b"low"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_high", b"_high", "_low", b"_low", "high", b"high", "low", b"low", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__high: _TypeAlias = _typing.Literal["high"]  # noqa: Y015
+    _WhichOneofArgType__high: _TypeAlias = _typing.Literal["_high", b"_high"]  # noqa: Y015
+    _WhichOneofReturnType__low: _TypeAlias = _typing.Literal["low"]  # noqa: Y015
+    _WhichOneofArgType__low: _TypeAlias = _typing.Literal["_low", b"_low"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__high) -> _WhichOneofReturnType__high | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__low) -> _WhichOneofReturnType__low | None: ...
+
+Global___Estimate: _TypeAlias = Estimate  # noqa: Y015
+
+@_typing.final
+class ClassAssessment(_message.Message):
+    """One class against all others. A figure is left out where there is nothing to divide by."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGE_COUNT_FIELD_NUMBER: _builtins.int
+    SENSITIVITY_FIELD_NUMBER: _builtins.int
+    SPECIFICITY_FIELD_NUMBER: _builtins.int
+    PRECISION_FIELD_NUMBER: _builtins.int
+    AUC_FIELD_NUMBER: _builtins.int
+    image_count: _builtins.int
+    """Images of the class."""
+    @_builtins.property
+    def sensitivity(self) -> Global___Estimate:
+        """Share of them that the net finds."""
+
+    @_builtins.property
+    def specificity(self) -> Global___Estimate:
+        """Share of all other images that it does not take for this class."""
+
+    @_builtins.property
+    def precision(self) -> Global___Estimate:
+        """Share of its answers for this class that are right."""
+
+    @_builtins.property
+    def auc(self) -> Global___Estimate:
+        """Area under the ROC curve, this class against the rest."""
+
+    def __init__(
+        self,
+        *,
+        image_count: _builtins.int = ...,
+        sensitivity: Global___Estimate | None = ...,
+        specificity: Global___Estimate | None = ...,
+        precision: Global___Estimate | None = ...,
+        auc: Global___Estimate | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["auc", b"auc", "precision", b"precision", "sensitivity", b"sensitivity", "specificity", b"specificity"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auc", b"auc", "image_count", b"image_count", "precision", b"precision", "sensitivity", b"sensitivity", "specificity", b"specificity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClassAssessment: _TypeAlias = ClassAssessment  # noqa: Y015
+
+@_typing.final
+class ConfusionRow(_message.Message):
+    """Images of one true class by the net's answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """In the order of the class names."""
+
+    def __init__(
+        self,
+        *,
+        counts: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfusionRow: _TypeAlias = ConfusionRow  # noqa: Y015
+
+@_typing.final
+class Baseline(_message.Message):
+    """Always answering the class that is commonest in the training part."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LABEL_FIELD_NUMBER: _builtins.int
+    ACCURACY_FIELD_NUMBER: _builtins.int
+    BALANCED_ACCURACY_FIELD_NUMBER: _builtins.int
+    MACRO_F1_FIELD_NUMBER: _builtins.int
+    ONLY_NET_COUNT_FIELD_NUMBER: _builtins.int
+    ONLY_BASELINE_COUNT_FIELD_NUMBER: _builtins.int
+    P_VALUE_FIELD_NUMBER: _builtins.int
+    label: _builtins.int
+    """That class, counted from 0."""
+    accuracy: _builtins.float
+    """Share of images that it is right for."""
+    balanced_accuracy: _builtins.float
+    """Mean of the classes' shares."""
+    macro_f1: _builtins.float
+    """Mean of the classes' F1."""
+    only_net_count: _builtins.int
+    """Images that only the net gets right."""
+    only_baseline_count: _builtins.int
+    """Images that only the baseline gets right."""
+    p_value: _builtins.float
+    """Of McNemar's test: how likely so large a difference is if both are right equally often."""
+    def __init__(
+        self,
+        *,
+        label: _builtins.int = ...,
+        accuracy: _builtins.float = ...,
+        balanced_accuracy: _builtins.float = ...,
+        macro_f1: _builtins.float = ...,
+        only_net_count: _builtins.int = ...,
+        only_baseline_count: _builtins.int = ...,
+        p_value: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "balanced_accuracy", b"balanced_accuracy", "label", b"label", "macro_f1", b"macro_f1", "only_baseline_count", b"only_baseline_count", "only_net_count", b"only_net_count", "p_value", b"p_value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Baseline: _TypeAlias = Baseline  # noqa: Y015
+
+@_typing.final
+class Assessment(_message.Message):
+    """All that is reported about one net on the test part."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCURACY_FIELD_NUMBER: _builtins.int
+    BALANCED_ACCURACY_FIELD_NUMBER: _builtins.int
+    MACRO_F1_FIELD_NUMBER: _builtins.int
+    AUC_FIELD_NUMBER: _builtins.int
+    LOG_LOSS_FIELD_NUMBER: _builtins.int
+    CALIBRATION_ERROR_FIELD_NUMBER: _builtins.int
+    BASELINE_FIELD_NUMBER: _builtins.int
+    CLASSES_FIELD_NUMBER: _builtins.int
+    CONFUSION_FIELD_NUMBER: _builtins.int
+    PATIENT_COUNT_FIELD_NUMBER: _builtins.int
+    log_loss: _builtins.float
+    """Mean of -log p of the right class, in nats."""
+    calibration_error: _builtins.float
+    """Expected calibration error of the answer's probability, 15 bins."""
+    patient_count: _builtins.int
+    """Groups of images, such as those of one patient, that were drawn together for the intervals; 0 if there are none."""
+    @_builtins.property
+    def accuracy(self) -> Global___Estimate:
+        """Share of images classified correctly."""
+
+    @_builtins.property
+    def balanced_accuracy(self) -> Global___Estimate:
+        """Mean of the classes' shares."""
+
+    @_builtins.property
+    def macro_f1(self) -> Global___Estimate:
+        """Mean of the classes' F1."""
+
+    @_builtins.property
+    def auc(self) -> Global___Estimate:
+        """Mean over the classes of the area under the ROC curve, one against the rest."""
+
+    @_builtins.property
+    def baseline(self) -> Global___Baseline:
+        """What needs no net."""
+
+    @_builtins.property
+    def classes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClassAssessment]:
+        """One a class, in the order of the class names; none if there are more than 100 classes."""
+
+    @_builtins.property
+    def confusion(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfusionRow]:
+        """One row a true class."""
+
+    def __init__(
+        self,
+        *,
+        accuracy: Global___Estimate | None = ...,
+        balanced_accuracy: Global___Estimate | None = ...,
+        macro_f1: Global___Estimate | None = ...,
+        auc: Global___Estimate | None = ...,
+        log_loss: _builtins.float = ...,
+        calibration_error: _builtins.float = ...,
+        baseline: Global___Baseline | None = ...,
+        classes: _abc.Iterable[Global___ClassAssessment] | None = ...,
+        confusion: _abc.Iterable[Global___ConfusionRow] | None = ...,
+        patient_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "auc", b"auc", "balanced_accuracy", b"balanced_accuracy", "baseline", b"baseline", "macro_f1", b"macro_f1"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "auc", b"auc", "balanced_accuracy", b"balanced_accuracy", "baseline", b"baseline", "calibration_error", b"calibration_error", "classes", b"classes", "confusion", b"confusion", "log_loss", b"log_loss", "macro_f1", b"macro_f1", "patient_count", b"patient_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Assessment: _TypeAlias = Assessment  # noqa: Y015
+
+@_typing.final
+class AssessedChild(_message.Message):
+    """A child and how it did on the test part."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHILD_ID_FIELD_NUMBER: _builtins.int
+    EVALUATION_FIELD_NUMBER: _builtins.int
+    ASSESSMENT_FIELD_NUMBER: _builtins.int
+    child_id: _builtins.str
+    """The child."""
+    @_builtins.property
+    def evaluation(self) -> Global___Evaluation:
+        """Counts on the test part."""
+
+    @_builtins.property
+    def assessment(self) -> Global___Assessment:
+        """What they are worth; left out where the training was only simulated."""
+
+    def __init__(
+        self,
+        *,
+        child_id: _builtins.str = ...,
+        evaluation: Global___Evaluation | None = ...,
+        assessment: Global___Assessment | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["assessment", b"assessment", "evaluation", b"evaluation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assessment", b"assessment", "child_id", b"child_id", "evaluation", b"evaluation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AssessedChild: _TypeAlias = AssessedChild  # noqa: Y015
+
+@_typing.final
 class EpochResult(_message.Message):
     """One finished epoch of a training."""
 
@@ -1332,6 +1591,7 @@ class Search(_message.Message):
     RUNNING_TIME_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
     PAUSE_REASON_FIELD_NUMBER: _builtins.int
+    ASSESSED_FIELD_NUMBER: _builtins.int
     search_id: _builtins.str
     """Twelve hexadecimal digits."""
     state: Global___Search.State.ValueType
@@ -1400,6 +1660,12 @@ class Search(_message.Message):
     def running_time(self) -> _duration_pb2.Duration:
         """Time without downtime."""
 
+    @_builtins.property
+    def assessed(self) -> _containers.RepeatedCompositeFieldContainer[Global___AssessedChild]:
+        """All that was read from the test part: the incumbent, then the smallest child of the last selection if it is another.
+        Left out in lists.
+        """
+
     def __init__(
         self,
         *,
@@ -1427,10 +1693,11 @@ class Search(_message.Message):
         running_time: _duration_pb2.Duration | None = ...,
         digest: _builtins.str = ...,
         pause_reason: Global___PauseReason.ValueType = ...,
+        assessed: _abc.Iterable[Global___AssessedChild] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "create_time", b"create_time", "dataset", b"dataset", "end_time", b"end_time", "incumbent", b"incumbent", "resources", b"resources", "running_time", b"running_time", "test_evaluation", b"test_evaluation", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["child_count", b"child_count", "config", b"config", "create_time", b"create_time", "dataset", b"dataset", "digest", b"digest", "end_time", b"end_time", "failed_count", b"failed_count", "failure_detail", b"failure_detail", "failure_reason", b"failure_reason", "incumbent", b"incumbent", "iteration", b"iteration", "pause_reason", b"pause_reason", "principal", b"principal", "request_id", b"request_id", "resources", b"resources", "running_time", b"running_time", "search_id", b"search_id", "sequence", b"sequence", "state", b"state", "stop_reason", b"stop_reason", "succeeded_count", b"succeeded_count", "test_evaluation", b"test_evaluation", "update_time", b"update_time", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assessed", b"assessed", "child_count", b"child_count", "config", b"config", "create_time", b"create_time", "dataset", b"dataset", "digest", b"digest", "end_time", b"end_time", "failed_count", b"failed_count", "failure_detail", b"failure_detail", "failure_reason", b"failure_reason", "incumbent", b"incumbent", "iteration", b"iteration", "pause_reason", b"pause_reason", "principal", b"principal", "request_id", b"request_id", "resources", b"resources", "running_time", b"running_time", "search_id", b"search_id", "sequence", b"sequence", "state", b"state", "stop_reason", b"stop_reason", "succeeded_count", b"succeeded_count", "test_evaluation", b"test_evaluation", "update_time", b"update_time", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -619,6 +619,7 @@ class ModelDescription(_message.Message):
     TEST_EVALUATION_FIELD_NUMBER: _builtins.int
     WEIGHTS_BYTES_FIELD_NUMBER: _builtins.int
     SEARCH_ID_FIELD_NUMBER: _builtins.int
+    ASSESSMENT_FIELD_NUMBER: _builtins.int
     weights_bytes: _builtins.int
     """Size of the weights file."""
     search_id: _builtins.str
@@ -637,7 +638,11 @@ class ModelDescription(_message.Message):
 
     @_builtins.property
     def test_evaluation(self) -> _search_pb2.Evaluation:
-        """On the test part; only of the winner."""
+        """On the test part; only of children that were evaluated there."""
+
+    @_builtins.property
+    def assessment(self) -> _search_pb2.Assessment:
+        """What the evaluation on the test part is worth."""
 
     def __init__(
         self,
@@ -648,10 +653,11 @@ class ModelDescription(_message.Message):
         test_evaluation: _search_pb2.Evaluation | None = ...,
         weights_bytes: _builtins.int = ...,
         search_id: _builtins.str = ...,
+        assessment: _search_pb2.Assessment | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["child", b"child", "config", b"config", "dataset", b"dataset", "test_evaluation", b"test_evaluation"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["assessment", b"assessment", "child", b"child", "config", b"config", "dataset", b"dataset", "test_evaluation", b"test_evaluation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["child", b"child", "config", b"config", "dataset", b"dataset", "search_id", b"search_id", "test_evaluation", b"test_evaluation", "weights_bytes", b"weights_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assessment", b"assessment", "child", b"child", "config", b"config", "dataset", b"dataset", "search_id", b"search_id", "test_evaluation", b"test_evaluation", "weights_bytes", b"weights_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

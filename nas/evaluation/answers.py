@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From pixels to an ``Evaluation``: the one place that says how a net reads images and how its answers are counted.
+"""The one place that says how a net reads images, and how its answers are counted.
 
 Legend: N = images, C = channels, H = height, W = width, K = classes.
 """
@@ -7,13 +7,33 @@ Legend: N = images, C = channels, H = height, W = width, K = classes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.child import Evaluation
 from nas.config import Precision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Answers:
+    """What a net said about the images of one part.
+
+    Attributes:
+        logits_NK: on the device of the net.
+    """
+
+    evaluation: Evaluation
+    logits_NK: Tensor
+
+    def probabilities(self) -> npt.NDArray[np.float64]:
+        """Softmax in float64 (N, K), each row with sum 1."""
+        found: npt.NDArray[np.float64] = self.logits_NK.cpu().double().softmax(dim=1).numpy()
+        return found
 
 
 def compute_logits(model: nn.Module, images_NCHW: Tensor, precision: Precision) -> Tensor:
@@ -54,20 +74,38 @@ def evaluate(
     Returns:
         The mean cross-entropy, summed in float64, and the counts; a non-finite loss is handed on as it is.
     """
+    return ask(
+        model, images_NCHW, labels_N, classes=classes, batch_size=batch_size, precision=precision, on_step=on_step
+    ).evaluation
+
+
+def ask(
+    model: nn.Module,
+    images_NCHW: Tensor,
+    labels_N: Tensor,
+    *,
+    classes: int,
+    batch_size: int,
+    precision: Precision,
+    on_step: Callable[[], None] = lambda: None,
+) -> Answers:
+    """Do what ``evaluate`` does and keep what the net said about each image."""
     model.eval()
-    losses, hits = [], []
+    logits, losses, hits = [], [], []
     with torch.inference_mode():
         for batch_NCHW, batch_labels_N in zip(
             torch.split(images_NCHW, batch_size), torch.split(labels_N, batch_size), strict=True
         ):
             logits_NK = compute_logits(model, batch_NCHW, precision)
+            logits.append(logits_NK)
             losses.append(functional.cross_entropy(logits_NK, batch_labels_N, reduction="none"))
             hits.append(logits_NK.argmax(dim=1) == batch_labels_N)
             on_step()
         # On the CPU from here on: MPS has no float64, and an accelerator has then been waited for only once.
         losses_N, hits_N, truth_N = torch.cat(losses).cpu(), torch.cat(hits).cpu(), labels_N.cpu()
-    return Evaluation(
+    evaluation = Evaluation(
         loss=losses_N.double().mean().item(),
         correct=tuple(torch.bincount(truth_N[hits_N], minlength=classes).tolist()),
         total=tuple(torch.bincount(truth_N, minlength=classes).tolist()),
     )
+    return Answers(evaluation=evaluation, logits_NK=torch.cat(logits))

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The test evaluation: the one reading of the test part, for the winner and its rivals."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from nas.assessment import Assessed
+from nas.evaluation.assess import assess
+from nas.notation import parse_notation
+from nas.search import commands
+from nas.seeds import derive_seed
+from nas.training import FitRequest, WeightsError, ask_weights
+from server.codec.lines import WorkerRequest
+from server.worker.dataset import HeldOut, open_test_part
+from server.worker.requests import make_fit_request, report_started
+
+log = logging.getLogger(__name__)
+
+
+def evaluate(request: WorkerRequest, on_step: Callable[[], None]) -> Iterator[commands.Report]:
+    """Evaluate the winner and every rival whose weights are there; it is short and not interrupted."""
+    part = open_test_part(request, on_step)
+    yield report_started(request, resumed_after_epoch=0)
+    fit_request = make_fit_request(request)
+    winner = _assess(request, fit_request, request.weights_path, request.weights_sha256, part, on_step)
+    others = []
+    for rival in request.rivals:
+        theirs = replace(fit_request, architecture=parse_notation(rival.notation), child_id=rival.child_id)
+        try:
+            others.append(_assess(request, theirs, rival.weights_path, rival.weights_sha256, part, on_step))
+        except WeightsError as error:  # the winner's figures do not depend on it
+            log.warning("child %s is not evaluated: %s", rival.child_id, error)
+    yield commands.ReportEvaluated(
+        child_id=request.child_id,
+        attempt=request.attempt,
+        evaluation=winner.evaluation,
+        assessment=winner.assessment,
+        others=tuple(others),
+    )
+
+
+def _assess(
+    request: WorkerRequest,
+    fit_request: FitRequest,
+    weights_path: str,
+    weights_sha256: str,
+    part: HeldOut,
+    on_step: Callable[[], None],
+) -> Assessed:
+    answers = ask_weights(fit_request, Path(weights_path), weights_sha256, part.images, part.labels, on_step)
+    on_step()
+    assessment = None
+    if answers.evaluation.is_finite:
+        assessment = assess(
+            part.labels,
+            answers.probabilities(),
+            groups_N=part.groups,
+            commonest=request.commonest,
+            seed=derive_seed(request.search_seed, "bootstrap"),
+        )
+    return Assessed(child_id=fit_request.child_id, evaluation=answers.evaluation, assessment=assessment)
