@@ -19,7 +19,8 @@ from server.engine import Clock, Registry
 from server.engine.admission import Admission, default_memory_limit_bytes, default_threads
 from server.executor.base import Executor
 from server.executor.fake import FakeExecutor
-from server.executor.local import LocalExecutor, WorkerOptions
+from server.executor.instructions import WorkerOptions
+from server.executor.local import LocalExecutor
 from server.executor.preparation import DataPreparation
 from server.files import StateFiles
 from server.front import Front

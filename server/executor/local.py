@@ -7,26 +7,15 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from nas.notation import format_notation
 from nas.search import commands
-from nas.search.facts import AttemptKind, LostReason
-from server.codec.lines import (
-    PULSE,
-    STOP,
-    LineError,
-    Rival,
-    WorkerRequest,
-    decode_checkpoint,
-    decode_report,
-    encode_request,
-)
+from nas.search.facts import LostReason
+from server.codec.lines import PULSE, STOP, LineError, decode_checkpoint, decode_report, encode_request
 from server.crash_points import reach
-from server.executor.base import OUTCOMES, AttemptKey, AttemptRequest, OnReport, TrainedNet
-from server.executor.preparation import root_of
+from server.executor.base import OUTCOMES, AttemptKey, AttemptRequest, OnReport
+from server.executor.instructions import WorkerOptions, instruct
 from server.executor.process import KILL_GRACE_SECONDS, WorkerProcess
 from server.files import StateFiles
 
@@ -34,31 +23,6 @@ WORKER = (sys.executable, "-m", "server.worker")
 """The program of a worker; it is given ``--trainer``."""
 _WANTS = (LostReason.OUT_OF_MEMORY, LostReason.DISK_FULL)
 """Losses that only the worker knows of."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerOptions:
-    """What all workers of a server have in common.
-
-    Attributes:
-        trainer: ``torch`` or ``simulated``.
-        data_root: where data sets lie; None if the server has none.
-        any_path: whether an absolute path of a folder of images may lead out of it.
-        epoch_seconds: how long an epoch of the simulated trainer takes.
-        progress_seconds: how long a worker may say nothing before it is taken for hung and killed.
-        leave_seconds: how long a worker may take to leave after its last word before it is killed.
-        preempt_seconds: how long workers may take to keep what they have when the server is asked to stop.
-        on_checkpoint: told how many seconds each checkpoint took.
-    """
-
-    trainer: str
-    data_root: Path | None
-    epoch_seconds: float
-    progress_seconds: float = 300.0
-    leave_seconds: float = 5.0
-    preempt_seconds: float = 10.0
-    on_checkpoint: Callable[[float], None] = lambda _: None
-    any_path: bool = False
 
 
 @dataclass(slots=True)
@@ -185,7 +149,9 @@ class LocalExecutor:
             worker.kill()
         try:
             reach("executor.before_request")
-            await worker.send(encode_request(self._worker_request(request)) + (STOP if attempt.is_preempted else b""))
+            await worker.send(
+                encode_request(instruct(request, self._options, self._files)) + (STOP if attempt.is_preempted else b"")
+            )
             reach("executor.requested")
             await self._listen(worker, key, attempt)
         except ConnectionError:
@@ -247,51 +213,6 @@ class LocalExecutor:
         self._spawn_count += 1
         log = self._files.root / "searches" / f"worker-{self._spawn_count}.log"
         return await WorkerProcess.spawn(*self._command, log=log)
-
-    def _rival(self, search_id: str, net: TrainedNet) -> Rival:
-        return Rival(
-            child_id=net.child_id,
-            notation=format_notation(net.architecture),
-            graph_hash=net.graph_hash,
-            best_epoch=net.best_epoch,
-            weights_path=str(self._files.weights(search_id, net.child_id)),
-            weights_sha256=net.weights_sha256,
-        )
-
-    def _worker_request(self, request: AttemptRequest) -> WorkerRequest:
-        key, config, dataset = request.key, request.config, request.dataset
-        is_training = request.kind is AttemptKind.TRAINING
-        return WorkerRequest(
-            kind=request.kind,
-            child_id=key.child_id,
-            attempt=key.attempt,
-            notation=format_notation(request.architecture),
-            graph_hash=request.graph_hash,
-            training=config.training,
-            search_seed=config.seed,
-            threads=request.resources.threads,
-            dataset=config.dataset,
-            data_root=root_of(config.dataset, self._options.data_root, any_path=self._options.any_path),
-            cache_dir=str(self._files.cache),
-            input_size=config.input_size,
-            class_map=config.class_map,
-            max_bad_files=config.max_bad_files,
-            fit=config.fit,
-            group_regex=config.group_regex,
-            train_limit=config.train_limit,
-            shape=dataset.shape,
-            fingerprint=dataset.fingerprint,
-            split_fingerprint=dataset.split_fingerprint,
-            totals=dataset.counts.validation if is_training else dataset.counts.test,
-            commonest=dataset.counts.commonest,
-            rivals=tuple(self._rival(key.search_id, net) for net in request.rivals),
-            epochs_recorded=request.epochs_recorded,
-            best_epoch=request.best_epoch,
-            checkpoint_dir=str(self._files.checkpoints(key.search_id, key.child_id)),
-            weights_path=str(self._files.weights(key.search_id, key.child_id)),
-            weights_sha256=request.weights_sha256,
-            epoch_seconds=self._options.epoch_seconds,
-        )
 
 
 def _explain(worker: WorkerProcess, status: int | None) -> tuple[LostReason, str]:

@@ -19,7 +19,8 @@ from nas.search import commands
 from nas.search.facts import AttemptKind, LostReason
 from server.executor.base import OUTCOMES, Executor
 from server.executor.fake import FakeExecutor
-from server.executor.local import LocalExecutor, WorkerOptions
+from server.executor.instructions import WorkerOptions
+from server.executor.local import LocalExecutor
 from server.executor.preparation import DataPreparation
 from server.files import StateFiles
 

@@ -19,7 +19,8 @@ from control_plane import FOREVER, ControlPlane, running
 from nas.search import commands, events
 from nas.search.facts import AttemptKind, LostReason
 from server.executor.fake import FakeExecutor
-from server.executor.local import WORKER, LocalExecutor, WorkerOptions
+from server.executor.instructions import WorkerOptions
+from server.executor.local import WORKER, LocalExecutor
 from server.files import StateFiles
 
 INTERRUPTED = (LostReason.PREEMPTED, "interrupted")

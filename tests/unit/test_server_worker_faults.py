@@ -20,7 +20,8 @@ from attempts import Listener, make_request, worker_pids
 from nas.search import commands
 from nas.search.facts import LostReason
 from server.executor.base import OUTCOMES
-from server.executor.local import WORKER, LocalExecutor, WorkerOptions
+from server.executor.instructions import WorkerOptions
+from server.executor.local import WORKER, LocalExecutor
 from server.files import StateFiles
 
 FOREVER = 3600.0
@@ -272,7 +273,8 @@ import asyncio, sys
 from pathlib import Path
 from attempts import Listener, make_request, worker_pids
 from nas.search import commands
-from server.executor.local import LocalExecutor, WorkerOptions
+from server.executor.instructions import WorkerOptions
+from server.executor.local import LocalExecutor
 from server.files import StateFiles
 
 async def main():

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a worker is told: what all workers of a server have in common, and what its attempt is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from nas.notation import format_notation
+from nas.search.facts import AttemptKind
+from server.codec.lines import Rival, WorkerRequest
+from server.executor.base import AttemptRequest, TrainedNet
+from server.executor.preparation import root_of
+from server.files import StateFiles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerOptions:
+    """What all workers of a server have in common.
+
+    Attributes:
+        trainer: ``torch`` or ``simulated``.
+        data_root: where data sets lie; None if the server has none.
+        any_path: whether an absolute path of a folder of images may lead out of it.
+        epoch_seconds: how long an epoch of the simulated trainer takes.
+        progress_seconds: how long a worker may say nothing before it is taken for hung and killed.
+        leave_seconds: how long a worker may take to leave after its last word before it is killed.
+        preempt_seconds: how long workers may take to keep what they have when the server is asked to stop.
+        on_checkpoint: told how many seconds each checkpoint took.
+    """
+
+    trainer: str
+    data_root: Path | None
+    epoch_seconds: float
+    progress_seconds: float = 300.0
+    leave_seconds: float = 5.0
+    preempt_seconds: float = 10.0
+    on_checkpoint: Callable[[float], None] = lambda _: None
+    any_path: bool = False
+
+
+def instruct(request: AttemptRequest, options: WorkerOptions, files: StateFiles) -> WorkerRequest:
+    """Return everything that the worker of an attempt has to know."""
+    key, config, dataset = request.key, request.config, request.dataset
+    is_training = request.kind is AttemptKind.TRAINING
+    return WorkerRequest(
+        kind=request.kind,
+        child_id=key.child_id,
+        attempt=key.attempt,
+        notation=format_notation(request.architecture),
+        graph_hash=request.graph_hash,
+        training=config.training,
+        search_seed=config.seed,
+        threads=request.resources.threads,
+        dataset=config.dataset,
+        data_root=root_of(config.dataset, options.data_root, any_path=options.any_path),
+        cache_dir=str(files.cache),
+        input_size=config.input_size,
+        class_map=config.class_map,
+        max_bad_files=config.max_bad_files,
+        fit=config.fit,
+        group_regex=config.group_regex,
+        train_limit=config.train_limit,
+        shape=dataset.shape,
+        fingerprint=dataset.fingerprint,
+        split_fingerprint=dataset.split_fingerprint,
+        totals=dataset.counts.validation if is_training else dataset.counts.test,
+        commonest=dataset.counts.commonest,
+        rivals=tuple(_rival(files, key.search_id, net) for net in request.rivals),
+        epochs_recorded=request.epochs_recorded,
+        best_epoch=request.best_epoch,
+        checkpoint_dir=str(files.checkpoints(key.search_id, key.child_id)),
+        weights_path=str(files.weights(key.search_id, key.child_id)),
+        weights_sha256=request.weights_sha256,
+        epoch_seconds=options.epoch_seconds,
+    )
+
+
+def _rival(files: StateFiles, search_id: str, net: TrainedNet) -> Rival:
+    return Rival(
+        child_id=net.child_id,
+        notation=format_notation(net.architecture),
+        graph_hash=net.graph_hash,
+        best_epoch=net.best_epoch,
+        weights_path=str(files.weights(search_id, net.child_id)),
+        weights_sha256=net.weights_sha256,
+    )
