@@ -38,16 +38,21 @@ log = structlog.get_logger("nas.run")
 class Batch:
     """The duty of a server that is there for one search."""
 
-    def __init__(self, config: SearchConfig, request_id: UUID, linger_seconds: float) -> None:
+    def __init__(
+        self, config: SearchConfig, request_id: UUID, *, linger_seconds: float = 0.0, is_verifying: bool = False
+    ) -> None:
         self._config = config
         self._request_id = str(request_id)
         self._linger_seconds = linger_seconds
+        self._is_verifying = is_verifying
         self.outcome: SearchState | None = None
         """How the search has ended, if it has."""
 
     async def __call__(self, registry: Registry, hub: Hub) -> None:
         """Start or find the search, wait for its end, then for those who want to read of it."""
-        view = await registry.start(self._config, request_id=self._request_id, principal="")
+        view = await registry.start(
+            self._config, request_id=self._request_id, principal="", is_verifying=self._is_verifying
+        )
         search_id = view.search_id
         log.info("run_begun", search_id=search_id, state=view.search.state.value, sequence=view.sequence)
         if not view.search.state.is_terminal:
@@ -88,8 +93,9 @@ def _search_options(command: Command) -> Command:
     metavar="SECONDS",
     help="Go on serving that long after the end, for a last look at metrics and results. [default: 0]",
 )
+@click.option("--verify", is_flag=True, help="Hash data again that seems unchanged since it was read.")
 @_search_options
-def run(file: Path | None, request_id: UUID, linger: float, **options: Any) -> None:
+def run(file: Path | None, request_id: UUID, linger: float, verify: bool, **options: Any) -> None:
     """Start or resume one search, serve the API meanwhile, end with the search.
 
     The options without a description are those of the search; 'nas-client start --help' explains them. The same command
@@ -107,7 +113,7 @@ def run(file: Path | None, request_id: UUID, linger: float, **options: Any) -> N
         document = {**(_load(file) if file else {}), **given}
         if not {"dataset", "block"} <= document.keys():
             raise click.UsageError("name the search: --dataset and --block, or a --config FILE with both.")
-        batch = Batch(read_config(document), request_id, linger)
+        batch = Batch(read_config(document), request_id, linger_seconds=linger, is_verifying=verify)
         settings = make_settings({name: value for name, value in options.items() if name not in names})
         configure_logging(settings.log_format)
         asyncio.run(App(settings, batch).run())

@@ -37,7 +37,7 @@ class Gpus:
         except ImportError:
             return cls(None, ())
         except Exception as error:  # the binding's own, which only exist where it does
-            log.info("gpus_not_measured", reason=type(error).__name__)
+            log.debug("gpus_not_measured", reason=type(error).__name__)
             return cls(None, ())
         return cls(library, handles)
 

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import shlex
+from typing import Any
 
 import click
 import pytest
 
+from client.commands.start import command as start
 from server.__main__ import cli
 from server.commands.exits import EXIT_MEANINGS, Exit
 
@@ -50,3 +52,23 @@ def test_examples_are_accepted(verb: str) -> None:
 def test_every_exit_code_has_a_meaning() -> None:
     """Help and documentation say all of them."""
     assert list(Exit) == list(EXIT_MEANINGS)
+
+
+def _options(command: click.Command) -> dict[str, Any]:
+    return {parameter.opts[0]: parameter for parameter in command.params if isinstance(parameter, click.Option)}
+
+
+def test_a_search_is_described_as_to_the_client() -> None:
+    """Whatever ``nas-client start`` says about a search can be said to ``run``, with the same choices."""
+    only_watching = {"--detach", "--reconnect", "--plain", "--output"}
+    ours, theirs = _options(VERBS["run"]), _options(start)
+
+    assert theirs.keys() - only_watching <= ours.keys()
+    for name in theirs.keys() - only_watching:
+        if isinstance(ours[name].type, click.Choice):
+            assert list(theirs[name].type.choices) == list(ours[name].type.choices)
+
+
+def test_the_server_is_described_as_to_serve() -> None:
+    """Whatever ``serve`` takes, ``run`` takes as well, but for what only ``nas-client --local`` needs."""
+    assert _options(VERBS["serve"]).keys() - {"--idle-timeout", "--any-path"} <= _options(VERBS["run"]).keys()

@@ -8,14 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 from real_server import RealServer, wait_for
 
-from client.commands.start import command as start
 from server.__main__ import main
-from server.commands.run import run
-from server.commands.serve import serve
 
 SMALL = ("--dataset", "digits", "--block", "ib", "--max-iterations", "1", "--max-epochs", "2", "--seed", "5")
 FAKE = ("--executor", "fake")
@@ -42,15 +38,21 @@ def _search_ids(server: RealServer) -> set[str]:
     return {line["search_id"] for line in _said(server, "run_begun")}
 
 
-def test_a_search_that_succeeds_is_0_and_is_not_repeated(tmp_path: Path) -> None:
-    """The second run of the same command finds the same search at its end, and changes nothing."""
+def test_one_folder_is_one_search(tmp_path: Path) -> None:
+    """The same command finds its search at the end; other settings are 78, unless with a request id of their own."""
     server = _run(tmp_path, *FAKE, *SMALL)
-
     assert (0, 0) == (_to_the_end(server), _to_the_end(server))
-
     first, second = _said(server, "run_begun")
     assert first["search_id"] == second["search_id"]
     assert ("running", "succeeded") == (first["state"], second["state"])
+    server.options = (*server.options, "--seed", "6")
+
+    refused = _to_the_end(server)
+    server.options = (*server.options, "--request-id", "11111111-2222-3333-4444-555555555555")
+
+    assert (78, 0) == (refused, _to_the_end(server))
+    assert "with other settings" in server.log
+    assert 2 == len(_search_ids(server))
 
 
 def test_a_run_that_is_stopped_goes_on_to_the_same_result(tmp_path: Path) -> None:
@@ -91,37 +93,16 @@ def test_the_api_is_served_meanwhile(tmp_path: Path) -> None:
     assert ("STATE_RUNNING", 0, 4) == (state, cancelled.returncode, status)
 
 
-def test_the_end_can_be_looked_at_for_a_while(tmp_path: Path) -> None:
-    """With --linger the API still answers after the end; SIGTERM cuts that short without making it a failure."""
-    with _run(tmp_path, *FAKE, *SMALL, "--linger", "600") as server:
-        search_id = wait_for(lambda: _said(server, "run_ended"), "the end")[0]["search_id"]
-        state = server.search(search_id)["state"]
-
-        assert ("STATE_SUCCEEDED", 0) == (state, server.stop())
-
-
 def test_a_file_says_what_to_search(tmp_path: Path) -> None:
-    """TOML as people write it; an option comes before what the file says."""
+    """TOML as people write it; an option comes first. With --linger the end can be looked at, until SIGTERM."""
     file = tmp_path / "search.toml"
     file.write_text('dataset = "digits"\nblock = "ib"\nmax_iterations = 7\n[training]\nmax_epochs = 2\n')
     with _run(tmp_path, *FAKE, "--config", str(file), "--max-iterations", "1", "--linger", "600") as server:
         search_id = wait_for(lambda: _said(server, "run_ended"), "the end")[0]["search_id"]
-        config = server.search(search_id)["config"]
+        search = server.search(search_id)
 
-    assert (1, 2) == (config["max_iterations"], config["training"]["max_epochs"])
-
-
-def test_other_settings_in_the_same_folder_are_78(tmp_path: Path) -> None:
-    """One folder, one search; --request-id starts another one beside it."""
-    assert 0 == _to_the_end(_run(tmp_path, *FAKE, *SMALL))
-    server = _run(tmp_path, *FAKE, *SMALL, "--seed", "6")
-    with server:
-        refused = server.wait()
-    server.options = (*server.options, "--request-id", "11111111-2222-3333-4444-555555555555")
-
-    assert (78, 0) == (refused, _to_the_end(server))
-    assert "with other settings" in server.log
-    assert 2 == len(_search_ids(server))
+        assert ("STATE_SUCCEEDED", 0) == (search["state"], server.stop())
+    assert (1, 2) == (search["config"]["max_iterations"], search["config"]["training"]["max_epochs"])
 
 
 @pytest.mark.parametrize(
@@ -187,23 +168,3 @@ def _exit(monkeypatch: pytest.MonkeyPatch, *options: str) -> int:
         main()
     assert isinstance(caught.value.code, int)
     return caught.value.code
-
-
-def _options(command: click.Command) -> dict[str, Any]:
-    return {parameter.opts[0]: parameter for parameter in command.params if isinstance(parameter, click.Option)}
-
-
-def test_a_search_is_described_as_to_the_client() -> None:
-    """Whatever ``nas-client start`` says about a search can be said to ``run``, with the same choices."""
-    only_watching = {"--detach", "--reconnect", "--plain", "--output"}
-    ours, theirs = _options(run), _options(start)
-
-    assert theirs.keys() - only_watching <= ours.keys()
-    for name in theirs.keys() - only_watching:
-        if isinstance(ours[name].type, click.Choice):
-            assert list(theirs[name].type.choices) == list(ours[name].type.choices)
-
-
-def test_the_server_is_described_as_to_serve() -> None:
-    """Whatever ``serve`` takes, ``run`` takes as well, but for what only ``nas-client --local`` needs."""
-    assert _options(serve).keys() - {"--idle-timeout", "--any-path"} <= _options(run).keys()
