@@ -162,7 +162,7 @@ def from_plain(content: dict[str, Any]) -> dict[str, Any]:
             "assessment": None if assessment is None else decode_assessment(ParseDict(assessment, pb.Assessment())),
             "others": tuple(decode_assessed(ParseDict(other, pb.AssessedChild())) for other in others),
         }
-    except JsonError as error:
+    except (JsonError, SystemError) as error:  # the latter for text that is no UTF-8
         raise ValueError(str(error)) from error
 
 

@@ -295,3 +295,16 @@ def test_a_checkpoint_takes_a_time(said: bytes) -> None:
     """Anything else is no sign of a worker of ours."""
     with pytest.raises(LineError):
         decode_checkpoint(b'{"checkpoint_seconds":' + said + b"}\n")
+
+
+def test_text_that_is_no_utf_8_in_an_assessment_is_refused() -> None:
+    """Protobuf answers a lone surrogate with SystemError, which is no reason for the server to end."""
+    content = {
+        "report": "ReportEvaluated",
+        "evaluation": {"loss": 0.5, "correct": [1], "total": [2]},
+        "assessment": "\ud800",
+        "others": [],
+    }
+
+    with pytest.raises(LineError):
+        decode_report(json.dumps(content).encode(), CHILD, 1)
