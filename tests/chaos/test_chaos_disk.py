@@ -26,7 +26,8 @@ from nas.api.v1 import search_service_pb2 as pb
 FAKE = ("--executor", "fake", "--workers", "2")
 SIMULATED = ("--executor", "local", "--trainer", "simulated", "--workers", "2")
 BAR = "0 corruption, pauses with its reason, reads and watches go on, resumes by itself, digest identical"
-DISK_BYTES = 256 << 20
+DISK_BYTES = 1 << 30
+"""Enough for the largest child that two iterations can come to."""
 LEFT_BYTES = (0, 4 << 10, 1 << 20, 48 << 20)
 """How much a full disk has left: nothing, less than a commit, less than weights, less than the reserve."""
 WAITING_SECONDS = 20.0
