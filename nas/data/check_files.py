@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from nas.data.decode import Header
 from nas.data.findings import Finding, Kind, found
-from nas.data.kau import is_no_mammogram
+from nas.data.kau import is_no_mammogram, read_name
 from nas.data.layout import Item, is_image_name
 from nas.data.plan import Plan
 from nas.data.shortcuts import guess_labels
@@ -36,6 +36,9 @@ _FEATURES: tuple[tuple[str, Callable[[Header], Hashable]], ...] = (
 _FORGOTTEN = {
     "format": "decoding hides the format itself, not the traces that compression leaves",
     "size": "resizing hides the size itself, not how sharp an image is afterwards",
+    "year": "the images of a year may come from one machine or one reader",
+    "view": "the net sees the view",
+    "side": "the net sees the side",
     "aspect": "padding keeps the aspect, so a net sees it; --fit crop hides some of it",
 }
 
@@ -69,6 +72,7 @@ def about_files(
 
 _UNREADABLE = "images that cannot be used; a search leaves out as many as --max-bad-files allows"
 _UNREADABLE_SHEET = "sheets of labels that cannot be read; a search goes by the folders alone"
+_Feature = tuple[str, Sequence[Hashable]]
 _Cases = tuple[Kind, str, list[str]]
 
 
@@ -200,8 +204,12 @@ def _about_shortcuts(plan: Plan, used: Sequence[Item]) -> Iterator[Finding]:
     headers = [header for item in used if (header := plan.surveyed[item.file.parts].header) is not None]
     labels = [item.label for item in used]
     groups = [item.group if item.group is not None else item.file.parts for item in used]
-    for name, feature in _FEATURES:
-        guess = guess_labels([feature(header) for header in headers], labels, groups, len(plan.arrangement.class_names))
+    features: list[_Feature] = [(name, [feature(header) for header in headers]) for name, feature in _FEATURES]
+    if plan.arrangement.is_grouped:
+        names = [read_name(item.file.parts) for item in used]
+        features += [(name, [one[place] for one in names]) for place, name in enumerate(("year", "view", "side"))]
+    for name, values in features:
+        guess = guess_labels(values, labels, groups, len(plan.arrangement.class_names))
         if guess is not None:
             score, chance = guess
             sentence = (

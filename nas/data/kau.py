@@ -23,6 +23,9 @@ _CATEGORY = re.compile(r"(?:bi-?rads?[ _-]?)?([0-6])", re.IGNORECASE | re.ASCII)
 _NO_MAMMOGRAM = re.compile(r"mask|segment|contour|annotat|report|ultra.?sound|tumou?r", re.IGNORECASE)
 """In the name of a file or folder that holds something else than mammograms."""
 _PATIENT = re.compile(r"(?<![a-z0-9])BC[ _-]?([0-9]+)", re.IGNORECASE | re.ASCII)
+_NAME = re.compile(
+    r"(?P<year>[0-9]{4})[ _-]*BC[ _-]?[0-9]+[ _-]*(?P<view>CC|MLO)[ _-]*(?P<side>[LR])", re.IGNORECASE | re.ASCII
+)
 
 _MAPS: dict[str, dict[str, tuple[int, ...]]] = {
     "three": {"BI-RADS 1": (1,), "BI-RADS 3": (3,), "BI-RADS 4-5": (4, 5)},
@@ -143,6 +146,12 @@ def find_patient(parts: Parts) -> str | None:
         if found:
             return f"BC{int(found[1])}"
     return None
+
+
+def read_name(parts: Parts) -> tuple[str | None, str | None, str | None]:
+    """Read year, view and side from the name of a file, such as ``2016_BC017021_ MLO_R.jpg``; None if it is another."""
+    found = _NAME.fullmatch(parts[-1].rpartition(".")[0])
+    return (None, None, None) if found is None else (found["year"], found["view"].upper(), found["side"].upper())
 
 
 def is_no_mammogram(parts: Parts) -> bool:

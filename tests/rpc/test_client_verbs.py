@@ -268,3 +268,50 @@ def nobody() -> str:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_waiting_for_data_is_talked_about(
+    script: Script, server: ScriptedServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the server reads data the client says how far it is, on standard error, and no line twice."""
+    monkeypatch.setattr("client.connection._PROGRESS_SECONDS", 0.2)
+    script.answers["StartSearch"] = [Open()]
+    script.answers["GetPreparation"] = [
+        search_service_pb2.GetPreparationResponse(dataset="kau", done_count=1200, total_count=5662)
+    ]
+
+    status = ask(server, "--timeout", "2", "plan", "--dataset", "kau", "--block", "ib")
+
+    out, err = capsys.readouterr()
+    assert (5, "") == (status, out)
+    assert 1 == err.splitlines().count("Reading kau: 1,200 of 5,662 files.")
+
+
+LEAK = search_service_pb2.Finding(
+    level=search_service_pb2.Finding.LEVEL_FAULT,
+    kind=search_service_pb2.Finding.KIND_LEAK,
+    sentence="patients with images in more than one part",
+    count=12,
+    names=["BC1: in train and test"],
+)
+
+
+def test_a_check_sends_what_it_was_told(
+    script: Script, server: ScriptedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every option reaches the server, and faults end with status 2."""
+    script.answers["CheckDataset"] = [search_service_pb2.CheckDatasetResponse(dataset="kau:x", findings=[LEAK])]
+
+    status = ask(
+        server,
+        *("datasets", "check", "x", "--as", "kau", "--class-map", "1=a,4=b", "--fit", "crop"),
+        *("--group-regex", "BC", "--input-size", "32", "--seed", "7", "--names", "1"),
+    )
+
+    (request,) = script.asked(search_service_pb2.CheckDatasetRequest)
+    told = (request.kind, request.path, request.class_map, request.fit, request.group_regex)
+    out = capsys.readouterr().out
+    assert (2, ("kau", "x", "1=a,4=b", "crop", "BC")) == (status, told)
+    assert (32, 7, 1) == (request.input_size, request.seed, request.max_names)
+    assert "FAULT leak (12): patients with images in more than one part" in out
+    assert "... and 11 more; --names 12 lists all" in out

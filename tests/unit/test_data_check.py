@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from kau_tree import PATIENTS, write_kau_tree
 
 from nas.data import Finding, ImageOptions, Inspection, Kind, Level, PathOutsideError, UnknownDatasetError, check
 from nas.data.shortcuts import guess_labels
+from server.worker.limits import limited_processor
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +167,19 @@ def test_sizes_that_tell_the_class(tmp_path: Path) -> None:
     assert inspection.is_ok
 
 
+def test_a_year_that_tells_the_class(tmp_path: Path) -> None:
+    """Images of one class from one year, those of the other from another: a net would learn what changed."""
+    for number in range(48):
+        category, year = ((1, 2016), (4, 2019))[number // 4 % 2]
+        name = f"{year}_BC{number // 4:06}_ {('CC', 'MLO')[number % 2]}_{'LR'[number // 2 % 2]}.png"
+        write_image(tmp_path / "root" / "kau" / f"BIRAD{category}" / name, number, (30, 40))
+
+    said = [finding.sentence for finding in inspect(tmp_path / "root" / "kau", class_map="binary").findings]
+
+    assert 1 == sum(sentence.startswith("the year of an image alone") for sentence in said)
+    assert not [sentence for sentence in said if sentence.startswith(("the view", "the side", "the size"))]
+
+
 def test_chance_is_no_shortcut() -> None:
     """Of 200 random features of patients with four images each, next to none is called a shortcut."""
     random = np.random.default_rng(1)
@@ -259,3 +274,29 @@ def test_where_a_check_may_look(kau: Path) -> None:
         )
     with pytest.raises(UnknownDatasetError, match="the data sets are mnist, fashion-mnist, folder, manifest, kau"):
         inspect(kau, "digits")
+
+
+def test_links_and_devices_are_not_followed(kau: Path, tmp_path: Path) -> None:
+    """A link out of the folder, a pipe that nobody writes to, a link in a circle: passed over, counted, not opened."""
+    secret = tmp_path / "2016_BC099999_ CC_L.jpg"
+    secret.write_bytes(faults.first_image(kau).read_bytes() + b"other bytes")
+    target = kau / "BIRAD1" / "b1"
+    (target / "2016_BC099999_ CC_L.jpg").symlink_to(secret)
+    (target / "2016_BC099998_ CC_L.jpg").symlink_to("/dev/zero")
+    (target / "2016_BC099997_ CC_L.jpg").symlink_to(target)
+    os.mkfifo(target / "2016_BC099996_ CC_L.jpg")
+
+    inspection = inspect(kau)
+
+    assert (228, True) == (inspection.images, inspection.is_ok)
+    assert ("(4 links or special files)",) == one(inspection, Kind.LEFT_OUT).names
+
+
+def test_a_pattern_that_never_ends_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A group regex with exponential cost meets the limit on processor time, and one sentence says so."""
+    monkeypatch.setattr("server.worker.limits.IMAGE_SECONDS", 1)
+    write_folder(tmp_path / "root" / "pets", {"a" * 60: 3, "b": 3})
+
+    inspection = inspect(tmp_path / "root" / "pets", "folder", group_regex="^(?:a+)+$", guard=limited_processor)
+
+    assert "takes too long; write a simpler --group-regex" in one(inspection, Kind.UNUSABLE).sentence

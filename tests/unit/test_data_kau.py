@@ -28,7 +28,7 @@ from nas.data import (
     report_division,
     split,
 )
-from nas.data.kau import find_patient
+from nas.data.kau import find_patient, read_name
 
 SMALL = (24, 30)
 THREE = [4 * PATIENTS[1], 4 * PATIENTS[3], 4 * (PATIENTS[4] + PATIENTS[5])]
@@ -243,6 +243,19 @@ def test_a_planted_leak_is_found(nested: Path) -> None:
         "data set 'kau' cannot be divided: 57 patients have images in more than one part, so the accuracy would "
         "flatter; put all images of a patient into one part"
     ) == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("2016_BC017021_ MLO_R.jpg", ("2016", "MLO", "R")),
+        ("2019_bc007741_cc_l.JPG", ("2019", "CC", "L")),
+        ("scan 7.jpg", (None, None, None)),
+    ],
+)
+def test_year_view_and_side(name: str, said: tuple[str | None, ...]) -> None:
+    """From the name of the file, with its odd blank and in any case."""
+    assert said == read_name(("BIRAD1", name))
 
 
 def test_the_report_says_how_it_was_divided(nested: Path) -> None:
