@@ -69,12 +69,14 @@ def live(folder: Path) -> None:
         empty = [line for board in BOARDS for line in show(address, board.panels, begin)]
     if empty:
         sys.exit("These panels show nothing:\n" + "\n".join(empty))
+    shown = [panel for board in BOARDS for panel in board.panels if not panel.needs_gpu]
+    report("panels", f"all {sum(len(panel.queries) for panel in shown)} queries of {len(shown)} panels have data")
 
 
 def is_over(folder: Path, address: str) -> bool:
     """Call the API, so that there are calls to see, and ask Prometheus whether the search has succeeded."""
     command = [sys.executable, "-m", "client", "--server", (folder / "address").read_text().strip(), "list"]
-    subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
     return value(address, 'nas_searches{state="succeeded"}') == 1
 
 
