@@ -11,6 +11,8 @@ is deleted afterwards unless --keep is given.
 from __future__ import annotations
 
 import argparse
+import hashlib
+import io
 import json
 import os
 import shutil
@@ -149,6 +151,19 @@ def prepare(root: Path, cache: Path, *, kill_at: int = 0, verify: bool = False) 
     )
 
 
+def decode_bare(root: Path, images: int = 200) -> float:
+    """Images a second of one processor's time if there were nothing but reading, hashing and libjpeg."""
+    files = sorted(root.rglob("*.jpg"))[:images]
+    start = time.process_time()
+    for path in files:
+        content = path.read_bytes()
+        hashlib.sha256(content).digest()
+        with Image.open(io.BytesIO(content)) as image:
+            image.draft("L", (128, 128))
+            image.load()
+    return len(files) / (time.process_time() - start)
+
+
 class PeakMemory:
     """Samples the proportional memory of a process and all below it."""
 
@@ -214,15 +229,20 @@ def main() -> None:
         "later start": prepare(root, arguments.folder / "first"),
         "with --verify": prepare(root, arguments.folder / "first", verify=True),
     }
+    bare = decode_bare(root)
     fingerprints = {run.fingerprint for run in runs.values() if run.fingerprint}
     for name, run in runs.items():
         figures = {
             "seconds": round(run.seconds, 2),
             "images_per_second": round(arguments.images / run.seconds),
+            "processor_seconds": round(run.processor_seconds, 1),
             "processors_busy": round(run.processor_seconds / run.seconds, 2),
             "peak_mib": round(run.peak_mib),
         }
         print(f"{name:16} {json.dumps(figures)}")
+    print(
+        f"bare decoder     {bare:.0f} images a second of a processor, of which there are {len(os.sched_getaffinity(0))}"
+    )
     print("one fingerprint" if len(fingerprints) == 1 else f"DIFFERENT FINGERPRINTS: {fingerprints}")
     if not arguments.keep:
         shutil.rmtree(arguments.folder)
