@@ -248,7 +248,10 @@ async def test_one_outcome_an_attempt_however_many_follow_each_other(tmp_path: P
 async def _gone(pid: int) -> None:
     """Wait until a process has ended, without looking again and again."""
     loop, done = asyncio.get_running_loop(), asyncio.Event()
-    descriptor = os.pidfd_open(pid)
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
     loop.add_reader(descriptor, done.set)
     try:
         await done.wait()
