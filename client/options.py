@@ -75,6 +75,7 @@ def choices(enum: Any) -> dict[str, int]:
 PRESETS = choices(search_pb2.Preset)
 DEVICES = choices(search_pb2.Device)
 PRECISIONS = choices(search_pb2.Precision)
+IMBALANCES = choices(search_pb2.Imbalance)
 METRICS = choices(search_pb2.SelectionMetric)
 
 _INT32, _INT64 = parse_whole(32), parse_whole(64)
@@ -98,6 +99,11 @@ _OPTIONS = (
         "--train-limit", type=_INT32, metavar="N", help="Images from which training and validation are split."
     ),
     click.option("--time-budget", type=parse_span, metavar="SPAN", help="Most running time: 90s, 30m, 12h, none."),
+    click.option(
+        "--imbalance",
+        type=click.Choice(list(IMBALANCES)),
+        help="Against classes of different size: weights in the loss, equally many images of each, focal loss.",
+    ),
     click.option("--device", type=click.Choice(list(DEVICES)), help="Where children train."),
     click.option("--precision", type=click.Choice(list(PRECISIONS)), help="Number format of the forward pass."),
     click.option("--threads", type=_INT32, metavar="N", help="CPU threads of a worker."),
@@ -115,7 +121,7 @@ _PLAIN = (
     *("max_bad_files", "fit", "group_regex"),
 )
 _PLAIN_TRAINING = ("learning_rate", "weight_decay", "batch_size", "max_epochs", "patience")
-_CHOSEN = ("preset", "selection_metric", "device", "precision")
+_CHOSEN = ("preset", "selection_metric", "device", "precision", "imbalance")
 
 
 verify_option = click.option("--verify", is_flag=True, help="Hash data again that seems unchanged since it was read.")
@@ -145,6 +151,7 @@ def make_config(given: Mapping[str, Any], settings: Settings) -> search_pb2.Sear
         (config, "selection_metric", METRICS),
         (config.training, "device", DEVICES),
         (config.training, "precision", PRECISIONS),
+        (config.training, "imbalance", IMBALANCES),
     ):
         if given[name] is not None:
             setattr(message, name, words[given[name]])

@@ -43,6 +43,15 @@ class SelectionMetric(Enum):
     BALANCED_ACCURACY = "balanced_accuracy"
 
 
+class Imbalance(Enum):
+    """What a training does about classes of different size; the loss and the accuracy that are reported stay plain."""
+
+    NONE = "none"
+    WEIGHTS = "weights"
+    SAMPLING = "sampling"
+    FOCAL = "focal"
+
+
 class ConfigError(ValueError):
     """A setting out of its range; ``field`` names it."""
 
@@ -80,6 +89,8 @@ class TrainingConfig:
     """Epochs in a row without a lower validation loss that end a training, section IV.D.2."""
     device: Device = Device.AUTO
     precision: Precision = Precision.AUTO
+    imbalance: Imbalance = Imbalance.NONE
+    """The paper's training takes no notice of the classes' sizes."""
 
     def __post_init__(self) -> None:
         _require_range(self, "learning_rate", low=1e-9, high=10.0)

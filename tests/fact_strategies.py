@@ -15,6 +15,7 @@ from nas.assessment import Assessed, Assessment, Baseline, ClassAssessment, Esti
 from nas.child import ChildId, EpochResult, Evaluation
 from nas.config import (
     Device,
+    Imbalance,
     InputShape,
     Precision,
     Preset,
@@ -75,6 +76,7 @@ trainings = st.builds(
     patience=st.integers(1, 10_000),
     device=st.sampled_from(Device),
     precision=st.sampled_from(Precision),
+    imbalance=st.sampled_from(Imbalance),
 )
 configs = st.builds(
     SearchConfig,

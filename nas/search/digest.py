@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any
 
 from nas.child import EpochResult
-from nas.config import SearchConfig
+from nas.config import SearchConfig, TrainingConfig
 from nas.notation import format_notation
 from nas.search.state import Child, Search
 from nas.transformations import format_transformation
@@ -45,7 +45,9 @@ def canonical_result(search: Search) -> dict[str, Any]:
 
 
 _LATER_SETTINGS = ("class_map", "max_bad_files", "fit", "group_regex")
+_LATER_TRAINING = ("imbalance",)
 """Added after the first digests were made: left out where they have their default, so that those stay as they are."""
+_DEFAULT_TRAINING = TrainingConfig()
 
 
 def _config(config: SearchConfig) -> dict[str, Any]:
@@ -53,6 +55,9 @@ def _config(config: SearchConfig) -> dict[str, Any]:
     for name in _LATER_SETTINGS:
         if not content[name]:
             del content[name]
+    for name in _LATER_TRAINING:
+        if getattr(config.training, name) == getattr(_DEFAULT_TRAINING, name):
+            del content["training"][name]
     return content
 
 

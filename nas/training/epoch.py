@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from nas.config import Precision, TrainingConfig
 from nas.evaluation import compute_logits
+from nas.training.imbalance import Loss
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -23,7 +24,7 @@ class EpochProgress:
     """How far the training of one epoch has got; the order of an epoch is derived, so this is all to go on from.
 
     Attributes:
-        loss_sums: of each step done, the cross-entropy summed over the images of its batch, a scalar.
+        loss_sums: of each step done, the loss summed over the images of its batch, a scalar.
         seconds: that these steps took.
     """
 
@@ -57,26 +58,28 @@ def train_epoch(
     *,
     batch_size: int,
     precision: Precision,
+    compute_loss: Loss = functional.cross_entropy,
     progress: EpochProgress | None = None,
     on_step: Callable[[], None] = lambda: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> float | None:
-    """Train on every image once; the last batch may be smaller.
+    """Train on the images of one epoch; the last batch may be smaller.
 
     Args:
         model: on the device of the images.
         optimizer: of that model.
         images_NCHW: uint8.
         labels_N: int64.
-        order_N: permutation of ``range(N)``, on the device of the images.
+        order_N: indices of the images in the order of their use, on the device of the images.
         batch_size: B of all batches but the last.
         precision: FP32 or BF16.
+        compute_loss: mean over a batch of what is to become smaller.
         progress: the steps that are done already; each further one is added to it.
         on_step: called after every step.
         should_stop: asked before every step.
 
     Returns:
-        None if it was asked to stop before the last step; else the mean cross-entropy, each image as seen by the
+        None if it was asked to stop before the last step; else the mean loss, each image as seen by the
         weights of its step. If it is not finite the weights are of no use. The CPU stops before the step that would
         spoil them; an accelerator is not made to wait for every loss, so there it shows at the end.
     """
@@ -87,7 +90,7 @@ def train_epoch(
             return None
         optimizer.zero_grad(set_to_none=True)
         logits_BK = compute_logits(model, images_NCHW[batch_B], precision)
-        loss = functional.cross_entropy(logits_BK, labels_N[batch_B])
+        loss = compute_loss(logits_BK, labels_N[batch_B])
         if loss.device.type == "cpu" and not math.isfinite(loss.item()):
             return loss.item()
         loss.backward()  # type: ignore[no-untyped-call]

@@ -21,8 +21,9 @@ from nas.training.durable import write_durably
 from nas.training.early_stopping import EarlyStopping
 from nas.training.epoch import EpochProgress, make_optimizer, train_epoch
 from nas.training.fingerprint import compute_fingerprint
+from nas.training.imbalance import draw_epoch, make_loss
 from nas.training.request import Diverged, FitOutcome, FitRequest, Interrupted, Trained, TrainingData
-from nas.training.seeding import build_seeded, draw_order
+from nas.training.seeding import build_seeded
 from nas.training.state import WEIGHTS, capture_state, restore_state
 from nas.training.weights import BEST_WEIGHTS, Tensors, move_array, serialise_tensors, snapshot_weights
 
@@ -119,6 +120,9 @@ class _Attempt:
             request.checkpoint_dir.mkdir(parents=True, exist_ok=True)
             self._fingerprint = compute_fingerprint(request, self._runtime, data)
             self._restore(load_checkpoint(request.checkpoint_dir, self._fingerprint))
+        self._labels_N = data.train_labels
+        classes = request.architecture.classes
+        self._compute_loss = make_loss(request.training.imbalance, data.train_labels, classes, self._device)
         self._train_images_NCHW = move_array(data.train_images, self._device)
         self._train_labels_N = move_array(data.train_labels, self._device)
         self._validation_images_NCHW = move_array(data.validation_images, self._device)
@@ -176,15 +180,17 @@ class _Attempt:
 
     def _train(self, epoch: int) -> float | None:
         start = time.perf_counter()
-        order = draw_order(self._request.search_seed, self._request.child_id, epoch, len(self._train_labels_N))
+        request = self._request
+        order = draw_epoch(request.training.imbalance, request.search_seed, request.child_id, epoch, self._labels_N)
         training_loss = train_epoch(
             self._model,
             self._optimizer,
             self._train_images_NCHW,
             self._train_labels_N,
             move_array(order, self._device),
-            batch_size=self._request.training.batch_size,
+            batch_size=request.training.batch_size,
             precision=self._runtime.precision,
+            compute_loss=self._compute_loss,
             progress=self._progress,
             on_step=self._on_step,
             should_stop=self._should_stop,

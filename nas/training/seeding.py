@@ -24,11 +24,15 @@ def build_seeded(request: FitRequest) -> Network:
         return build(request.architecture, request.input_shape)
 
 
-def draw_order(search_seed: int, child_id: ChildId, epoch: int, images: int) -> npt.NDArray[np.int64]:
+def draw_order(
+    search_seed: int, child_id: ChildId, epoch: int, images: int, *, purpose: str = "shuffle"
+) -> npt.NDArray[np.int64]:
     """Draw the order in which an epoch sees the training images: a permutation of ``range(images)``.
+
+    Another ``purpose`` gives another permutation.
 
     It ranks raw words of the counter-based Philox generator, whose stream numpy guarantees across versions; two equal
     64-bit words, the only source of a bias, do not happen.
     """
-    words = np.random.Philox(key=derive_seed(search_seed, "shuffle", str(child_id), epoch)).random_raw(images)
+    words = np.random.Philox(key=derive_seed(search_seed, purpose, str(child_id), epoch)).random_raw(images)
     return np.argsort(words, kind="stable")

@@ -26,6 +26,7 @@ _ENUMS: dict[str, EnumCodec[Any]] = {
     "SelectionMetric": enums.METRIC,
     "Device": enums.DEVICE,
     "Precision": enums.PRECISION,
+    "Imbalance": enums.IMBALANCE,
 }
 _TRAINING = "training"
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}

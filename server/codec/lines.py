@@ -16,7 +16,7 @@ from typing import Any
 
 from nas.assessment import Assessment
 from nas.child import ChildId, EpochResult, Evaluation
-from nas.config import Device, InputShape, Precision, TrainingConfig
+from nas.config import Device, Imbalance, InputShape, Precision, TrainingConfig
 from nas.search import commands
 from nas.search.facts import AttemptKind, FailureReason, LostReason, Runtime
 from server.codec import assessments
@@ -128,7 +128,11 @@ def decode_request(line: bytes) -> WorkerRequest:
     try:
         content = json.loads(line)
         training = content["training"]
-        training |= {"device": Device(training["device"]), "precision": Precision(training["precision"])}
+        training |= {
+            "device": Device(training["device"]),
+            "precision": Precision(training["precision"]),
+            "imbalance": Imbalance(training["imbalance"]),
+        }
         content |= {
             "kind": AttemptKind(content["kind"]),
             "child_id": ChildId.parse(content["child_id"]),

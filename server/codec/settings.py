@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.duration_pb2 import Duration
 
 from nas.api.v1 import search_pb2 as pb
-from nas.config import Device, Precision, Preset, SearchConfig, TrainingConfig
+from nas.config import Device, Imbalance, Precision, Preset, SearchConfig, TrainingConfig
 from server.codec import enums
 from server.codec.enums import CodecError
 from server.codec.records import encode_duration
@@ -46,6 +46,7 @@ def encode_config(config: SearchConfig) -> pb.SearchConfig:
             patience=training.patience,
             device=enums.DEVICE.encode(training.device),
             precision=enums.PRECISION.encode(training.precision),
+            imbalance=enums.IMBALANCE.encode(training.imbalance),
         ),
     )
     if config.selection_metric is not None:
@@ -99,6 +100,7 @@ def decode_config(message: pb.SearchConfig) -> SearchConfig:
         training=TrainingConfig(
             device=enums.DEVICE.decode_or(message.training.device, Device.AUTO),
             precision=enums.PRECISION.decode_or(message.training.precision, Precision.AUTO),
+            imbalance=enums.IMBALANCE.decode_or(message.training.imbalance, Imbalance.NONE),
             **_present(message.training, _OPTIONAL_TRAINING),
         ),
         **settings,

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 
 from nas.architecture import Architecture, initial_architecture
-from nas.config import CATALOGUE, DatasetInfo, SearchConfig, find_dataset, known_datasets
+from nas.config import CATALOGUE, DatasetInfo, SearchConfig, SelectionMetric, find_dataset, known_datasets
 from nas.notation import NotationError, parse_notation
 from nas.search import commands
 from nas.search.facts import DatasetSummary, Resources
@@ -65,7 +65,7 @@ class Admission:
             request_id=request_id,
             dataset=dataset,
             resources=resources,
-            warnings=(*prepared.warnings, *_warnings(dataset)),
+            warnings=(*prepared.warnings, *_warnings(config, dataset)),
             principal=principal,
             software=self.software,
         )
@@ -150,12 +150,19 @@ def _unfit(message: str) -> InvalidSettingError:
     return InvalidSettingError("initial", "INVALID_ARCHITECTURE", message)
 
 
-def _warnings(dataset: DatasetSummary) -> tuple[str, ...]:
+_SELECTED_BY = {
+    None: "children are selected by accuracy, as in the paper; --selection-metric balanced-accuracy is not fooled",
+    SelectionMetric.ACCURACY: "children are selected by accuracy all the same, as was asked",
+    SelectionMetric.BALANCED_ACCURACY: "children are selected by balanced accuracy, which is not fooled",
+}
+
+
+def _warnings(config: SearchConfig, dataset: DatasetSummary) -> tuple[str, ...]:
     counts = dataset.counts.train
     if max(counts) <= _IMBALANCE * min(counts):
         return ()
     share = max(counts) / sum(counts)
     return (
         f"the data set is imbalanced: always answering {dataset.class_names[counts.index(max(counts))]!r} is right for "
-        f"{share:.1%} of the training images; --selection-metric balanced-accuracy is not fooled by that",
+        f"{share:.1%} of the training images; {_SELECTED_BY[config.selection_metric]}",
     )

@@ -272,7 +272,7 @@ def test_details_become_one_printable_line() -> None:
 def test_a_request_with_one_wrong_value_is_refused_with_one_error(request: WorkerRequest, data: st.DataObject) -> None:
     """A worker of another version ends with a sentence, not with a stray exception."""
     content = asdict(request) | {"child_id": str(request.child_id), "kind": request.kind.value}
-    content["training"] |= {"device": "cpu", "precision": "fp32"}
+    content["training"] |= {"device": "cpu", "precision": "fp32", "imbalance": "none"}
     content[data.draw(st.sampled_from(sorted(content)))] = data.draw(json_values)
 
     try:

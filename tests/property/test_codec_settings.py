@@ -27,6 +27,7 @@ WIRE: dict[str, Any] = {
     "DEVICE": pb.Device,
     "PRECISION": pb.Precision,
     "METRIC": pb.SelectionMetric,
+    "IMBALANCE": pb.Imbalance,
     "OPERATION": pb.Operation,
     "SKIP_REASON": pb.SkipReason,
     "ATTEMPT_KIND": pb.AttemptKind,
@@ -147,6 +148,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"training": pb.TrainingConfig(patience=-5)}, "patience"),
     ({"training": pb.TrainingConfig(device=9)}, "device"),  # type: ignore[arg-type]
     ({"training": pb.TrainingConfig(precision=9)}, "precision"),  # type: ignore[arg-type]
+    ({"training": pb.TrainingConfig(imbalance=9)}, "imbalance"),  # type: ignore[arg-type]
 ]
 
 

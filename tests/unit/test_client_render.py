@@ -38,6 +38,22 @@ LINES: tuple[tuple[event_pb2.Event, str], ...] = (
         "preset paper, seed 7",
     ),
     (
+        event_pb2.Event(
+            search_started=event_pb2.SearchStarted(
+                config=search_pb2.SearchConfig(
+                    dataset="kau",
+                    block=search_pb2.BLOCK_TYPE_INCEPTION,
+                    preset=search_pb2.PRESET_PAPER,
+                    selection_metric=search_pb2.SELECTION_METRIC_BALANCED_ACCURACY,
+                    training=search_pb2.TrainingConfig(imbalance=search_pb2.IMBALANCE_FOCAL),
+                ),
+                dataset=records.DATASET,
+            )
+        ),
+        "search started: ib on kau (1x28x28, 2 classes, 100/10/20 images to train/validate/test), "
+        "preset paper, seed 0, selected by balanced accuracy, against imbalance: focal",
+    ),
+    (
         event_pb2.Event(iteration_started=event_pb2.IterationStarted(iteration=2, parent_ids=["1-3", "1-1"])),
         "iteration 2 started from 1-3 and 1-1",
     ),

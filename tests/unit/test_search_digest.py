@@ -16,7 +16,7 @@ import pytest
 from search_driver import DATASET, RUNTIME, Driver, Loses, make_config, scripted
 
 from nas.child import ChildId
-from nas.config import Device, SelectionMetric, TrainingConfig
+from nas.config import Device, Imbalance, SelectionMetric, TrainingConfig
 from nas.notation import parse_notation
 from nas.search.digest import canonical_result, digest
 from nas.search.facts import FailureReason, LostReason, Resources, StopReason
@@ -200,6 +200,18 @@ def test_the_digest_covers_each_setting(name: str) -> None:
 
     assert getattr(config, name) != getattr(other, name)
     assert digest(search) != digest(changed)
+
+
+@pytest.mark.parametrize("imbalance", Imbalance)
+def test_a_later_setting_of_the_training_counts_once_it_is_used(imbalance: Imbalance) -> None:
+    """At its default it is left out, so that a search of an older version keeps its digest."""
+    search = _search()
+    config = replace(search.config, training=replace(search.config.training, imbalance=imbalance))
+
+    changed = replace(search, started=replace(search.started, config=config))
+
+    assert (imbalance is Imbalance.NONE) == (digest(search) == digest(changed))
+    assert (imbalance is Imbalance.NONE) == ("imbalance" not in canonical_result(changed)["config"]["training"])
 
 
 def test_every_field_is_tried() -> None:

@@ -11,7 +11,7 @@ import pytest
 from attempts import DATASET
 from control_plane import make_config
 
-from nas.config import SearchConfig, TrainingConfig
+from nas.config import SearchConfig, SelectionMetric, TrainingConfig
 from nas.search.facts import DatasetSummary, PartCounts
 from nas.search.machine import decide
 from server.codec.envelope import Envelope, decode, encode
@@ -160,24 +160,40 @@ async def test_whatever_is_admitted_can_be_journaled_and_read_back(tmp_path: Pat
         assert envelope == decode(encode(envelope))
 
 
+IMBALANCED = "the data set is imbalanced: always answering 'c' is right for 51.2% of the training images; children are "
+
+
 @pytest.mark.parametrize(
-    ("train", "warning"),
+    ("train", "metric", "warning"),
     [
-        ((10, 10, 10), ""),
-        ((10, 10, 20), ""),
+        ((10, 10, 10), None, ""),
+        ((10, 10, 20), None, ""),
         (
             (10, 10, 21),
-            "the data set is imbalanced: always answering 'c' is right for 51.2% of the training images; "
-            "--selection-metric balanced-accuracy is not fooled by that",
+            None,
+            f"{IMBALANCED}selected by accuracy, as in the paper; --selection-metric balanced-accuracy is not fooled",
+        ),
+        (
+            (10, 10, 21),
+            SelectionMetric.ACCURACY,
+            f"{IMBALANCED}selected by accuracy all the same, as was asked",
+        ),
+        (
+            (10, 10, 21),
+            SelectionMetric.BALANCED_ACCURACY,
+            f"{IMBALANCED}selected by balanced accuracy, which is not fooled",
         ),
     ],
 )
-async def test_an_imbalanced_data_set_is_remarked_upon(tmp_path: Path, train: tuple[int, ...], warning: str) -> None:
-    """From more than twice as many images in one class as in another."""
+async def test_an_imbalanced_data_set_is_remarked_upon(
+    tmp_path: Path, train: tuple[int, ...], metric: SelectionMetric | None, warning: str
+) -> None:
+    """From more than twice as many images in one class as in another; what is selected by is said with it."""
     counts = PartCounts(train=train, validation=(1, 1, 1), test=(1, 1, 1))
     dataset = replace(DATASET, class_names=("a", "b", "c"), counts=counts)
 
-    command = await _admission(tmp_path, dataset).admit(make_config(initial="F() FC(3)"), "", "")
+    config = make_config(initial="F() FC(3)", selection_metric=metric)
+    command = await _admission(tmp_path, dataset).admit(config, "", "")
 
     assert ((warning,) if warning else ()) == command.warnings
 

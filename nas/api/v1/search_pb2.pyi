@@ -149,6 +149,38 @@ SELECTION_METRIC_BALANCED_ACCURACY: SelectionMetric.ValueType  # 2
 """Mean over the classes of each class's share."""
 Global___SelectionMetric: _TypeAlias = SelectionMetric  # noqa: Y015
 
+class _Imbalance:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ImbalanceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Imbalance.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    IMBALANCE_UNSPECIFIED: _Imbalance.ValueType  # 0
+    """Like NONE."""
+    IMBALANCE_NONE: _Imbalance.ValueType  # 1
+    """Nothing."""
+    IMBALANCE_WEIGHTS: _Imbalance.ValueType  # 2
+    """An image counts as much as its class is rare."""
+    IMBALANCE_SAMPLING: _Imbalance.ValueType  # 3
+    """Each epoch shows equally many images of each class."""
+    IMBALANCE_FOCAL: _Imbalance.ValueType  # 4
+    """Focal loss with gamma 2: an image counts little once the net is sure of it."""
+
+class Imbalance(_Imbalance, metaclass=_ImbalanceEnumTypeWrapper):
+    """What a training does about classes of different size. May grow."""
+
+IMBALANCE_UNSPECIFIED: Imbalance.ValueType  # 0
+"""Like NONE."""
+IMBALANCE_NONE: Imbalance.ValueType  # 1
+"""Nothing."""
+IMBALANCE_WEIGHTS: Imbalance.ValueType  # 2
+"""An image counts as much as its class is rare."""
+IMBALANCE_SAMPLING: Imbalance.ValueType  # 3
+"""Each epoch shows equally many images of each class."""
+IMBALANCE_FOCAL: Imbalance.ValueType  # 4
+"""Focal loss with gamma 2: an image counts little once the net is sure of it."""
+Global___Imbalance: _TypeAlias = Imbalance  # noqa: Y015
+
 class _Operation:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -497,6 +529,7 @@ class TrainingConfig(_message.Message):
     PATIENCE_FIELD_NUMBER: _builtins.int
     DEVICE_FIELD_NUMBER: _builtins.int
     PRECISION_FIELD_NUMBER: _builtins.int
+    IMBALANCE_FIELD_NUMBER: _builtins.int
     learning_rate: _builtins.float
     """Adam's step size."""
     beta1: _builtins.float
@@ -517,6 +550,8 @@ class TrainingConfig(_message.Message):
     """Where to train."""
     precision: Global___Precision.ValueType
     """Number format."""
+    imbalance: Global___Imbalance.ValueType
+    """What is done about classes of different size."""
     def __init__(
         self,
         *,
@@ -530,10 +565,11 @@ class TrainingConfig(_message.Message):
         patience: _builtins.int | None = ...,
         device: Global___Device.ValueType = ...,
         precision: Global___Precision.ValueType = ...,
+        imbalance: Global___Imbalance.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_epsilon", b"_epsilon", "_learning_rate", b"_learning_rate", "_max_epochs", b"_max_epochs", "_patience", b"_patience", "_weight_decay", b"_weight_decay", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "epsilon", b"epsilon", "learning_rate", b"learning_rate", "max_epochs", b"max_epochs", "patience", b"patience", "weight_decay", b"weight_decay"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_epsilon", b"_epsilon", "_learning_rate", b"_learning_rate", "_max_epochs", b"_max_epochs", "_patience", b"_patience", "_weight_decay", b"_weight_decay", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "device", b"device", "epsilon", b"epsilon", "learning_rate", b"learning_rate", "max_epochs", b"max_epochs", "patience", b"patience", "precision", b"precision", "weight_decay", b"weight_decay"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_epsilon", b"_epsilon", "_learning_rate", b"_learning_rate", "_max_epochs", b"_max_epochs", "_patience", b"_patience", "_weight_decay", b"_weight_decay", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "device", b"device", "epsilon", b"epsilon", "imbalance", b"imbalance", "learning_rate", b"learning_rate", "max_epochs", b"max_epochs", "patience", b"patience", "precision", b"precision", "weight_decay", b"weight_decay"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
