@@ -100,7 +100,7 @@ def test_unknown_data_set_is_refused_with_the_known_ones(cache: Path) -> None:
     with pytest.raises(UnknownDatasetError) as caught:
         prepare("../mnist", data_root=None, cache_dir=cache)
 
-    assert ("digits", "fashion-mnist", "folder:PATH", "kau", "kau:PATH", "mnist") == caught.value.known
+    assert ("digits", "fashion-mnist", "folder:PATH", "kau", "kau:PATH", "manifest:PATH", "mnist") == caught.value.known
     assert str(caught.value).startswith("there is no data set '../mnist'; the data sets are digits, fashion-mnist, ")
     assert not cache.exists()
 
