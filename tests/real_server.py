@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-_DEADLINE_SECONDS = 60.0
+_DEADLINE_SECONDS = 100.0
 _POLL_SECONDS = 0.01
 
 
