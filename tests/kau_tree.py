@@ -101,12 +101,13 @@ def main() -> None:
     parser.add_argument("--layout", choices=list(LAYOUTS), default="nested")
     parser.add_argument("--pixels", type=int, nargs=2, metavar=("WIDTH", "HEIGHT"), default=(200, 250))
     parser.add_argument("--divisor", type=int, default=10, help="one image for so many of the public copy")
+    parser.add_argument("--least", type=int, default=3, help="patients of each category, however rare it is")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     images = write_kau_tree(
         arguments.folder,
         layout=arguments.layout,
-        patients=scale_patients(arguments.divisor),
+        patients=scale_patients(arguments.divisor, least=arguments.least),
         size=tuple(arguments.pixels),
         has_extras=True,
         seed=arguments.seed,
