@@ -86,7 +86,9 @@ _OPTIONS = (
     click.option("--block", required=True, type=click.Choice(list(BLOCKS)), help="Inception, or SE-Inception."),
     click.option("--preset", type=click.Choice(list(PRESETS)), help="Rules and defaults."),
     click.option("--seed", type=_INT64, metavar="N", help="Seed of everything random."),
-    click.option("--max-iterations", type=_INT32, metavar="N", help="Most iterations."),
+    click.option(
+        "--max-iterations", type=_INT32, metavar="N", help="Most iterations; 0 trains the initial model alone."
+    ),
     click.option("--max-epochs", type=_INT32, metavar="N", help="Most epochs of a child's training."),
     click.option(
         "--patience", type=_INT32, metavar="N", help="Epochs without a lower validation loss that end a training."

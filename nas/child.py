@@ -39,7 +39,7 @@ class ChildId:
 
 
 INITIAL_CHILD = ChildId(0, 1)
-"""The initial model: iteration 0, proposed but not trained."""
+"""The initial model: iteration 0, proposed, and trained only if no iteration may follow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -115,6 +115,7 @@ class SearchConfig:
     train_limit: int = 0
     """Images in the pool from which training and validation are split; 0 means all."""
     max_iterations: int = 30
+    """0 means that nothing is derived: the initial model alone is trained, and evaluated like a winner."""
     time_budget_seconds: int = 43_200
     """Running time without pauses and downtime; 12 h as in section IV. 0 means no budget."""
     max_attempts: int = 3
@@ -142,7 +143,7 @@ class SearchConfig:
         _require_range(self, "seed", low=0, high=2**63 - 1)
         _require_range(self, "input_size", low=0, high=4096)
         _require_range(self, "train_limit", low=0, high=2**31 - 1)
-        _require_range(self, "max_iterations", low=1, high=10_000)
+        _require_range(self, "max_iterations", low=0, high=10_000)
         _require_range(self, "time_budget_seconds", low=0, high=10 * 365 * 86_400)
         _require_range(self, "max_attempts", low=1, high=100)
         _require_range(self, "max_failed_children", low=1, high=10_000)

@@ -93,7 +93,7 @@ def _cancel_waiting(history: History) -> None:
 
 
 def _is_iteration_over(search: Search) -> bool:
-    if search.iteration == 0:
+    if not search.is_training_iteration:
         return True
     unfinished = (ChildState.PROPOSED, ChildState.RUNNING)
     return not any(child.state in unfinished for child in search.of_iteration(search.iteration))
@@ -105,7 +105,7 @@ def _end_iteration(history: History, draw: Draw) -> None:
     if search.is_out_of_time:
         history.record(events.StoppingCriterionMet(reason=StopReason.TIME_BUDGET, iteration=search.iteration))
         return
-    if search.iteration == 0:
+    if not search.is_training_iteration:
         _start_iteration(history, 1, (INITIAL_CHILD,), draw)
         return
     reason = _select(history)

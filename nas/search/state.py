@@ -36,7 +36,7 @@ class SearchState(Enum):
 
 
 class ChildState(Enum):
-    """Life cycle of a child; the initial model stays PROPOSED."""
+    """Life cycle of a child; the initial model stays PROPOSED where iterations follow."""
 
     PROPOSED = "proposed"
     RUNNING = "running"
@@ -151,6 +151,11 @@ class Search:
     def metric(self) -> SelectionMetric:
         """What BEST is best at; the paper's preset selects by accuracy."""
         return self.config.selection_metric or SelectionMetric.ACCURACY
+
+    @property
+    def is_training_iteration(self) -> bool:
+        """Whether the current iteration's children are trained: iteration 0 only where no other may follow."""
+        return self.iteration > 0 or self.config.max_iterations == 0
 
     @property
     def incumbent(self) -> Child | None:

@@ -114,7 +114,7 @@ REFUSED_STARTS: list[tuple[dict[str, Any], str, str, str]] = [
     ({"dataset": "nothing"}, "INVALID_ARGUMENT", "UNKNOWN_DATASET", "dataset"),
     ({"dataset": "mnist"}, "FAILED_PRECONDITION", "DATA_MISSING", ""),
     ({"seed": -1}, "INVALID_ARGUMENT", "INVALID_CONFIG", "seed"),
-    ({"max_iterations": 0}, "INVALID_ARGUMENT", "INVALID_CONFIG", "max_iterations"),
+    ({"max_iterations": -1}, "INVALID_ARGUMENT", "INVALID_CONFIG", "max_iterations"),
     ({"max_parameters": 2**63 - 1}, "INVALID_ARGUMENT", "INVALID_CONFIG", "max_parameters"),
     ({"initial": "C(1"}, "INVALID_ARGUMENT", "INVALID_NOTATION", "initial"),
     ({"initial": "C(1,99) F() FC(10)"}, "INVALID_ARGUMENT", "INVALID_ARCHITECTURE", "initial"),

@@ -41,6 +41,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, int], Faults, StopReason, int]]
     "declined later": ({"max_iterations": 9}, {"1": 80, "2": 85, "3": 84}, {}, StopReason.ACCURACY_DECLINED, 3),
     "equal goes on": ({"max_iterations": 4}, {}, {}, StopReason.MAX_ITERATIONS, 4),
     "rising to the cap": ({"max_iterations": 3}, {"1": 1, "2": 2, "3": 3}, {}, StopReason.MAX_ITERATIONS, 3),
+    "no iteration": ({"max_iterations": 0}, {}, {}, StopReason.MAX_ITERATIONS, 0),
     "one iteration": ({"max_iterations": 1}, {}, {}, StopReason.MAX_ITERATIONS, 1),
     "declined before the cap": ({"max_iterations": 2}, {"1": 80, "2": 79}, {}, StopReason.ACCURACY_DECLINED, 2),
     "too many failed": ({"max_failed_children": 2}, {}, _diverged("1-1", "1-2"), StopReason.MAX_FAILED_CHILDREN, 1),
@@ -107,6 +108,20 @@ def test_no_child_at_all_is_a_failure() -> None:
         == driver.search.failure_detail
     )
     assert [] == driver.of(events.ChildrenSelected)
+
+
+def test_without_iterations_the_initial_model_alone_is_trained() -> None:
+    """Nothing is derived; it is trained, chosen and evaluated on the test part, and a failure leaves nothing."""
+    driver, failing = (Driver(make_config(max_iterations=0), faults=faults) for faults in ({}, _diverged("0-1")))
+
+    driver.run()
+    failing.run()
+
+    assert ["0-1"] == [str(event.child_id) for event in driver.of(events.ChildProposed)]
+    assert [] == driver.of(events.IterationStarted)
+    (evaluated,) = driver.of(events.WinnerEvaluated)
+    assert ("0-1", ()) == (str(evaluated.child_id), evaluated.others)
+    assert SearchFailure.NO_VALID_CHILDREN is failing.search.failure
 
 
 def test_an_iteration_is_over_with_its_last_child() -> None:

@@ -646,7 +646,7 @@ class SearchConfig(_message.Message):
     train_limit: _builtins.int
     """Images in the pool from which training and validation are split."""
     max_iterations: _builtins.int
-    """Most iterations."""
+    """Most iterations; 0 trains the initial model alone and evaluates it."""
     max_attempts: _builtins.int
     """Lost attempts that fail a child."""
     max_failed_children: _builtins.int
@@ -1386,7 +1386,7 @@ class Child(_message.Message):
         STATE_UNSPECIFIED: Child._State.ValueType  # 0
         """Not given."""
         STATE_PROPOSED: Child._State.ValueType  # 1
-        """Waits for a worker; the initial model stays here."""
+        """Waits for a worker; the initial model stays here if iterations follow."""
         STATE_RUNNING: Child._State.ValueType  # 2
         """An attempt is out."""
         STATE_SUCCEEDED: Child._State.ValueType  # 3
@@ -1402,7 +1402,7 @@ class Child(_message.Message):
     STATE_UNSPECIFIED: Child.State.ValueType  # 0
     """Not given."""
     STATE_PROPOSED: Child.State.ValueType  # 1
-    """Waits for a worker; the initial model stays here."""
+    """Waits for a worker; the initial model stays here if iterations follow."""
     STATE_RUNNING: Child.State.ValueType  # 2
     """An attempt is out."""
     STATE_SUCCEEDED: Child.State.ValueType  # 3
