@@ -34,6 +34,7 @@ VERBS = {
     "cancel": ("client.commands.cancel", "End a search."),
     "delete": ("client.commands.delete", "Delete a search that has ended."),
     "export": ("client.commands.export", "Write a trained net to a folder."),
+    "ablate": ("client.commands.ablate", "Train winner and smallest of a search again, each with and without SE."),
     "logs": ("client.commands.logs", "Print what the worker of a child wrote to its log."),
     "datasets": ("client.commands.datasets", "Show the data sets that the server knows, and check folders."),
     "plan": ("client.commands.plan", "Show what a search would begin with, without starting it."),

@@ -39,6 +39,7 @@ SURFACE = {
     "list": {"--limit", "--output"},
     "get": {"SEARCH", "--output"},
     "children": {"SEARCH", "[CHILD]", "--output"},
+    "ablate": {"SEARCH", "--reconnect", "--output"},
     "cancel": {"SEARCH", "--output"},
     "plan": {*SEARCH_OPTIONS, "--verify", "--output"},
     "arch": set(),

@@ -60,6 +60,7 @@ VERBS: tuple[tuple[str, ...], ...] = (
     ("list",),
     ("get", "{ended}"),
     ("children", "{ended}"),
+    ("ablate", "{ended}"),
     ("pause", "{paused}"),
     ("resume", "{paused}"),
     ("cancel", "{paused}"),
