@@ -78,7 +78,7 @@ image-test: setup ## build the image and run a search in it as the manifests say
 sbom: setup $(TOOLS)/syft ## write build/sbom.json, what the image of image-test consists of; needs skopeo
 	@mkdir -p build
 	skopeo copy --quiet containers-storage:localhost/seib-nas:test oci:build/image:test
-	$(TOOLS)/syft/bin/syft oci-dir:build/image -o cyclonedx-json=build/sbom.json
+	SYFT_CHECK_FOR_APP_UPDATE=false $(TOOLS)/syft/bin/syft oci-dir:build/image -o cyclonedx-json=build/sbom.json
 	rm -rf build/image
 
 manifests-test: setup $(TOOLS)/checkov ## check the rendered manifests against the rules of checkov
