@@ -14,6 +14,7 @@ from client.phrases import BLOCKS
 from client.settings import Settings
 from client.text import word
 from nas.api.v1 import search_pb2
+from nas.augmentations import AUGMENTATIONS
 from nas.folders import CLASS_MAPS, FITS
 from nas.notation import NotationError, format_notation, parse_notation
 
@@ -106,6 +107,9 @@ _OPTIONS = (
         type=click.Choice(list(IMBALANCES)),
         help="Against classes of different size: weights in the loss, equally many images of each, focal loss.",
     ),
+    click.option(
+        "--augment", metavar="KINDS", help=f"Vary the training images: all, or some of {','.join(AUGMENTATIONS)}."
+    ),
     click.option("--device", type=click.Choice(list(DEVICES)), help="Where children train."),
     click.option("--precision", type=click.Choice(list(PRECISIONS)), help="Number format of the forward pass."),
     click.option("--threads", type=_INT32, metavar="N", help="CPU threads of a worker."),
@@ -122,7 +126,7 @@ _PLAIN = (
     *("seed", "initial", "input_size", "train_limit", "max_iterations", "max_parameters", "threads", "class_map"),
     *("max_bad_files", "fit", "group_regex"),
 )
-_PLAIN_TRAINING = ("learning_rate", "weight_decay", "batch_size", "max_epochs", "patience")
+_PLAIN_TRAINING = ("learning_rate", "weight_decay", "batch_size", "max_epochs", "patience", "augment")
 _CHOSEN = ("preset", "selection_metric", "device", "precision", "imbalance")
 
 

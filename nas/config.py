@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from enum import Enum
 
 from nas.architecture import BlockType
+from nas.augmentations import parse_augmentations
 from nas.folders import CLASS_MAPS, FITS, FolderRuleError, compile_group_regex, parse_class_map
 
 
@@ -90,7 +91,8 @@ class TrainingConfig:
     device: Device = Device.AUTO
     precision: Precision = Precision.AUTO
     imbalance: Imbalance = Imbalance.NONE
-    """The paper's training takes no notice of the classes' sizes."""
+    augment: str = ""
+    """Kinds of augmentation as ``parse_augmentations`` reads them; the paper has neither these nor a remedy."""
 
     def __post_init__(self) -> None:
         _require_range(self, "learning_rate", low=1e-9, high=10.0)
@@ -98,6 +100,10 @@ class TrainingConfig:
         _require_range(self, "batch_size", low=1, high=65536)
         _require_range(self, "max_epochs", low=1, high=10_000)
         _require_range(self, "patience", low=1, high=10_000)
+        try:
+            parse_augmentations(self.augment)
+        except ValueError as error:
+            raise ConfigError("augment", str(error)) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,15 +206,9 @@ class DatasetInfo:
     """Share of the whole that goes to validation where nothing has parts; a tenth goes to test."""
 
 
-def _idx(name: str) -> tuple[str, ...]:
-    return (name, f"{name}.gz")
-
-
-_MNIST_FILES = (
-    _idx("train-images-idx3-ubyte"),
-    _idx("train-labels-idx1-ubyte"),
-    _idx("t10k-images-idx3-ubyte"),
-    _idx("t10k-labels-idx1-ubyte"),
+_MNIST_FILES = tuple(
+    (f"{name}-ubyte", f"{name}-ubyte.gz")
+    for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
 )
 _GREY_28 = InputShape(channels=1, height=28, width=28)
 

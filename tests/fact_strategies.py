@@ -77,6 +77,7 @@ trainings = st.builds(
     device=st.sampled_from(Device),
     precision=st.sampled_from(Precision),
     imbalance=st.sampled_from(Imbalance),
+    augment=st.sampled_from(["", "all", "shift,flip"]),
 )
 configs = st.builds(
     SearchConfig,

@@ -37,11 +37,11 @@ class Answers:
 
 
 def compute_logits(model: nn.Module, images_NCHW: Tensor, precision: Precision) -> Tensor:
-    """Run one batch: uint8 pixels, divided by 255 and not standardised, to float32 logits (N, K).
+    """Run one batch: pixels, divided by 255 and not standardised, to float32 logits (N, K).
 
     Args:
         model: on the device of the images.
-        images_NCHW: uint8.
+        images_NCHW: uint8; or float32 on the same scale, which may be overwritten.
         precision: FP32 or BF16; in BF16 the convolutions and products run in bfloat16, all else in float32.
     """
     x_NCHW = images_NCHW.to(torch.float32, memory_format=torch.channels_last).div_(255.0)

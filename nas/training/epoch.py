@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from nas.config import Precision, TrainingConfig
 from nas.evaluation import compute_logits
+from nas.training.augmentation import Augmentation
 from nas.training.imbalance import Loss
 
 
@@ -59,6 +60,7 @@ def train_epoch(
     batch_size: int,
     precision: Precision,
     compute_loss: Loss = functional.cross_entropy,
+    augmentation: Augmentation | None = None,
     progress: EpochProgress | None = None,
     on_step: Callable[[], None] = lambda: None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -74,6 +76,7 @@ def train_epoch(
         batch_size: B of all batches but the last.
         precision: FP32 or BF16.
         compute_loss: mean over a batch of what is to become smaller.
+        augmentation: how the images are varied.
         progress: the steps that are done already; each further one is added to it.
         on_step: called after every step.
         should_stop: asked before every step.
@@ -89,7 +92,10 @@ def train_epoch(
         if should_stop():
             return None
         optimizer.zero_grad(set_to_none=True)
-        logits_BK = compute_logits(model, images_NCHW[batch_B], precision)
+        images_BCHW = images_NCHW[batch_B]
+        if augmentation is not None:
+            images_BCHW = augmentation.apply(images_BCHW, progress.steps * batch_size)
+        logits_BK = compute_logits(model, images_BCHW, precision)
         loss = compute_loss(logits_BK, labels_N[batch_B])
         if loss.device.type == "cpu" and not math.isfinite(loss.item()):
             return loss.item()

@@ -15,6 +15,7 @@ import torch
 
 from nas.child import EpochResult
 from nas.evaluation import evaluate
+from nas.training.augmentation import draw_augmentation
 from nas.training.checkpoint import Checkpoint, find_checkpoint, list_positions, load_checkpoint, save_checkpoint
 from nas.training.device import apply_runtime, resolve_runtime
 from nas.training.durable import write_durably
@@ -191,6 +192,7 @@ class _Attempt:
             batch_size=request.training.batch_size,
             precision=self._runtime.precision,
             compute_loss=self._compute_loss,
+            augmentation=draw_augmentation(request, epoch, len(order), self._device),
             progress=self._progress,
             on_step=self._on_step,
             should_stop=self._should_stop,

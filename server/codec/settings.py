@@ -47,6 +47,7 @@ def encode_config(config: SearchConfig) -> pb.SearchConfig:
             device=enums.DEVICE.encode(training.device),
             precision=enums.PRECISION.encode(training.precision),
             imbalance=enums.IMBALANCE.encode(training.imbalance),
+            augment=training.augment,
         ),
     )
     if config.selection_metric is not None:
@@ -101,6 +102,7 @@ def decode_config(message: pb.SearchConfig) -> SearchConfig:
             device=enums.DEVICE.decode_or(message.training.device, Device.AUTO),
             precision=enums.PRECISION.decode_or(message.training.precision, Precision.AUTO),
             imbalance=enums.IMBALANCE.decode_or(message.training.imbalance, Imbalance.NONE),
+            augment=message.training.augment,
             **_present(message.training, _OPTIONAL_TRAINING),
         ),
         **settings,

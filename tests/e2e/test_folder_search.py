@@ -92,18 +92,21 @@ def test_a_folder_of_one_s_own_ends_with_a_result(real: RealServer) -> None:
 
 @pytest.mark.slow
 def test_an_imbalanced_folder_is_trained_against(real: RealServer) -> None:
-    """The option reaches the trainer, so every net differs from the one without; what is selected by is said."""
+    """The options reach the trainer, so every net differs from the one without; what is selected by is said."""
     write_folder(real.folder / "root" / "uneven", {"cat": 40, "dog": 10}, size=(16, 16))
     plain = ("--dataset", "folder:uneven", *ONE, "--initial", TINY_2, "--selection-metric", "balanced-accuracy")
     small = ("--max-parameters", "1000")  # one child, for time
 
-    search_ids = [real.start_search(*plain, *small, *more) for more in ((), ("--imbalance", "focal"))]
+    search_ids = [
+        real.start_search(*plain, *small, *more) for more in ((), ("--imbalance", "focal", "--augment", "all"))
+    ]
     events = [real.watch(search_id) for search_id in search_ids]
     without, search = map(real.search, search_ids)
 
     assert ["search_succeeded"] * 2 == [fact_of(each[-1]) for each in events]
     settings = [each["config"]["training"]["imbalance"] for each in (without, search)]
     assert ["IMBALANCE_NONE", "IMBALANCE_FOCAL"] == settings
+    assert ["", "all"] == [each["config"]["training"]["augment"] for each in (without, search)]
     assert search["warnings"][-1].endswith("children are selected by balanced accuracy, which is not fooled")
     trained = [event["child_succeeded"] for each in events for event in each if "child_succeeded" in event]
     assert len(trained) > 1

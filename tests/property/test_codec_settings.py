@@ -149,6 +149,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"training": pb.TrainingConfig(device=9)}, "device"),  # type: ignore[arg-type]
     ({"training": pb.TrainingConfig(precision=9)}, "precision"),  # type: ignore[arg-type]
     ({"training": pb.TrainingConfig(imbalance=9)}, "imbalance"),  # type: ignore[arg-type]
+    ({"training": pb.TrainingConfig(augment="flip,blur")}, "augment"),
+    ({"training": pb.TrainingConfig(augment="flip,flip")}, "augment"),
+    ({"training": pb.TrainingConfig(augment="flip,")}, "augment"),
 ]
 
 

@@ -73,7 +73,7 @@ def test_every_option_arrives(script: Script, server: ScriptedServer) -> None:
         *("--learning-rate", "0.01", "--weight-decay", "0", "--batch-size", "5", "--input-size", "32"),
         *("--train-limit", "500", "--time-budget", "30m", "--device", "cuda", "--precision", "bf16", "--threads", "2"),
         *("--initial", "C(64,3);F();FC(10)", "--selection-metric", "balanced-accuracy", "--max-parameters", "9"),
-        *("--imbalance", "sampling"),
+        *("--imbalance", "sampling", "--augment", "flip,scale"),
         *("--request-id", records.REQUEST_ID, "--detach"),
     )
 
@@ -99,6 +99,7 @@ def test_every_option_arrives(script: Script, server: ScriptedServer) -> None:
             device=search_pb2.DEVICE_CUDA,
             precision=search_pb2.PRECISION_BF16,
             imbalance=search_pb2.IMBALANCE_SAMPLING,
+            augment="flip,scale",
         ),
     )
     assert (0, expected, records.REQUEST_ID) == (status, sent(script).config, sent(script).request_id)

@@ -202,16 +202,19 @@ def test_the_digest_covers_each_setting(name: str) -> None:
     assert digest(search) != digest(changed)
 
 
-@pytest.mark.parametrize("imbalance", Imbalance)
-def test_a_later_setting_of_the_training_counts_once_it_is_used(imbalance: Imbalance) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"), [*(("imbalance", imbalance) for imbalance in Imbalance), ("augment", ""), ("augment", "flip")]
+)
+def test_a_later_setting_of_the_training_counts_once_it_is_used(name: str, value: Any) -> None:
     """At its default it is left out, so that a search of an older version keeps its digest."""
     search = _search()
-    config = replace(search.config, training=replace(search.config.training, imbalance=imbalance))
+    config = replace(search.config, training=replace(search.config.training, **{name: value}))
 
     changed = replace(search, started=replace(search.started, config=config))
 
-    assert (imbalance is Imbalance.NONE) == (digest(search) == digest(changed))
-    assert (imbalance is Imbalance.NONE) == ("imbalance" not in canonical_result(changed)["config"]["training"])
+    is_default = value in (Imbalance.NONE, "")
+    assert is_default == (digest(search) == digest(changed))
+    assert is_default == (name not in canonical_result(changed)["config"]["training"])
 
 
 def test_every_field_is_tried() -> None:

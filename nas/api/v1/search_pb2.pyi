@@ -530,6 +530,7 @@ class TrainingConfig(_message.Message):
     DEVICE_FIELD_NUMBER: _builtins.int
     PRECISION_FIELD_NUMBER: _builtins.int
     IMBALANCE_FIELD_NUMBER: _builtins.int
+    AUGMENT_FIELD_NUMBER: _builtins.int
     learning_rate: _builtins.float
     """Adam's step size."""
     beta1: _builtins.float
@@ -552,6 +553,8 @@ class TrainingConfig(_message.Message):
     """Number format."""
     imbalance: Global___Imbalance.ValueType
     """What is done about classes of different size."""
+    augment: _builtins.str
+    """How the images of the training part are varied: "all", or some of "flip,shift,rotate,scale,intensity"; empty for not."""
     def __init__(
         self,
         *,
@@ -566,10 +569,11 @@ class TrainingConfig(_message.Message):
         device: Global___Device.ValueType = ...,
         precision: Global___Precision.ValueType = ...,
         imbalance: Global___Imbalance.ValueType = ...,
+        augment: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_epsilon", b"_epsilon", "_learning_rate", b"_learning_rate", "_max_epochs", b"_max_epochs", "_patience", b"_patience", "_weight_decay", b"_weight_decay", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "epsilon", b"epsilon", "learning_rate", b"learning_rate", "max_epochs", b"max_epochs", "patience", b"patience", "weight_decay", b"weight_decay"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_epsilon", b"_epsilon", "_learning_rate", b"_learning_rate", "_max_epochs", b"_max_epochs", "_patience", b"_patience", "_weight_decay", b"_weight_decay", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "device", b"device", "epsilon", b"epsilon", "imbalance", b"imbalance", "learning_rate", b"learning_rate", "max_epochs", b"max_epochs", "patience", b"patience", "precision", b"precision", "weight_decay", b"weight_decay"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_epsilon", b"_epsilon", "_learning_rate", b"_learning_rate", "_max_epochs", b"_max_epochs", "_patience", b"_patience", "_weight_decay", b"_weight_decay", "augment", b"augment", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "device", b"device", "epsilon", b"epsilon", "imbalance", b"imbalance", "learning_rate", b"learning_rate", "max_epochs", b"max_epochs", "patience", b"patience", "precision", b"precision", "weight_decay", b"weight_decay"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
