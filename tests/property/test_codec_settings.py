@@ -125,7 +125,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"seed": -1}, "seed"),
     ({"input_size": 4097}, "input_size"),
     ({"train_limit": -1}, "train_limit"),
-    ({"max_iterations": 0}, "max_iterations"),
+    ({"max_iterations": -1}, "max_iterations"),
     ({"max_attempts": 0}, "max_attempts"),
     ({"max_failed_children": 0}, "max_failed_children"),
     ({"max_parameters": 0}, "max_parameters"),
