@@ -6,9 +6,14 @@ from __future__ import annotations
 import signal
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Pytest explains the assertions of the chaos harness as it does those of tests.
 pytest.register_assert_rewrite("chaos_run", "chaos_server", "chaos_verdict")
+
+# How long examples take says more about what else the machine does than about them.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 # A shell's background jobs ignore Ctrl-C, and so would every program that tests start to interrupt it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

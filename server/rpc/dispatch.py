@@ -29,6 +29,8 @@ from server.rpc.quotas import Quotas
 Context = grpc.aio.ServicerContext[Any, Any]
 
 _START = "StartSearch"
+_GONE = PublicError(code=code_pb2.CANCELLED, reason="CLIENT_GONE", message="")
+"""How a call ends for the log and the metrics when nobody is there to be told."""
 
 log = structlog.get_logger("nas.rpc")
 
@@ -99,8 +101,11 @@ def _guard_stream(
             with desk.activity.call(), desk.quotas.stream(welcome(context)):
                 async with aclosing(call(_read(method, payload))) as responses:  # whoever leaves frees it at once
                     async for response in responses:
-                        yield response
                         count += 1
+                        yield response
+        except GeneratorExit:  # the caller has left with a message on its way
+            desk.activity.end(method.name, _GONE, seconds=time.monotonic() - start, messages=count)
+            raise
         except (Exception, asyncio.CancelledError) as error:
             await _refuse(method, context, error, start, desk, messages=count)
         desk.activity.end(method.name, None, seconds=time.monotonic() - start, messages=count)
@@ -120,7 +125,7 @@ async def _refuse(
     """End a call with the status that the catalogue gives."""
     is_gone = isinstance(error, asyncio.CancelledError) and context.cancelled()
     if is_gone:
-        public = PublicError(code=code_pb2.CANCELLED, reason="CLIENT_GONE", message="")
+        public = _GONE
     elif isinstance(error, asyncio.CancelledError):
         public = PublicError(
             code=code_pb2.UNAVAILABLE, reason="SHUTTING_DOWN", message="the call was interrupted; try again"
