@@ -85,13 +85,15 @@ def test_watch_survives_a_restart(tmp_path: Path) -> None:
         port = server.address.rpartition(":")[2]
         search_id = server.start_search(*FAKE)
         watch = server.client_process("--output", "jsonl", "watch", search_id)
+        assert watch.stdout is not None
+        first = watch.stdout.readline()  # a server that was never there is not waited for
         server.wait_for_sequence(search_id, 12)
 
         server.kill()
         server.options = (*options, "--listen", f"127.0.0.1:{port}")
         server.start()
         lines, said = watch.communicate(timeout=60)
-        sequences = [int(json.loads(line)["sequence"]) for line in lines.splitlines()]
+        sequences = [int(json.loads(line)["sequence"]) for line in (first + lines).splitlines()]
 
         assert 0 == watch.returncode, said
         assert list(range(1, len(sequences) + 1)) == sequences
