@@ -74,6 +74,7 @@ def _finding(answer: pb.CheckDatasetResponse, kind: int) -> list[str]:
     return [name for finding in answer.findings if finding.kind == kind for name in finding.names]
 
 
+@pytest.mark.timeout(900)
 def test_mutated_images_are_used_or_named(server: RealServer, tmp_path: Path) -> None:
     """Every file is accounted for: used, a copy, in two classes, or refused by name with a reason; a start agrees."""
     with proving("corrupt images", "each used or refused by name, 0 crashes", tmp_path) as proof:
@@ -106,6 +107,7 @@ def test_mutated_images_are_used_or_named(server: RealServer, tmp_path: Path) ->
         proof.result = f"{len(unreadable)} refused by name, {proof.n - len(unreadable)} harmless"
 
 
+@pytest.mark.timeout(900)
 def test_mutated_idx_files_are_used_or_named(server: RealServer, tmp_path: Path) -> None:
     """What is refused names one of the four files; what is not has labels and sizes that are in order."""
     with proving("corrupt IDX files", "each used or refused by name, 0 crashes", tmp_path) as proof:
@@ -131,6 +133,7 @@ def test_mutated_idx_files_are_used_or_named(server: RealServer, tmp_path: Path)
         proof.result = f"{refused} refused by name, {proof.n - refused} harmless"
 
 
+@pytest.mark.timeout(900)
 def test_mutated_lists_are_read_or_refused(server: RealServer, tmp_path: Path) -> None:
     """A manifest is UTF-8, CSV and complete, or one sentence says which line is not."""
     with proving("corrupt lists of images", "each read or refused in a sentence, 0 crashes", tmp_path) as proof:
