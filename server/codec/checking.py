@@ -12,6 +12,7 @@ from nas.api.v1 import search_service_pb2 as pb
 from nas.architecture import BlockType
 from nas.config import SearchConfig
 from server.codec.enums import CodecError
+from server.codec.preparing import DataRequest
 
 PROGRAM = ("-m", "server.worker.check")
 """Arguments of Python that start it."""
@@ -23,22 +24,15 @@ ALL_NAMES = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckRequest:
-    """Which folder is to be checked as what, as ``nas.data.check`` takes it.
+    """Which folder is to be checked as what.
 
     Attributes:
-        data_root, cache_dir: filled in by who knows them.
+        data: of the search that could follow.
+        most_names: files and patients that each finding names.
     """
 
-    kind: str
-    path: str
-    class_map: str
-    input_size: int
-    fit: str
-    group_regex: str
-    seed: int
+    data: DataRequest
     most_names: int
-    data_root: str | None = None
-    cache_dir: str = ""
 
     def to_json(self) -> bytes:
         """For the process's standard input."""
@@ -47,14 +41,15 @@ class CheckRequest:
     @classmethod
     def from_json(cls, text: bytes) -> CheckRequest:
         """Read what ``to_json`` wrote."""
-        return cls(**json.loads(text))
+        content = json.loads(text)
+        return cls(**content | {"data": DataRequest(**content["data"])})
 
 
-def decode_check(message: pb.CheckDatasetRequest) -> CheckRequest:
-    """Read a request for a check, whose settings have to be such as a search would take.
+def decode_check(message: pb.CheckDatasetRequest) -> tuple[SearchConfig, int]:
+    """Read a request for a check: the settings of the search that could follow, and most names a finding.
 
     Raises:
-        CodecError, ConfigError: they are not.
+        CodecError, ConfigError: no search would take them.
     """
     if not message.path:
         raise CodecError("path", "is missing")
@@ -69,16 +64,7 @@ def decode_check(message: pb.CheckDatasetRequest) -> CheckRequest:
         fit=message.fit,
         group_regex=message.group_regex,
     )
-    return CheckRequest(
-        kind=message.kind,
-        path=message.path,
-        class_map=config.class_map,
-        input_size=config.input_size,
-        fit=config.fit,
-        group_regex=config.group_regex,
-        seed=config.seed,
-        most_names=min(message.max_names or MOST_NAMES, ALL_NAMES),
-    )
+    return config, min(message.max_names or MOST_NAMES, ALL_NAMES)
 
 
 def encode_inspection(inspection: Any) -> dict[str, Any]:

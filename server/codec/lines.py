@@ -20,6 +20,7 @@ from nas.config import Device, Imbalance, InputShape, Precision, TrainingConfig
 from nas.search import commands
 from nas.search.facts import AttemptKind, FailureReason, LostReason, Runtime
 from server.codec import assessments
+from server.codec.preparing import DataRequest
 
 PULSE = b"{}\n"
 """A sign of progress between two reports."""
@@ -69,9 +70,8 @@ class WorkerRequest:
 
     Attributes:
         notation: the net.
-        dataset, data_root, cache_dir: where the data comes from.
-        input_size, class_map, max_bad_files, fit, group_regex: how it is read.
-        fingerprint, split_fingerprint: what it must be; a worker refuses other data.
+        data: what it learns from; its seed is that of the search.
+        fingerprint, split_fingerprint: what the data must be; a worker refuses others.
         totals: images a class in the part that is evaluated.
         commonest: the class with most training images.
         rivals: nets that a test evaluation measures together with the winner.
@@ -88,15 +88,8 @@ class WorkerRequest:
     notation: str
     graph_hash: str
     training: TrainingConfig
-    search_seed: int
     threads: int
-    dataset: str
-    data_root: str | None
-    cache_dir: str
-    input_size: int
-    class_map: str
-    max_bad_files: int
-    train_limit: int
+    data: DataRequest
     shape: InputShape
     fingerprint: str
     split_fingerprint: str
@@ -109,8 +102,6 @@ class WorkerRequest:
     weights_path: str
     weights_sha256: str
     epoch_seconds: float
-    fit: str = ""
-    group_regex: str = ""
 
 
 def encode_request(request: WorkerRequest) -> bytes:
@@ -137,6 +128,7 @@ def decode_request(line: bytes) -> WorkerRequest:
             "kind": AttemptKind(content["kind"]),
             "child_id": ChildId.parse(content["child_id"]),
             "training": TrainingConfig(**training),
+            "data": DataRequest(**content["data"]),
             "shape": InputShape(**content["shape"]),
             "totals": tuple(content["totals"]),
             "rivals": tuple(

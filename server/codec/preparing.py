@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
+
+from nas.config import SearchConfig
 
 PROGRAM = ("-m", "server.worker.prepare")
 """Arguments of Python that start it."""
@@ -14,12 +17,11 @@ ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PrepareRequest:
-    """Which data set is wanted, as ``nas.data.prepare`` and ``nas.data.split`` take it.
+class DataRequest:
+    """Which data set is wanted, how its images are read, and how it is divided: all that processes are told of data.
 
     Attributes:
-        may_download: whether missing files of a public data set may be fetched.
-        is_verifying: whether files that seem unchanged are hashed again.
+        data_root, cache_dir: where the data comes from; the other fields are those of ``SearchConfig``.
     """
 
     dataset: str
@@ -28,11 +30,29 @@ class PrepareRequest:
     input_size: int
     class_map: str
     max_bad_files: int
+    fit: str
+    group_regex: str
     seed: int
     train_limit: int
+
+    @classmethod
+    def make(cls, config: SearchConfig, *, data_root: str | None, cache_dir: Path) -> DataRequest:
+        """Take from the settings of a search what they say about its data."""
+        places: dict[str, Any] = {"data_root": data_root, "cache_dir": str(cache_dir)}
+        return cls(**{f.name: getattr(config, f.name) for f in fields(cls) if f.name not in places}, **places)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareRequest:
+    """Asks for a data set to be prepared and divided.
+
+    Attributes:
+        may_download: whether missing files of a public data set may be fetched.
+        is_verifying: whether files that seem unchanged are hashed again.
+    """
+
+    data: DataRequest
     may_download: bool = False
-    fit: str = ""
-    group_regex: str = ""
     is_verifying: bool = False
 
     def to_json(self) -> bytes:
@@ -42,7 +62,8 @@ class PrepareRequest:
     @classmethod
     def from_json(cls, text: bytes) -> PrepareRequest:
         """Read what ``to_json`` wrote."""
-        return cls(**json.loads(text))
+        content = json.loads(text)
+        return cls(**content | {"data": DataRequest(**content["data"])})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from nas.notation import format_notation
 from nas.search.facts import AttemptKind
 from server.codec.lines import Rival, WorkerRequest
+from server.codec.preparing import DataRequest
 from server.executor.base import AttemptRequest, TrainedNet
 from server.executor.preparation import root_of
 from server.files import StateFiles
@@ -44,6 +45,7 @@ def instruct(request: AttemptRequest, options: WorkerOptions, files: StateFiles)
     """Return everything that the worker of an attempt has to know."""
     key, config, dataset = request.key, request.config, request.dataset
     is_training = request.kind is AttemptKind.TRAINING
+    data_root = root_of(config.dataset, options.data_root, any_path=options.any_path)
     return WorkerRequest(
         kind=request.kind,
         child_id=key.child_id,
@@ -51,17 +53,8 @@ def instruct(request: AttemptRequest, options: WorkerOptions, files: StateFiles)
         notation=format_notation(request.architecture),
         graph_hash=request.graph_hash,
         training=config.training,
-        search_seed=config.seed,
         threads=request.resources.threads,
-        dataset=config.dataset,
-        data_root=root_of(config.dataset, options.data_root, any_path=options.any_path),
-        cache_dir=str(files.cache),
-        input_size=config.input_size,
-        class_map=config.class_map,
-        max_bad_files=config.max_bad_files,
-        fit=config.fit,
-        group_regex=config.group_regex,
-        train_limit=config.train_limit,
+        data=DataRequest.make(config, data_root=data_root, cache_dir=files.cache),
         shape=dataset.shape,
         fingerprint=dataset.fingerprint,
         split_fingerprint=dataset.split_fingerprint,

@@ -8,7 +8,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from nas.config import DatasetInfo, InputShape, SearchConfig, find_dataset
 from nas.search.facts import DatasetSummary, PartCounts
 from server.codec import checking
 from server.codec.checking import CheckRequest
-from server.codec.preparing import ENVIRONMENT, PROGRAM, PrepareAnswer, PrepareProgress, PrepareRequest
+from server.codec.preparing import ENVIRONMENT, PROGRAM, DataRequest, PrepareAnswer, PrepareProgress, PrepareRequest
 
 _MOST_LINE_BYTES = 64 * 2**20
 """Of an answer; that of a check names files."""
@@ -108,31 +108,29 @@ class DataPreparation:
         Raises:
             DataError: what is wrong with the data, in one sentence.
         """
+        data_root = root_of(config.dataset, self.data_root, any_path=self.any_path)
         request = PrepareRequest(
-            dataset=config.dataset,
-            data_root=root_of(config.dataset, self.data_root, any_path=self.any_path),
-            cache_dir=str(self.cache_dir),
-            input_size=config.input_size,
-            class_map=config.class_map,
-            max_bad_files=config.max_bad_files,
-            fit=config.fit,
-            group_regex=config.group_regex,
-            seed=config.seed,
-            train_limit=config.train_limit,
+            data=DataRequest.make(config, data_root=data_root, cache_dir=self.cache_dir),
             may_download=self.may_download,
             is_verifying=is_verifying,
         )
         return _to_prepared(await self._answer(config.dataset, PROGRAM, request.to_json()))
 
-    async def check(self, request: CheckRequest) -> dict[str, Any]:
+    async def check(self, config: SearchConfig, most_names: int) -> dict[str, Any]:
         """Have a folder checked as a data set; returns what ``server.codec.checking`` reads.
+
+        Args:
+            config: of a search of it, whose data set is what it is to be and its path, whether it has one or not.
+            most_names: files and patients that each finding names.
 
         Raises:
             DataError: there is no such folder, or nothing of that kind to check.
         """
-        data_root = root_of(f"folder:{request.path}", self.data_root, any_path=self.any_path)
-        wanted = replace(request, data_root=data_root, cache_dir=str(self.cache_dir))
-        return await self._answer(f"{request.kind}:{request.path}", checking.PROGRAM, wanted.to_json())
+        path = config.dataset.partition(":")[2]
+        data_root = root_of(f"folder:{path}", self.data_root, any_path=self.any_path)
+        data = DataRequest.make(config, data_root=data_root, cache_dir=self.cache_dir)
+        request = CheckRequest(data=data, most_names=most_names)
+        return await self._answer(config.dataset, checking.PROGRAM, request.to_json())
 
     async def _answer(self, dataset: str, program: tuple[str, ...], request: bytes) -> dict[str, Any]:
         """Ask a process of its own, again if a signal ended it."""

@@ -160,7 +160,7 @@ class SearchServicer:
 
     async def CheckDataset(self, request: pb.CheckDatasetRequest) -> pb.CheckDatasetResponse:
         """Look for faults in a folder."""
-        return decode_inspection(await self._preparation.check(decode_check(request)))
+        return decode_inspection(await self._preparation.check(*decode_check(request)))
 
     async def GetPreparation(self, request: pb.GetPreparationRequest) -> pb.GetPreparationResponse:
         """Say how far the reading of data is."""

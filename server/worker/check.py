@@ -6,12 +6,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from nas.data import DatasetError, ImageOptions, check
+from nas.data import DatasetError, check
 from server.codec.checking import CheckRequest, encode_inspection
 from server.codec.preparing import PrepareAnswer
 from server.worker.lifeline import claim_stdout, die_with_parent
-from server.worker.limits import limit_memory, limited_processor
-from server.worker.prepare import image_limits, image_reader, tell_progress
+from server.worker.limits import limit_memory
+from server.worker.prepare import image_options, tell_progress
 
 
 def main() -> None:
@@ -20,23 +20,16 @@ def main() -> None:
     answers = claim_stdout()
     request = CheckRequest.from_json(sys.stdin.buffer.read())
     limit_memory()
+    data = request.data
+    kind, _, path = data.dataset.partition(":")
     try:
         inspection = check(
-            request.kind,
-            request.path,
-            data_root=None if request.data_root is None else Path(request.data_root),
-            cache_dir=Path(request.cache_dir),
-            options=ImageOptions(
-                input_size=request.input_size,
-                class_map=request.class_map,
-                fit=request.fit,
-                group_regex=request.group_regex,
-                guard=limited_processor,
-                limits=image_limits(),
-                reader=image_reader(),
-                on_progress=tell_progress(answers),
-            ),
-            seed=request.seed,
+            kind,
+            path,
+            data_root=None if data.data_root is None else Path(data.data_root),
+            cache_dir=Path(data.cache_dir),
+            options=image_options(data, tell_progress(answers)),
+            seed=data.seed,
             most_names=request.most_names,
         )
         answer = PrepareAnswer(dataset=encode_inspection(inspection))

@@ -21,7 +21,7 @@ from nas.data import CachedDataset, Split, find_by_fingerprint, split
 from nas.search.facts import AttemptKind
 from nas.training import TrainingData
 from server.codec.lines import WorkerRequest
-from server.codec.preparing import ENVIRONMENT, PROGRAM, PrepareAnswer, PrepareRequest
+from server.codec.preparing import ENVIRONMENT, PROGRAM, DataRequest, PrepareAnswer, PrepareRequest
 
 _POLL_SECONDS = 0.5
 
@@ -89,39 +89,27 @@ def open_test_part(request: WorkerRequest, on_step: Callable[[], None]) -> HeldO
 
 def _load(request: WorkerRequest, on_step: Callable[[], None]) -> tuple[CachedDataset, Split]:
     """Open the data of the search and divide it as ever; if its cache is gone, have it made once more."""
-    cache_dir = Path(request.cache_dir)
+    data, cache_dir = request.data, Path(request.data.cache_dir)
     dataset = find_by_fingerprint(cache_dir, request.fingerprint)
     if dataset is None:
-        fault = _prepare_again(request, on_step)
+        fault = _prepare_again(data, on_step)
         dataset = find_by_fingerprint(cache_dir, request.fingerprint)
         if dataset is None:
             raise DataChangedError(
                 fault
-                or f"data set {request.dataset!r} has changed since the search was started; "
+                or f"data set {data.dataset!r} has changed since the search was started; "
                 "put the old files back or start a new search"
             )
-    parts = split(dataset, seed=request.search_seed, train_limit=request.train_limit)
+    parts = split(dataset, seed=data.seed, train_limit=data.train_limit)
     if parts.fingerprint != request.split_fingerprint:
         raise DataChangedError(
-            f"data set {request.dataset!r} is divided differently than when the search was started; start a new search"
+            f"data set {data.dataset!r} is divided differently than when the search was started; start a new search"
         )
     return dataset, parts
 
 
-def _prepare_again(request: WorkerRequest, on_step: Callable[[], None]) -> str:
+def _prepare_again(data: DataRequest, on_step: Callable[[], None]) -> str:
     """Let a process of its own prepare the data, as the server did; returns what is wrong, empty if nothing is."""
-    wanted = PrepareRequest(
-        dataset=request.dataset,
-        data_root=request.data_root,
-        cache_dir=request.cache_dir,
-        input_size=request.input_size,
-        class_map=request.class_map,
-        max_bad_files=request.max_bad_files,
-        fit=request.fit,
-        group_regex=request.group_regex,
-        seed=request.search_seed,
-        train_limit=request.train_limit,
-    )
     process = subprocess.Popen(
         [sys.executable, *PROGRAM],
         stdin=subprocess.PIPE,
@@ -129,7 +117,7 @@ def _prepare_again(request: WorkerRequest, on_step: Callable[[], None]) -> str:
         env={**os.environ, **ENVIRONMENT, "NAS_WORKER_PARENT": str(os.getpid())},
     )
     with process:
-        content: bytes | None = wanted.to_json()
+        content: bytes | None = PrepareRequest(data=data).to_json()
         while True:
             try:
                 output, _ = process.communicate(content, timeout=_POLL_SECONDS)
@@ -138,5 +126,5 @@ def _prepare_again(request: WorkerRequest, on_step: Callable[[], None]) -> str:
                 content = None
                 on_step()
     if process.returncode:
-        return f"reading data set {request.dataset!r} again ended the reader with status {process.returncode}"
+        return f"reading data set {data.dataset!r} again ended the reader with status {process.returncode}"
     return PrepareAnswer.from_json(output).message

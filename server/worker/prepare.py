@@ -18,14 +18,13 @@ from nas.data import (
     ImageOptions,
     Limits,
     Progress,
-    Reader,
     describe,
     download,
     prepare,
     report_division,
     split,
 )
-from server.codec.preparing import PrepareAnswer, PrepareProgress, PrepareRequest
+from server.codec.preparing import DataRequest, PrepareAnswer, PrepareProgress, PrepareRequest
 from server.worker.decoders import DecoderProcesses
 from server.worker.lifeline import claim_stdout, die_with_parent
 from server.worker.limits import limit_memory, limited_processor
@@ -51,30 +50,36 @@ def main() -> None:
 
 
 def _answer(request: PrepareRequest, on_progress: Progress) -> PrepareAnswer:
-    data_root = Path(request.data_root) if request.data_root is not None else None
+    data = request.data
+    data_root = Path(data.data_root) if data.data_root is not None else None
     if request.may_download:
-        download(request.dataset, data_root)  # before the limits: torchvision brings torch with it
+        download(data.dataset, data_root)  # before the limits: torchvision brings torch with it
     limit_memory()
     dataset = prepare(
-        request.dataset,
+        data.dataset,
         data_root=data_root,
-        cache_dir=Path(request.cache_dir),
-        options=ImageOptions(
-            input_size=request.input_size,
-            class_map=request.class_map,
-            max_bad_files=request.max_bad_files,
-            fit=request.fit,
-            group_regex=request.group_regex,
-            guard=limited_processor,
-            limits=image_limits(),
-            reader=image_reader(),
-            is_verifying=request.is_verifying,
-            on_progress=on_progress,
-        ),
+        cache_dir=Path(data.cache_dir),
+        options=image_options(data, on_progress, is_verifying=request.is_verifying),
     )
-    parts = split(dataset, seed=request.seed, train_limit=request.train_limit)
-    report_division(dataset, parts, request.seed)
+    parts = split(dataset, seed=data.seed, train_limit=data.train_limit)
+    report_division(dataset, parts, data.seed)
     return PrepareAnswer(dataset=describe(dataset, parts))
+
+
+def image_options(data: DataRequest, on_progress: Progress, *, is_verifying: bool = False) -> ImageOptions:
+    """Say how images are read: as asked, and within the limits of this process."""
+    return ImageOptions(
+        input_size=data.input_size,
+        class_map=data.class_map,
+        max_bad_files=data.max_bad_files,
+        fit=data.fit,
+        group_regex=data.group_regex,
+        guard=limited_processor,
+        limits=_image_limits(),
+        reader=DecoderProcesses(),
+        is_verifying=is_verifying,
+        on_progress=on_progress,
+    )
 
 
 def tell_progress(answers: BinaryIO) -> Progress:
@@ -91,15 +96,10 @@ def tell_progress(answers: BinaryIO) -> Progress:
     return tell
 
 
-def image_limits() -> Limits:
+def _image_limits() -> Limits:
     """What one image may cost, as the server was told."""
     pixels = os.environ.get(MAX_IMAGE_PIXELS)
     return Limits() if pixels is None else Limits(pixels=int(pixels))
-
-
-def image_reader() -> Reader:
-    """What reads image files."""
-    return DecoderProcesses()
 
 
 if __name__ == "__main__":

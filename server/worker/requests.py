@@ -17,7 +17,7 @@ def make_fit_request(request: WorkerRequest) -> FitRequest:
         architecture=parse_notation(request.notation),
         input_shape=request.shape,
         training=request.training,
-        search_seed=request.search_seed,
+        search_seed=request.data.seed,
         child_id=request.child_id,
         threads=request.threads,
         checkpoint_dir=Path(request.checkpoint_dir),

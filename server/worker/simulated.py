@@ -50,7 +50,7 @@ def _train(request: WorkerRequest, stop: threading.Event) -> Iterator[commands.R
             return
         result = commit_fault(request.child_id, request.attempt, _simulate(request, epoch))
         yield commands.ReportEpoch(child_id=request.child_id, attempt=request.attempt, result=result)
-    content = simulated_weights(search_seed=request.search_seed, graph_hash=request.graph_hash)
+    content = simulated_weights(search_seed=request.data.seed, graph_hash=request.graph_hash)
     path = Path(request.weights_path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(request.checkpoint_dir) / path.name  # goes with the checkpoints if this process is killed
@@ -75,7 +75,7 @@ def _evaluated(request: WorkerRequest) -> commands.ReportEvaluated:
         Assessed(
             child_id=rival.child_id,
             evaluation=simulate_epoch(
-                search_seed=request.search_seed,
+                search_seed=request.data.seed,
                 graph_hash=rival.graph_hash,
                 iteration=rival.child_id.iteration,
                 epoch=rival.best_epoch,
@@ -101,7 +101,7 @@ def _preempted(request: WorkerRequest) -> commands.ReportLost:
 
 def _simulate(request: WorkerRequest, epoch: int) -> EpochResult:
     return simulate_epoch(
-        search_seed=request.search_seed,
+        search_seed=request.data.seed,
         graph_hash=request.graph_hash,
         iteration=request.child_id.iteration,
         epoch=epoch,

@@ -60,6 +60,6 @@ def _assess(
             answers.probabilities(),
             groups_N=part.groups,
             commonest=request.commonest,
-            seed=derive_seed(request.search_seed, "bootstrap"),
+            seed=derive_seed(request.data.seed, "bootstrap"),
         )
     return Assessed(child_id=fit_request.child_id, evaluation=answers.evaluation, assessment=assessment)

@@ -30,6 +30,7 @@ from server.codec.lines import (
     encode_report,
     encode_request,
 )
+from server.codec.preparing import DataRequest
 
 CHILD = ChildId(2, 3)
 ALL_REPORTS = get_args(commands.Report)
@@ -42,17 +43,20 @@ requests = st.builds(
     notation=texts,
     graph_hash=hashes,
     training=trainings,
-    search_seed=st.integers(0, 2**63 - 1),
     threads=numbers,
-    dataset=texts,
-    data_root=st.none() | texts,
-    cache_dir=texts,
-    input_size=numbers,
-    class_map=texts,
-    max_bad_files=numbers,
-    fit=texts,
-    group_regex=texts,
-    train_limit=numbers,
+    data=st.builds(
+        DataRequest,
+        dataset=texts,
+        data_root=st.none() | texts,
+        cache_dir=texts,
+        input_size=numbers,
+        class_map=texts,
+        max_bad_files=numbers,
+        fit=texts,
+        group_regex=texts,
+        seed=st.integers(0, 2**63 - 1),
+        train_limit=numbers,
+    ),
     shape=st.builds(InputShape, channels=st.just(3), height=st.integers(1, 99), width=st.integers(1, 99)),
     fingerprint=hashes,
     split_fingerprint=hashes,

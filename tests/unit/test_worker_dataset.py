@@ -20,7 +20,7 @@ from nas.child import ChildId
 from nas.config import SearchConfig, TrainingConfig
 from nas.search.facts import AttemptKind
 from server.codec.lines import WorkerRequest
-from server.codec.preparing import ENVIRONMENT, PROGRAM
+from server.codec.preparing import ENVIRONMENT, PROGRAM, DataRequest
 from server.executor.preparation import DataError, DataPreparation, PreparedData
 from server.worker.dataset import DataChangedError, SealedPartError, load_training_data, open_test_part
 
@@ -34,7 +34,11 @@ def root(tmp_path: Path) -> Path:
 
 async def _prepare(root: Path, **settings: Any) -> PreparedData:
     preparation = DataPreparation(data_root=root, cache_dir=root.parent / "cache")
-    return await preparation.prepare(SearchConfig(dataset="folder:pets", block=BlockType.INCEPTION, **settings))
+    return await preparation.prepare(_config(**settings))
+
+
+def _config(**settings: Any) -> SearchConfig:
+    return SearchConfig(dataset="folder:pets", block=BlockType.INCEPTION, **settings)
 
 
 def _request(root: Path, prepared: PreparedData) -> WorkerRequest:
@@ -45,15 +49,8 @@ def _request(root: Path, prepared: PreparedData) -> WorkerRequest:
         notation="F() FC(2)",
         graph_hash="",
         training=TrainingConfig(),
-        search_seed=0,
         threads=1,
-        dataset="folder:pets",
-        data_root=str(root),
-        cache_dir=str(root.parent / "cache"),
-        input_size=0,
-        class_map="",
-        max_bad_files=0,
-        train_limit=0,
+        data=DataRequest.make(_config(), data_root=str(root), cache_dir=root.parent / "cache"),
         shape=prepared.summary.shape,
         fingerprint=prepared.summary.fingerprint,
         split_fingerprint=prepared.summary.split_fingerprint,
