@@ -20,7 +20,7 @@ from server.engine.admission import Admission, default_memory_limit_bytes, defau
 from server.executor.base import Executor
 from server.executor.fake import FakeExecutor
 from server.executor.instructions import WorkerOptions
-from server.executor.local import LocalExecutor
+from server.executor.local import local_executor
 from server.executor.preparation import DataPreparation
 from server.files import StateFiles
 from server.front import Front
@@ -148,7 +148,7 @@ class App:
             progress_seconds=settings.progress_timeout,
             on_checkpoint=metrics.training.checkpoint_seconds.observe,
         )
-        return LocalExecutor(slots=settings.workers, files=files, options=options)
+        return local_executor(slots=settings.workers, files=files, options=options)
 
     def _admission(self, preparation: DataPreparation) -> Admission:
         workers = self._settings.workers

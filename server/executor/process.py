@@ -10,13 +10,15 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 from server.codec.lines import MAX_LINE_BYTES, STOP, LineError, one_line
+from server.executor.workers import KILL_GRACE_SECONDS
 
-KILL_GRACE_SECONDS = 5.0
-"""How long a killed process may take to be reaped before it is given up; one in an uninterruptible wait never is."""
+WORKER = (sys.executable, "-m", "server.worker")
+"""The program of a worker; it is given ``--trainer``."""
 
 _TAIL_BYTES = 4096
 _LAST_WORDS_CHARACTERS = 200
@@ -68,7 +70,7 @@ class WorkerProcess:
         except ChildProcessError:
             return False
 
-    def move_log(self, target: Path) -> None:
+    async def move_log(self, target: Path) -> None:
         """Rename the log; the process goes on writing to it."""
         target.parent.mkdir(parents=True, exist_ok=True)
         self._log.replace(target)

@@ -170,7 +170,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a hung worker is never given up",
-        path="server/executor/local.py",
+        path="server/executor/attempts.py",
         old="worker.lines(self._options.progress_seconds)",
         new="worker.lines(3600.0)",
         tests=("tests/chaos/test_chaos_workers.py::test_a_hung_worker_is_given_up",),

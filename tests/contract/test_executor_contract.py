@@ -20,7 +20,7 @@ from nas.search.facts import AttemptKind, LostReason
 from server.executor.base import OUTCOMES, Executor
 from server.executor.fake import FakeExecutor
 from server.executor.instructions import WorkerOptions
-from server.executor.local import LocalExecutor
+from server.executor.local import local_executor
 from server.executor.preparation import DataPreparation
 from server.files import StateFiles
 
@@ -213,7 +213,7 @@ class TestLocalExecutor(ExecutorContract):
 
     def make(self, folder: Path, *, epoch_seconds: float) -> Executor:
         options = WorkerOptions(trainer="simulated", data_root=None, epoch_seconds=epoch_seconds)
-        return LocalExecutor(slots=2, files=StateFiles(folder), options=options)
+        return local_executor(slots=2, files=StateFiles(folder), options=options)
 
 
 async def test_the_real_trainer_keeps_the_contract(tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ async def test_the_real_trainer_keeps_the_contract(tmp_path: Path) -> None:
     config = SearchConfig(dataset="digits", block=BlockType.INCEPTION, train_limit=200, training=training)
     data = await DataPreparation(data_root=None, cache_dir=files.cache).prepare(config)
     options = WorkerOptions(trainer="torch", data_root=None, epoch_seconds=0.0)
-    executor = LocalExecutor(slots=1, files=files, options=options)
+    executor = local_executor(slots=1, files=files, options=options)
     listener = Listener()
     request = make_request(config=config, dataset=data.summary)
     evaluation = make_request(attempt=2, config=config, dataset=data.summary, kind=AttemptKind.TEST_EVALUATION)

@@ -18,9 +18,11 @@ from control_plane import FOREVER, ControlPlane, running
 
 from nas.search import commands, events
 from nas.search.facts import AttemptKind, LostReason
+from server.executor.attempts import ProcessExecutor
 from server.executor.fake import FakeExecutor
 from server.executor.instructions import WorkerOptions
-from server.executor.local import WORKER, LocalExecutor
+from server.executor.local import local_executor
+from server.executor.process import WORKER
 from server.files import StateFiles
 
 INTERRUPTED = (LostReason.PREEMPTED, "interrupted")
@@ -29,11 +31,11 @@ INTERRUPTED = (LostReason.PREEMPTED, "interrupted")
 @asynccontextmanager
 async def _executor(
     folder: Path, *command: str, preempt_seconds: float = 60.0, epoch_seconds: float = FOREVER
-) -> AsyncIterator[LocalExecutor]:
+) -> AsyncIterator[ProcessExecutor]:
     options = WorkerOptions(
         trainer="simulated", data_root=None, epoch_seconds=epoch_seconds, preempt_seconds=preempt_seconds
     )
-    executor = LocalExecutor(slots=2, files=StateFiles(folder), options=options, command=command or WORKER)
+    executor = local_executor(slots=2, files=StateFiles(folder), options=options, command=command or WORKER)
     try:
         yield executor
     finally:

@@ -19,9 +19,11 @@ from attempts import Listener, make_request, worker_pids
 
 from nas.search import commands
 from nas.search.facts import LostReason
+from server.executor.attempts import ProcessExecutor
 from server.executor.base import OUTCOMES
 from server.executor.instructions import WorkerOptions
-from server.executor.local import WORKER, LocalExecutor
+from server.executor.local import local_executor
+from server.executor.process import WORKER
 from server.files import StateFiles
 
 FOREVER = 3600.0
@@ -30,11 +32,11 @@ FOREVER = 3600.0
 @asynccontextmanager
 async def _executor(
     folder: Path, *command: str, epoch_seconds: float = 0.0, leave_seconds: float = 30.0
-) -> AsyncIterator[LocalExecutor]:
+) -> AsyncIterator[ProcessExecutor]:
     options = WorkerOptions(
         trainer="simulated", data_root=None, epoch_seconds=epoch_seconds, leave_seconds=leave_seconds
     )
-    executor = LocalExecutor(slots=2, files=StateFiles(folder), options=options, command=command or WORKER)
+    executor = local_executor(slots=2, files=StateFiles(folder), options=options, command=command or WORKER)
     try:
         yield executor
     finally:
@@ -75,7 +77,7 @@ async def test_how_long_a_checkpoint_took_is_told_and_not_reported(tmp_path: Pat
     listener, request, heard = Listener(), make_request(), list[float]()
     options = WorkerOptions(trainer="simulated", data_root=None, epoch_seconds=0.0, on_checkpoint=heard.append)
     command = _faulty("checkpoints_before_its_outcome")
-    executor = LocalExecutor(slots=2, files=StateFiles(tmp_path), options=options, command=command)
+    executor = local_executor(slots=2, files=StateFiles(tmp_path), options=options, command=command)
 
     await executor.launch(request, listener.hear)
     await listener.outcome(request)
@@ -277,12 +279,12 @@ from pathlib import Path
 from attempts import Listener, make_request, worker_pids
 from nas.search import commands
 from server.executor.instructions import WorkerOptions
-from server.executor.local import LocalExecutor
+from server.executor.local import local_executor
 from server.files import StateFiles
 
 async def main():
     options = WorkerOptions(trainer="simulated", data_root=None, epoch_seconds=3600.0)
-    executor = LocalExecutor(slots=2, files=StateFiles(Path(sys.argv[1])), options=options)
+    executor = local_executor(slots=2, files=StateFiles(Path(sys.argv[1])), options=options)
     listener, request = Listener(), make_request()
     await executor.launch(request, listener.hear)
     await listener.report(request, commands.ReportStarted)

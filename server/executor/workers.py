@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an executor needs of a worker and of the place where workers run: a process that hears and speaks lines."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Protocol
+
+KILL_GRACE_SECONDS = 5.0
+"""How long a killed process may take to be reaped before it is given up; one in an uninterruptible wait never is."""
+
+
+class Worker(Protocol):
+    """A running worker, before or after it was given its request."""
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process still runs, as far as is known here."""
+        ...
+
+    async def move_log(self, target: Path) -> None:
+        """Rename the log; the process goes on writing to it.
+
+        Raises:
+            OSError: it cannot be there.
+        """
+        ...
+
+    async def send(self, line: bytes) -> None:
+        """Hand over the request.
+
+        Raises:
+            ConnectionError: the worker is gone.
+        """
+        ...
+
+    def ask_to_stop(self) -> None:
+        """Ask for an outcome soon, after the request was sent; one that is gone does not hear it."""
+        ...
+
+    def lines(self, patience_seconds: float) -> AsyncIterator[bytes]:
+        """Yield what the worker says until it says no more; half a line, the last of one that was killed, is left out.
+
+        Raises:
+            TimeoutError: it has said nothing for that long.
+            LineError: a line is longer than ``MAX_LINE_BYTES``.
+        """
+        ...
+
+    async def leave(self, seconds: float) -> int | None:
+        """Wait for the process to end by itself, and kill it if it does not.
+
+        Returns:
+            The exit status, where a negative number names the signal; None if it had to be killed.
+        """
+        ...
+
+    def kill(self) -> None:
+        """Kill the worker and whatever it started."""
+        ...
+
+    async def discard(self) -> None:
+        """Let a worker go that was never given a request; its log goes with it."""
+        ...
+
+    def has_memory_run_out(self) -> bool:
+        """Whether the kernel of its machine has killed any process for want of memory since the worker was started."""
+        ...
+
+    def last_words(self) -> str:
+        """The last line of the log, cut down to what fits into an event."""
+        ...
+
+
+class Workers(Protocol):
+    """Where workers run."""
+
+    @property
+    def name(self) -> str:
+        """What ``--executor`` calls it."""
+        ...
+
+    async def spawn(self, log: Path) -> Worker:
+        """Start a worker whose standard error goes to ``log``.
+
+        Raises:
+            OSError: no process or no log file can be made.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of the place, after the last worker has gone."""
+        ...
