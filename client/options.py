@@ -114,7 +114,11 @@ _OPTIONS = (
     click.option("--precision", type=click.Choice(list(PRECISIONS)), help="Number format of the forward pass."),
     click.option("--threads", type=_INT32, metavar="N", help="CPU threads of a worker."),
     click.option("--initial", type=parse_net, metavar="NOTATION", help="The initial model."),
-    click.option("--selection-metric", type=click.Choice(list(METRICS)), help="What the best child is best at."),
+    click.option(
+        "--selection-metric",
+        type=click.Choice(list(METRICS)),
+        help="What the best child is best at; auto, also without a preset, is balanced accuracy on an imbalanced set.",
+    ),
     click.option("--max-parameters", type=_INT64, metavar="N", help="Most parameters of a child."),
     click.option("--class-map", metavar="MAP", help=f"{', '.join(CLASS_MAPS)}, or your own: 1=benign,4=malignant."),
     click.option("--fit", type=click.Choice(FITS), help="Pad images to a square, or cut out the breast first."),

@@ -80,7 +80,7 @@ class Evaluation:
 
     def value(self, metric: SelectionMetric) -> Fraction:
         """The figure that ``metric`` names."""
-        return self.accuracy if metric is SelectionMetric.ACCURACY else self.balanced_accuracy
+        return self.balanced_accuracy if metric is SelectionMetric.BALANCED_ACCURACY else self.accuracy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,10 +38,11 @@ class Device(Enum):
 
 
 class SelectionMetric(Enum):
-    """What BEST is best at."""
+    """What BEST is best at; AUTO, which is settled at the start, is balanced accuracy on an imbalanced set."""
 
     ACCURACY = "accuracy"
     BALANCED_ACCURACY = "balanced_accuracy"
+    AUTO = "auto"
 
 
 class Imbalance(Enum):
@@ -129,7 +130,7 @@ class SearchConfig:
     max_failed_children: int = 16
     max_parameters: int = 50_000_000
     selection_metric: SelectionMetric | None = None
-    """None means the preset's choice."""
+    """None means the preset's choice. Never AUTO in a search that has started."""
     threads: int = 0
     """CPU threads of one worker; 0 means the server's choice, fixed when the search starts."""
     class_map: str = ""

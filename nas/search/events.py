@@ -31,7 +31,7 @@ class SearchStarted:
     """A search exists.
 
     Attributes:
-        config: as requested; what the server chose in its place stands in ``dataset`` and ``resources``.
+        config: as requested, the metric settled; what else the server chose stands in ``dataset`` and ``resources``.
         request_id: makes starting idempotent; a UUID chosen by the client.
         principal: who asked, empty without authentication.
         software: name and version of the server.

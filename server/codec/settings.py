@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.duration_pb2 import Duration
 
 from nas.api.v1 import search_pb2 as pb
-from nas.config import Device, Imbalance, Precision, Preset, SearchConfig, TrainingConfig
+from nas.config import Device, Imbalance, Precision, Preset, SearchConfig, SelectionMetric, TrainingConfig
 from server.codec import enums
 from server.codec.enums import CodecError
 from server.codec.records import encode_duration
@@ -89,6 +89,8 @@ def decode_config(message: pb.SearchConfig) -> SearchConfig:
         settings["time_budget_seconds"] = _whole_seconds(message.time_budget)
     if message.selection_metric:
         settings["selection_metric"] = enums.METRIC.decode(message.selection_metric)
+    elif not message.preset:
+        settings["selection_metric"] = SelectionMetric.AUTO
     return SearchConfig(
         dataset=message.dataset,
         block=enums.BLOCK.decode(message.block),

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nas.architecture import Architecture, initial_architecture
 from nas.config import CATALOGUE, DatasetInfo, SearchConfig, SelectionMetric, find_dataset, known_datasets
@@ -61,7 +61,7 @@ class Admission:
         resources = Resources(threads=config.threads or self.threads, memory_limit_bytes=self.memory_limit_bytes)
         _require_fit(initial or initial_architecture(config.block, dataset.classes), config, dataset, resources)
         return commands.StartSearch(
-            config=config,
+            config=_settled(config, dataset),
             request_id=request_id,
             dataset=dataset,
             resources=resources,
@@ -69,6 +69,11 @@ class Admission:
             principal=principal,
             software=self.software,
         )
+
+
+def is_answered_by(asked: SearchConfig, config: SearchConfig) -> bool:
+    """Whether a search with ``config`` is what was asked for, or what became of it."""
+    return asked in (config, replace(config, selection_metric=SelectionMetric.AUTO))
 
 
 def default_threads(workers: int) -> int:
@@ -150,19 +155,31 @@ def _unfit(message: str) -> InvalidSettingError:
     return InvalidSettingError("initial", "INVALID_ARCHITECTURE", message)
 
 
+def _settled(config: SearchConfig, dataset: DatasetSummary) -> SearchConfig:
+    """Choose the metric where the data have to decide; where they do not, it stays the preset's."""
+    if config.selection_metric is not SelectionMetric.AUTO:
+        return config
+    return replace(config, selection_metric=SelectionMetric.BALANCED_ACCURACY if _is_imbalanced(dataset) else None)
+
+
+def _is_imbalanced(dataset: DatasetSummary) -> bool:
+    return max(dataset.counts.train) > _IMBALANCE * min(dataset.counts.train)
+
+
 _SELECTED_BY = {
-    None: "children are selected by accuracy, as in the paper; --selection-metric balanced-accuracy is not fooled",
-    SelectionMetric.ACCURACY: "children are selected by accuracy all the same, as was asked",
-    SelectionMetric.BALANCED_ACCURACY: "children are selected by balanced accuracy, which is not fooled",
+    None: "accuracy, as in the paper; --selection-metric balanced-accuracy is not fooled",
+    SelectionMetric.ACCURACY: "accuracy all the same, as was asked",
+    SelectionMetric.BALANCED_ACCURACY: "balanced accuracy, which is not fooled",
+    SelectionMetric.AUTO: "balanced accuracy, which is not fooled; --preset paper selects by accuracy",
 }
 
 
 def _warnings(config: SearchConfig, dataset: DatasetSummary) -> tuple[str, ...]:
-    counts = dataset.counts.train
-    if max(counts) <= _IMBALANCE * min(counts):
+    if not _is_imbalanced(dataset):
         return ()
+    counts = dataset.counts.train
     share = max(counts) / sum(counts)
     return (
         f"the data set is imbalanced: always answering {dataset.class_names[counts.index(max(counts))]!r} is right for "
-        f"{share:.1%} of the training images; {_SELECTED_BY[config.selection_metric]}",
+        f"{share:.1%} of the training images; children are selected by {_SELECTED_BY[config.selection_metric]}",
     )

@@ -17,7 +17,7 @@ from nas.search.state import SearchState
 from server.codec.envelope import decode
 from server.codec.views import SearchView
 from server.crash_points import reach
-from server.engine.admission import Admission
+from server.engine.admission import Admission, is_answered_by
 from server.engine.clock import Clock
 from server.engine.engine import Engine, Sink, seeded_by
 from server.engine.errors import (
@@ -202,7 +202,7 @@ class Registry:
         if known is not None:
             if known.search.state is SearchState.DELETED:
                 raise SearchDeletedError(request_id, known.search_id)
-            if known.search.config != config:
+            if not is_answered_by(config, known.search.config):
                 raise RequestIdReusedError(request_id, known.search_id)
             return self._view(known)
         if self._is_closing:

@@ -91,7 +91,7 @@ CHOICES = {
     ("start", "--preset"): ["paper"],
     ("start", "--device"): ["auto", "cpu", "cuda", "mps"],
     ("start", "--precision"): ["auto", "fp32", "bf16"],
-    ("start", "--selection-metric"): ["accuracy", "balanced-accuracy"],
+    ("start", "--selection-metric"): ["accuracy", "balanced-accuracy", "auto"],
     ("start", "--fit"): ["pad", "crop"],
     ("datasets check", "--as"): ["mnist", "fashion-mnist", "folder", "manifest", "kau"],
     ("arch transform", "--op"): ["add_layer", "add_block", "widen", "concat"],

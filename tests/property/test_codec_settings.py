@@ -86,10 +86,13 @@ def test_settings_come_back_as_they_were(config: SearchConfig) -> None:
 
 @pytest.mark.parametrize("block", BlockType)
 def test_what_is_left_out_takes_the_preset_value(block: BlockType) -> None:
-    """A request with data set and block alone means the defaults of the domain."""
+    """Data set, block and preset alone mean the defaults of the domain; without a preset the data choose the metric."""
     message = pb.SearchConfig(dataset="digits", block=enums.BLOCK.encode(block))
+    defaults = SearchConfig(dataset="digits", block=block)
 
-    assert SearchConfig(dataset="digits", block=block) == decode_config(message)
+    assert replace(defaults, selection_metric=SelectionMetric.AUTO) == decode_config(message)
+    message.preset = pb.PRESET_PAPER
+    assert defaults == decode_config(message)
 
 
 @settings(max_examples=200)
@@ -108,6 +111,9 @@ def test_a_partial_request_takes_defaults_for_the_rest(config: SearchConfig, dat
 
     decoded = decode_config(message)
 
+    if not (message.preset or message.selection_metric):
+        default = replace(default, selection_metric=SelectionMetric.AUTO)
+        left_out.add("selection_metric")
     training = replace(config.training, **{name: getattr(TrainingConfig(), name) for name in training_left_out})
     assert replace(config, **{name: getattr(default, name) for name in left_out}, training=training) == decoded
 

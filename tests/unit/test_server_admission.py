@@ -15,7 +15,7 @@ from nas.config import SearchConfig, SelectionMetric, TrainingConfig
 from nas.search.facts import DatasetSummary, PartCounts
 from nas.search.machine import decide
 from server.codec.envelope import Envelope, decode, encode
-from server.engine.admission import MAX_INITIAL_LAYERS, Admission
+from server.engine.admission import MAX_INITIAL_LAYERS, Admission, is_answered_by
 from server.engine.engine import seeded_by
 from server.engine.errors import InvalidSettingError
 from server.executor.preparation import DataError, DataPreparation, PreparedData
@@ -183,6 +183,11 @@ IMBALANCED = "the data set is imbalanced: always answering 'c' is right for 51.2
             SelectionMetric.BALANCED_ACCURACY,
             f"{IMBALANCED}selected by balanced accuracy, which is not fooled",
         ),
+        (
+            (10, 10, 21),
+            SelectionMetric.AUTO,
+            f"{IMBALANCED}selected by balanced accuracy, which is not fooled; --preset paper selects by accuracy",
+        ),
     ],
 )
 async def test_an_imbalanced_data_set_is_remarked_upon(
@@ -196,6 +201,23 @@ async def test_an_imbalanced_data_set_is_remarked_upon(
     command = await _admission(tmp_path, dataset).admit(config, "", "")
 
     assert ((warning,) if warning else ()) == command.warnings
+
+
+@pytest.mark.parametrize(("train", "metric"), [((10, 10, 20), None), ((10, 10, 21), SelectionMetric.BALANCED_ACCURACY)])
+async def test_the_metric_that_the_data_decide_is_settled(
+    tmp_path: Path, train: tuple[int, ...], metric: SelectionMetric | None
+) -> None:
+    """The search that starts says what it selects by, and still is what was asked for."""
+    counts = PartCounts(train=train, validation=(1, 1, 1), test=(1, 1, 1))
+    dataset = replace(DATASET, class_names=("a", "b", "c"), counts=counts)
+    asked = make_config(initial="F() FC(3)", selection_metric=SelectionMetric.AUTO)
+
+    config = (await _admission(tmp_path, dataset).admit(asked, "", "")).config
+
+    assert metric is config.selection_metric
+    assert is_answered_by(asked, config)
+    assert not is_answered_by(replace(asked, seed=asked.seed + 1), config)
+    assert not is_answered_by(replace(asked, selection_metric=SelectionMetric.ACCURACY), config)
 
 
 async def test_data_that_cannot_be_used_is_told_as_it_is(tmp_path: Path) -> None:

@@ -132,21 +132,29 @@ class _SelectionMetric:
 class _SelectionMetricEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SelectionMetric.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     SELECTION_METRIC_UNSPECIFIED: _SelectionMetric.ValueType  # 0
-    """The preset's choice."""
+    """The preset's choice; like AUTO where no preset is named either."""
     SELECTION_METRIC_ACCURACY: _SelectionMetric.ValueType  # 1
     """Share of images classified correctly."""
     SELECTION_METRIC_BALANCED_ACCURACY: _SelectionMetric.ValueType  # 2
     """Mean over the classes of each class's share."""
+    SELECTION_METRIC_AUTO: _SelectionMetric.ValueType  # 3
+    """Balanced accuracy where a class has more than twice as many training images as another, else accuracy. A search that has started
+    says which.
+    """
 
 class SelectionMetric(_SelectionMetric, metaclass=_SelectionMetricEnumTypeWrapper):
     """What BEST is best at. May grow."""
 
 SELECTION_METRIC_UNSPECIFIED: SelectionMetric.ValueType  # 0
-"""The preset's choice."""
+"""The preset's choice; like AUTO where no preset is named either."""
 SELECTION_METRIC_ACCURACY: SelectionMetric.ValueType  # 1
 """Share of images classified correctly."""
 SELECTION_METRIC_BALANCED_ACCURACY: SelectionMetric.ValueType  # 2
 """Mean over the classes of each class's share."""
+SELECTION_METRIC_AUTO: SelectionMetric.ValueType  # 3
+"""Balanced accuracy where a class has more than twice as many training images as another, else accuracy. A search that has started
+says which.
+"""
 Global___SelectionMetric: _TypeAlias = SelectionMetric  # noqa: Y015
 
 class _Imbalance:
