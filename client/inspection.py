@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterator
 from itertools import groupby
 
+from client.phrases import patient_source
 from client.text import count, escape, table, word
 from nas.api.v1 import search_service_pb2 as pb
 
@@ -33,7 +34,8 @@ def _summary(found: pb.CheckDatasetResponse) -> str:
     if found.HasField("patient_count"):
         there.append(count(found.patient_count, "patient"))
     size = f"; a search sees them as {found.shape}" if found.shape else ""
-    return f"{escape(found.dataset)} in {escape(found.location)}: {', '.join(there)}{size}."
+    divided = f" It is divided by {by}." if (by := patient_source(found.patient_source)) else ""
+    return f"{escape(found.dataset)} in {escape(found.location)}: {', '.join(there)}{size}.{divided}"
 
 
 def _classes(found: pb.CheckDatasetResponse) -> str:

@@ -7,6 +7,7 @@ from pathlib import PurePath
 
 from client.text import count, percent, word
 from nas.api.v1 import search_pb2
+from nas.folders import PatientSource
 
 _LONG_PATH = 20
 BLOCKS = {"ib": search_pb2.BLOCK_TYPE_INCEPTION, "seib": search_pb2.BLOCK_TYPE_SE_INCEPTION}
@@ -85,6 +86,15 @@ def describe_runtime(runtime: search_pb2.Runtime) -> str:
 def describe_shape(shape: search_pb2.InputShape) -> str:
     """Print ``CxHxW``."""
     return f"{shape.channels}x{shape.height}x{shape.width}"
+
+
+def patient_source(source: int) -> str:
+    """Say what a data set is divided by; empty if the server does not say."""
+    if source == search_pb2.PATIENT_SOURCE_UNSPECIFIED:
+        return ""
+    name = word(search_pb2.PatientSource, source)
+    known = {member.name.lower().replace("_", " "): member.value for member in PatientSource}
+    return known.get(name, name)
 
 
 def part_sizes(dataset: search_pb2.DatasetSummary) -> str:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from enum import Enum
 
 CLASS_MAPS = ("birads", "three", "binary")
 """Of KAU-BCMD: BI-RADS categories as found; 1, 3 and 4-5, the paper's FC(3); 1-3 and 4-5."""
@@ -11,6 +12,17 @@ FITS = ("pad", "crop")
 """How an image of any aspect becomes a square: the whole of it padded with black, or the breast cut out and padded."""
 _MOST_TEXT = 1000
 """Characters of one rule."""
+
+
+class PatientSource(Enum):
+    """What says whose image it is; the first of them that names anybody counts for the whole data set."""
+
+    PATTERN = "the patient of --group-regex"
+    LIST = "the group of the list"
+    FILE_NAME = "the patient of the file name"
+    DICOM_HEADER = "the patient of the DICOM header"
+    NONE = "image"
+    """Nobody is known, and images are divided one by one."""
 
 
 class FolderRuleError(ValueError):

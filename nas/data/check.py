@@ -92,6 +92,7 @@ class _Check:
             shape=str(plan.shape),
             classes=self._classes(parts),
             sizes=self._sizes(),
+            patients_from=plan.arrangement.patients_from,
             findings=(*about_split, *about_files(tree, plan, faults, self._used, impressions, self._names)),
         )
 

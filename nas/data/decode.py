@@ -13,7 +13,7 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -63,13 +63,16 @@ class Header:
     """What an image says of itself before it is decoded.
 
     Attributes:
-        kind: one of ``FORMATS``, whatever the name of its file says.
+        kind: one of ``FORMATS``, or DICOM, whatever the name of its file says.
+        patient: equal for images of one patient; empty if the image does not say whose it is. Right after reading it is
+            the id in the file, which ``nas.data.survey`` replaces at once.
     """
 
     width: int
     height: int
     is_grey: bool
     kind: str = ""
+    patient: str = field(default="", repr=False)
 
 
 def read_header(content: bytes, limits: Limits) -> Header:
@@ -79,8 +82,8 @@ def read_header(content: bytes, limits: Limits) -> Header:
         ImageFault: it is none, or larger than allowed.
     """
     if is_dicom(content):
-        width, height, is_grey = read_dicom_header(content, limits.pixels)
-        return Header(width=width, height=height, is_grey=is_grey, kind="DICOM")
+        width, height, is_grey, patient = read_dicom_header(content, limits.pixels)
+        return Header(width=width, height=height, is_grey=is_grey, kind="DICOM", patient=patient)
     with _opened(content, limits) as image:
         kind = image.format or ""
         return Header(width=image.width, height=image.height, is_grey=_is_grey(image), kind=kind)

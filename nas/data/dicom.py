@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """DICOM files: one frame, windowed as the file says, with black as black whatever the photometric interpretation.
 
-Only the pixels and what is needed to show them are taken from a file; names and numbers of patients are not looked at.
+Only the pixels, what is needed to show them and the patient's id are taken from a file. The id tells which images
+belong together and is forgotten within the ingest (``nas.data.survey``).
 Uncompressed, RLE and JPEG files can be read; other codecs take a plugin of pydicom.
 
 Shapes: H height, W width.
@@ -27,7 +28,8 @@ _NEEDED = (
     *("PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames", "PixelData", "RescaleSlope"),
     *("RescaleIntercept", "WindowCenter", "WindowWidth", "VOILUTFunction", "TransferSyntaxUID"),
 )
-"""What is parsed of a file."""
+"""What is parsed of a file to show it."""
+_PATIENT = "PatientID"
 
 
 def is_dicom(content: bytes) -> bool:
@@ -35,14 +37,14 @@ def is_dicom(content: bytes) -> bool:
     return content[_MAGIC_AT : _MAGIC_AT + len(_MAGIC)] == _MAGIC
 
 
-def read_dicom_header(content: bytes, most_pixels: int) -> tuple[int, int, bool]:
-    """Return width, height and whether the image is grey.
+def read_dicom_header(content: bytes, most_pixels: int) -> tuple[int, int, bool, str]:
+    """Return width, height, whether the image is grey, and the patient's id, which is empty if the file has none.
 
     Raises:
         ImageFault: it is no image of one frame, or larger than allowed.
     """
     with _opened(content, has_pixels=False) as file:
-        return _check(file, most_pixels)
+        return *_check(file, most_pixels), str(file.get(_PATIENT) or "").strip(" \0")
 
 
 def read_dicom(content: bytes, most_pixels: int) -> Image.Image:
@@ -105,7 +107,8 @@ def _opened(content: bytes, *, has_pixels: bool) -> Iterator[Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pydicom warns of odd metadata, which is not used
-            yield pydicom.dcmread(io.BytesIO(content), stop_before_pixels=not has_pixels, specific_tags=list(_NEEDED))
+            tags = [*_NEEDED] if has_pixels else [*_NEEDED, _PATIENT]
+            yield pydicom.dcmread(io.BytesIO(content), stop_before_pixels=not has_pixels, specific_tags=tags)
     except ImageFault:
         raise
     except MemoryError as error:

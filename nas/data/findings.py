@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from nas.folders import PatientSource
+
 
 class Level(Enum):
     """How much a finding matters."""
@@ -112,6 +114,7 @@ class Inspection:
         images: that were taken for images of the set.
         patients: as in ``ClassCounts``.
         shape: what images are brought to, as CxHxW; empty if there are none.
+        patients_from: what says whose images they are.
     """
 
     dataset: str
@@ -123,6 +126,7 @@ class Inspection:
     classes: tuple[ClassCounts, ...]
     sizes: tuple[SizeCount, ...]
     findings: tuple[Finding, ...]
+    patients_from: PatientSource = PatientSource.NONE
 
     @property
     def is_ok(self) -> bool:

@@ -15,7 +15,7 @@ from nas.data.errors import EmptyFolderError, FolderError, OneClassError
 from nas.data.layout import Arrangement, Found, Item, is_image_name
 from nas.data.sheet import MOST_BYTES, Sheet, SheetFault, find_sheets, key_of, read_sheet
 from nas.data.tree import FileError, FoundFile, Listing, Parts
-from nas.folders import parse_class_map
+from nas.folders import PatientSource, parse_class_map
 
 _CLASS = re.compile(r"bi-?rads?[ _-]?([0-6])", re.IGNORECASE | re.ASCII)
 _CATEGORY = re.compile(r"(?:bi-?rads?[ _-]?)?([0-6])", re.IGNORECASE | re.ASCII)
@@ -71,6 +71,7 @@ def arrange_birads(found: Found) -> Arrangement:
         left_out_folders=() if by_sheet else _left_out_folders(listing, roots),
         left_out_files=tuple(sorted(file.parts for file in listing.files if file.parts not in kept)),
         is_grouped=True,
+        patients_from=PatientSource.PATTERN if found.group_regex else PatientSource.FILE_NAME,
         refusal=OneClassError(found.dataset, advice) if is_one_class else None,
         contradictions=contradictions,
         unlisted=() if sheet is None else _unlisted(categories, sheet),

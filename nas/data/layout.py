@@ -13,7 +13,7 @@ from enum import IntEnum
 from nas.data.decode import ENDINGS
 from nas.data.errors import EmptyFolderError, FolderError, OneClassError
 from nas.data.tree import FoundFile, Listing, Parts
-from nas.folders import compile_group_regex, parse_class_map
+from nas.folders import PatientSource, compile_group_regex, parse_class_map
 
 
 class Part(IntEnum):
@@ -62,6 +62,7 @@ class Arrangement:
         left_out_folders: folders that are no part of it; what is below them is not listed again.
         left_out_files: files that are no images of it, in these folders or elsewhere.
         is_grouped: whether the data set is about patients, whether or not they are known.
+        patients_from: what names the groups.
         refusal: why no search can use it; None if one may.
         contradictions: images left out because two sources give them different labels: path and what each says.
         unlisted: what only one of sheet and folder knows, in words.
@@ -73,6 +74,7 @@ class Arrangement:
     left_out_folders: tuple[Parts, ...]
     left_out_files: tuple[Parts, ...]
     is_grouped: bool = False
+    patients_from: PatientSource = PatientSource.NONE
     refusal: FolderError | None = None
     contradictions: tuple[tuple[Parts, str], ...] = ()
     unlisted: tuple[str, ...] = ()
@@ -156,6 +158,7 @@ def arrange_classes(found: Found) -> Arrangement:
         left_out_folders=tuple(other_folders),
         left_out_files=tuple(sorted(left_out)),
         is_grouped=bool(found.group_regex),
+        patients_from=PatientSource.PATTERN if found.group_regex else PatientSource.NONE,
         refusal=_one_class(dataset, class_names),
     )
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from nas.data.errors import EmptyFolderError, FolderError, OneClassError
 from nas.data.layout import PART_NAMES, Arrangement, Found, Item, Part, name_classes
 from nas.data.tree import FileError, FoundFile, Parts
+from nas.folders import PatientSource
 
 DEFAULT_NAME = "manifest.csv"
 """Of the file, if the user names a folder."""
@@ -58,10 +59,17 @@ def arrange_manifest(found: Found) -> Arrangement:
         left_out_folders=(),
         left_out_files=_left_out(found, by_file, names),
         is_grouped=bool(found.group_regex) or any(row.group is not None for row in rows),
+        patients_from=_patients_from(found, rows),
         refusal=_refusal(found, missing, names),
         contradictions=tuple(sorted(contradictions.items())),
         unlisted=tuple(missing),
     )
+
+
+def _patients_from(found: Found, rows: list[_Row]) -> PatientSource:
+    if any(row.group is not None for row in rows):
+        return PatientSource.LIST
+    return PatientSource.PATTERN if found.group_regex else PatientSource.NONE
 
 
 def _items(found: Found, rows: list[_Row], names: dict[str, str]) -> tuple[Item, ...]:

@@ -19,6 +19,7 @@ from nas.data.errors import CorruptFileError, FolderError
 from nas.data.kau import arrange_birads
 from nas.data.layout import Arrangement, Found, Item, Layout, arrange_classes
 from nas.data.manifest import arrange_manifest
+from nas.data.patients import name_patients
 from nas.data.reading import Guard, InProcess, Progress, Reader, Reading, Wanted
 from nas.data.store import PixelStore, exclusive
 from nas.data.survey import Surveyor
@@ -173,6 +174,7 @@ def make_plan(
         on_progress=options.on_progress,
     )
     surveyed = surveyor.survey(tree, [item.file for item in arrangement.items])
+    arrangement = name_patients(arrangement, surveyed)
     choice = choose(arrangement, surveyed)
     return Plan(
         info=info,

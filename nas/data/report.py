@@ -168,8 +168,8 @@ def _about_patients(report: IngestReport) -> str:
             "lie in different parts, and the accuracy flatters"
         )
     return (
-        f"the names of {count(unknown, 'image')} do not say which patient they are of; each is taken for a patient of "
-        "its own, and if it is not, the accuracy flatters"
+        f"the patient of {count(unknown, 'image')} is not known; each image is taken for a patient of its own, and if "
+        "it is not, the accuracy flatters"
     )
 
 

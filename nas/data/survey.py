@@ -2,7 +2,8 @@
 """What every image file is, by content: hashed and looked at once, afterwards told by size, times and inode.
 
 The index lies in the cache folder, a line a file, appended while files are read, so that a kill costs the last few.
-Losing it costs time and nothing else.
+Losing it costs time and nothing else. The id of a patient stands nowhere: what is kept instead is its hash under a
+random key that begins the index.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 import time
 import zlib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,9 +27,13 @@ from nas.data.tree import FoundFile, Parts, Tree
 
 _SETTLED_NS = 2 * 10**9
 """A file that changed less than this before it was read may change again within the same tick of the clock."""
-_INDEX_VERSION = 2
+_INDEX_VERSION = 3
 _FLUSH_EVERY = 32
 """Files that a kill may cost."""
+_KEY_LINE = ""
+"""The name that no file has, in front of the key."""
+_KEY_BYTES = 32
+_HASH_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,31 +60,38 @@ class Surveyor:
         """Look at every file that is not in the index as it is now."""
         listed = tuple(files)
         index = self.cache_dir / f"index-{self._key(tree)}.jsonl"
-        found = {} if self.is_verifying else _known(index, listed)
+        found = {} if self.is_verifying else _known(_load(index), listed)
         if len(found) < len(listed):
             with exclusive(self.cache_dir):
-                found = {} if self.is_verifying else _known(index, listed)  # another process may have been faster
-                self._read(tree, [file for file in listed if file.parts not in found], index, found)
+                entries = _load(index)  # another process may have been faster
+                found = {} if self.is_verifying else _known(entries, listed)
+                self._read(tree, [file for file in listed if file.parts not in found], index, _key_of(entries), found)
         return {file.parts: found[file.parts] for file in listed}
 
     def _key(self, tree: Tree) -> str:
         told = f"{_INDEX_VERSION}/{tree.key}/{self.wanted.limits}"
         return hashlib.sha256(told.encode(errors="surrogateescape")).hexdigest()[:16]
 
-    def _read(self, tree: Tree, files: list[FoundFile], index: Path, found: dict[Parts, Reading]) -> None:
+    def _read(
+        self, tree: Tree, files: list[FoundFile], index: Path, known_key: bytes, found: dict[Parts, Reading]
+    ) -> None:
         with contextlib.ExitStack() as stack:
             log = stack.enter_context(_open_private(index))
+            key = known_key or secrets.token_bytes(_KEY_BYTES)
+            if not known_key:
+                log.write(_to_line([_KEY_LINE, key.hex()]))
             store = None
             if self.wanted.shape is not None:
                 store = PixelStore(self.store_path, self.wanted.shape)
                 stack.callback(store.close)
             for done, (file, reading) in enumerate(self.reader.read(tree, files, self.wanted), 1):
-                found[file.parts] = Reading(sha256=reading.sha256, header=reading.header, fault=reading.fault)
+                header = None if reading.header is None else _without_id(reading.header, key)
+                found[file.parts] = Reading(sha256=reading.sha256, header=header, fault=reading.fault)
                 if store is not None and reading.pixels_CHW is not None:
                     store.put(reading.sha256, reading.pixels_CHW)
                 is_settled = file.state[2] + _SETTLED_NS < time.time_ns()
-                if is_settled and not reading.fault:  # a fault may pass, such as a disk that was gone
-                    log.write(_to_line(file, reading))
+                if is_settled and header is not None and not reading.fault:  # a fault may pass: a disk that was gone
+                    log.write(_to_line([_name(file), file.state, reading.sha256, asdict(header)]))
                 if done % _FLUSH_EVERY == 0:
                     log.flush()
                     if store is not None:
@@ -104,9 +117,22 @@ def _open_private(path: Path) -> IO[bytes]:
     return os.fdopen(descriptor, "ab")
 
 
-def _known(index: Path, files: tuple[FoundFile, ...]) -> dict[Parts, Reading]:
-    """Return what the index says of files that are as they were; later lines win."""
-    entries = _load(index)
+def _without_id(header: Header, key: bytes) -> Header:
+    """Replace the id of a patient by what only tells whether it is the same one, and only with this key."""
+    if not header.patient:
+        return header
+    told = header.patient.encode(errors="backslashreplace")
+    return replace(header, patient=hashlib.blake2b(told, key=key, digest_size=_HASH_BYTES).hexdigest())
+
+
+def _key_of(entries: dict[str, list[Any]]) -> bytes:
+    return bytes.fromhex(entries[_KEY_LINE][1]) if _KEY_LINE in entries else b""
+
+
+def _known(entries: dict[str, list[Any]], files: tuple[FoundFile, ...]) -> dict[Parts, Reading]:
+    """Return what the index says of files that are as they were; nothing if its key is lost."""
+    if _KEY_LINE not in entries:
+        return {}
     found = {}
     for file in files:
         entry = entries.get(_name(file))
@@ -119,14 +145,13 @@ def _name(file: FoundFile) -> str:
     return "/".join(file.parts)
 
 
-def _to_line(file: FoundFile, reading: Reading) -> bytes:
-    assert reading.header is not None  # noqa: S101 - it has no fault
-    text = json.dumps([_name(file), file.state, reading.sha256, asdict(reading.header)], separators=(",", ":")).encode()
+def _to_line(entry: list[Any]) -> bytes:
+    text = json.dumps(entry, separators=(",", ":")).encode()
     return b"\n%08x %s\n" % (zlib.crc32(text), text)  # the first break ends a line that a kill cut short
 
 
 def _load(index: Path) -> dict[str, list[Any]]:
-    """Read the index; a damaged line is none."""
+    """Read the index by name; a damaged line is none, and later lines win."""
     try:
         lines = index.read_bytes().split(b"\n")
     except OSError:

@@ -11,6 +11,8 @@ from typing import Any
 from nas.api.v1 import search_service_pb2 as pb
 from nas.architecture import BlockType
 from nas.config import SearchConfig
+from nas.folders import PatientSource
+from server.codec import enums
 from server.codec.enums import CodecError
 from server.codec.preparing import DataRequest
 
@@ -73,7 +75,8 @@ def encode_inspection(inspection: Any) -> dict[str, Any]:
     for finding in content["findings"]:
         kind = finding["kind"]
         finding["kind"], finding["level"] = kind.word, kind.level.value
-    assert not any(isinstance(value, Enum) for value in content.values())  # noqa: S101 - only findings have any
+    content["patients_from"] = inspection.patients_from.name
+    assert not any(isinstance(value, Enum) for value in content.values())  # noqa: S101 - these are all
     return content | {"is_ok": inspection.is_ok}
 
 
@@ -109,6 +112,7 @@ def decode_inspection(content: dict[str, Any]) -> pb.CheckDatasetResponse:
         ],
         findings=[_finding(finding) for finding in content["findings"]],
         is_ok=content["is_ok"],
+        patient_source=enums.PATIENT_SOURCE.encode(PatientSource[content["patients_from"]]),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from nas.api.v1 import search_pb2 as pb
 from nas.architecture import BlockType
 from nas.config import Device, Imbalance, Precision, Preset, SelectionMetric
+from nas.folders import PatientSource
 from nas.search.facts import AttemptKind, FailureReason, LostReason, SearchFailure, StopReason
 from nas.search.state import ChildState, SearchState
 from nas.selection import Role, Rule, TieBreak
@@ -65,6 +66,7 @@ DEVICE = EnumCodec(Device, pb.Device, "DEVICE")
 PRECISION = EnumCodec(Precision, pb.Precision, "PRECISION")
 METRIC = EnumCodec(SelectionMetric, pb.SelectionMetric, "SELECTION_METRIC")
 IMBALANCE = EnumCodec(Imbalance, pb.Imbalance, "IMBALANCE")
+PATIENT_SOURCE = EnumCodec(PatientSource, pb.PatientSource, "PATIENT_SOURCE")
 OPERATION = EnumCodec(Operation, pb.Operation, "OPERATION")
 SKIP_REASON = EnumCodec(SkipReason, pb.SkipReason, "SKIP_REASON")
 ATTEMPT_KIND = EnumCodec(AttemptKind, pb.AttemptKind, "ATTEMPT_KIND")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from dicom_files import write_scans
 from image_files import draw, encode
 from kau_tree import write_kau_tree, write_sheet
 from PIL import Image, PngImagePlugin
@@ -18,7 +19,10 @@ from real_server import RealServer
 CANARY = "Canary"
 """Begins each planted name."""
 NAMES = (CANARY.encode(), b"BC0170")
+PATIENT_ID = "KESTREL"
+"""Begins each id in a DICOM header, which stands in no file of the server at all."""
 TINY = "C(4,3) P(4,4) SEIB(4,2,4,2,2,2) P(2,2) F() FC(3)"
+TINY_OF_TWO = TINY.replace("FC(3)", "FC(2)")
 ONE = ("--block", "seib", "--max-iterations", "1", "--max-epochs", "1", "--threads", "1")
 
 
@@ -37,6 +41,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
     write_sheet(kau, {images[5].stem: "BIRAD 5"})
     (kau / "BIRAD1" / "b1" / f"{CANARY} broken.jpg").write_bytes(b"no image")
     _write_list(folder / "root" / "listed")
+    write_scans(folder / "root" / "scans", 40, prefix=PATIENT_ID)
     metrics = ("--metrics-listen", "127.0.0.1:0")
     with RealServer(folder, ("--data-root", str(folder / "root")), metrics=metrics) as server:
         yield server
@@ -83,6 +88,32 @@ def test_no_name_leaves_the_data(server: RealServer, tmp_path: Path) -> None:
     assert all(path.match("cache/index-*.jsonl") or path.match("cache/*.report.json") for path in private), named
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in private)
     assert private, "the canary is nowhere, so the test looks at the wrong places"
+
+
+@pytest.mark.slow
+def test_no_patient_id_leaves_the_ingest(server: RealServer) -> None:
+    """Where DICOM headers group the images, their ids are in no answer, event or log and in no file, private or not."""
+    checked = [
+        server.client("datasets", "check", "scans", "--as", "folder", "--output", form) for form in ("text", "json")
+    ]
+    search_id = server.start_search("--dataset", "folder:scans", *ONE, "--input-size", "16", "--initial", TINY_OF_TWO)
+    events = server.watch(search_id)
+
+    assert [0, 0] == [one.returncode for one in checked], checked[0].stdout + checked[0].stderr
+    said = " ".join(checked[0].stdout.split())
+    assert "40 patients" in said
+    assert "divided by the patient of the DICOM header" in said
+    assert "search_succeeded" in events[-1]
+    told = {
+        "checks": "".join(one.stdout + one.stderr for one in checked).encode(),
+        "events": json.dumps(events).encode(),
+        "search": json.dumps(server.search(search_id)).encode(),
+        "log": server.log.encode(),
+        "metrics": _metrics(server),
+    }
+    told |= {str(path): path.read_bytes() for path in server.state_dir.rglob("*") if path.is_file()}
+    assert any(path.endswith("journal.db") for path in told), "the state folder is not where the test looks"
+    assert [] == [where for where, content in told.items() if PATIENT_ID.encode() in content]
 
 
 def _metrics(server: RealServer) -> bytes:

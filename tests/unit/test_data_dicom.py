@@ -1,23 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DICOM files: windowed, the right way round, one frame, and nothing of a patient taken from them."""
+"""DICOM files: windowed, the right way round, one frame, and nothing of a patient kept of them."""
 
 from __future__ import annotations
 
-import io
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import (
-    DigitalMammographyXRayImageStorageForPresentation,
-    ExplicitVRLittleEndian,
-    RLELossless,
-    generate_uid,
-)
+from dicom_files import encode_dicom
 
 from nas.config import InputShape
 from nas.data import ImageOptions, prepare
@@ -26,33 +17,6 @@ from nas.data.faults import ImageFault
 
 GREY_4 = InputShape(channels=1, height=4, width=4)
 LIMITS = Limits()
-
-
-def encode_dicom(pixels: npt.NDArray[Any], *, packs: bool = False, **tags: Any) -> bytes:
-    """One file of pixels as (H, W), (H, W, 3) or (frames, H, W) with the tags of a mammogram."""
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.MediaStorageSOPClassUID = DigitalMammographyXRayImageStorageForPresentation
-    meta.MediaStorageSOPInstanceUID = generate_uid()
-    file = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
-    file.PatientName, file.PatientID = "Canary^Jane", "CANARY-1"
-    is_colour = pixels.ndim == 3 and pixels.shape[-1] == 3
-    file.Rows, file.Columns = pixels.shape[:2] if is_colour else pixels.shape[-2:]
-    file.SamplesPerPixel = 3 if is_colour else 1
-    file.PhotometricInterpretation = "RGB" if is_colour else "MONOCHROME2"
-    if is_colour:
-        file.PlanarConfiguration = 0
-    file.BitsAllocated = file.BitsStored = 8 * pixels.itemsize
-    file.HighBit, file.PixelRepresentation = file.BitsStored - 1, int(pixels.dtype.kind == "i")
-    file.PixelData = pixels.tobytes()
-    file["PixelData"].VR = "OW"
-    for name, value in tags.items():
-        setattr(file, name, value)
-    if packs:
-        file.compress(RLELossless)
-    stream = io.BytesIO()
-    file.save_as(stream, enforce_file_format=True)
-    return stream.getvalue()
 
 
 LEVELS = np.array([[0, 1000, 2000, 4000]] * 4, np.uint16)
@@ -64,7 +28,7 @@ def test_values_span_the_range_without_a_window(packs: bool) -> None:
     content = encode_dicom(LEVELS, packs=packs)
 
     assert [0, 64, 128, 255] == decode(content, GREY_4, LIMITS)[0, 0].tolist()
-    assert Header(width=4, height=4, is_grey=True, kind="DICOM") == read_header(content, LIMITS)
+    assert Header(width=4, height=4, is_grey=True, kind="DICOM", patient="CANARY-1") == read_header(content, LIMITS)
 
 
 def test_the_first_window_counts() -> None:

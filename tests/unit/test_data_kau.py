@@ -209,7 +209,7 @@ def test_some_unknown_patients_are_patients_of_their_own(nested: Path, tmp_path:
 
     assert found.groups_N is not None
     assert 57 + 2 == len(np.unique(found.groups_N))
-    assert found.warnings[0].startswith("the names of 2 images do not say which patient they are of")
+    assert found.warnings[0].startswith("the patient of 2 images is not known")
     assert () == find_leaks(found, split(found, seed=1))
 
 

@@ -521,6 +521,42 @@ TIE_BREAK_CHILD_ID: TieBreak.ValueType  # 4
 """The earlier child id."""
 Global___TieBreak: _TypeAlias = TieBreak  # noqa: Y015
 
+class _PatientSource:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PatientSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PatientSource.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PATIENT_SOURCE_UNSPECIFIED: _PatientSource.ValueType  # 0
+    """Not known: an older server."""
+    PATIENT_SOURCE_PATTERN: _PatientSource.ValueType  # 1
+    """The pattern of group_regex, in the path of an image."""
+    PATIENT_SOURCE_LIST: _PatientSource.ValueType  # 2
+    """The groups of a list."""
+    PATIENT_SOURCE_FILE_NAME: _PatientSource.ValueType  # 3
+    """The name of the file, as the data set's publisher wrote it."""
+    PATIENT_SOURCE_DICOM_HEADER: _PatientSource.ValueType  # 4
+    """PatientID in the headers of DICOM files."""
+    PATIENT_SOURCE_NONE: _PatientSource.ValueType  # 5
+    """Nothing: images are divided one by one."""
+
+class PatientSource(_PatientSource, metaclass=_PatientSourceEnumTypeWrapper):
+    """What says whose image it is; images of one patient stay in one part. May grow."""
+
+PATIENT_SOURCE_UNSPECIFIED: PatientSource.ValueType  # 0
+"""Not known: an older server."""
+PATIENT_SOURCE_PATTERN: PatientSource.ValueType  # 1
+"""The pattern of group_regex, in the path of an image."""
+PATIENT_SOURCE_LIST: PatientSource.ValueType  # 2
+"""The groups of a list."""
+PATIENT_SOURCE_FILE_NAME: PatientSource.ValueType  # 3
+"""The name of the file, as the data set's publisher wrote it."""
+PATIENT_SOURCE_DICOM_HEADER: PatientSource.ValueType  # 4
+"""PatientID in the headers of DICOM files."""
+PATIENT_SOURCE_NONE: PatientSource.ValueType  # 5
+"""Nothing: images are divided one by one."""
+Global___PatientSource: _TypeAlias = PatientSource  # noqa: Y015
+
 @_typing.final
 class TrainingConfig(_message.Message):
     """How one child is trained. A field left out takes the preset's value."""

@@ -974,6 +974,7 @@ class CheckDatasetResponse(_message.Message):
     SIZES_FIELD_NUMBER: _builtins.int
     FINDINGS_FIELD_NUMBER: _builtins.int
     IS_OK_FIELD_NUMBER: _builtins.int
+    PATIENT_SOURCE_FIELD_NUMBER: _builtins.int
     dataset: _builtins.str
     """What --dataset takes."""
     location: _builtins.str
@@ -988,6 +989,8 @@ class CheckDatasetResponse(_message.Message):
     """What images are brought to, as CxHxW; empty if there are none."""
     is_ok: _builtins.bool
     """Whether there is no fault."""
+    patient_source: _search_pb2.PatientSource.ValueType
+    """What says whose image it is."""
     @_builtins.property
     def classes(self) -> _containers.RepeatedCompositeFieldContainer[Global___CheckedClass]:
         """In the order of the labels."""
@@ -1013,10 +1016,11 @@ class CheckDatasetResponse(_message.Message):
         sizes: _abc.Iterable[Global___CheckedSize] | None = ...,
         findings: _abc.Iterable[Global___Finding] | None = ...,
         is_ok: _builtins.bool = ...,
+        patient_source: _search_pb2.PatientSource.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_patient_count", b"_patient_count", "patient_count", b"patient_count"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_patient_count", b"_patient_count", "classes", b"classes", "dataset", b"dataset", "file_count", b"file_count", "findings", b"findings", "image_count", b"image_count", "is_ok", b"is_ok", "location", b"location", "patient_count", b"patient_count", "shape", b"shape", "sizes", b"sizes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_patient_count", b"_patient_count", "classes", b"classes", "dataset", b"dataset", "file_count", b"file_count", "findings", b"findings", "image_count", b"image_count", "is_ok", b"is_ok", "location", b"location", "patient_count", b"patient_count", "patient_source", b"patient_source", "shape", b"shape", "sizes", b"sizes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__patient_count: _TypeAlias = _typing.Literal["patient_count"]  # noqa: Y015
     _WhichOneofArgType__patient_count: _TypeAlias = _typing.Literal["_patient_count", b"_patient_count"]  # noqa: Y015
