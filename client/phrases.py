@@ -104,6 +104,28 @@ def part_sizes(dataset: search_pb2.DatasetSummary) -> str:
     return f"{describe_shape(dataset.shape)}, {classes} classes, {sizes} images to train/validate/test"
 
 
+def part_sizes_and_patients(dataset: search_pb2.DatasetSummary) -> str:
+    """The same with the patients of the parts, if there are any."""
+    has_patients = dataset.patients.train_count > 0
+    return ", ".join((part_sizes(dataset), *([patient_counts(dataset.patients)] if has_patients else [])))
+
+
+def patients_text(dataset: search_pb2.DatasetSummary) -> str:
+    """Print how many patients each part has, and that none is in two; of older servers, that it is not known."""
+    if not dataset.HasField("patients"):
+        return "unknown; the server that started the search did not say"
+    found = dataset.patients
+    if found.source == search_pb2.PATIENT_SOURCE_NONE:
+        return f"by image, {found.leak_count or 'none'} in two parts"
+    return f"by {patient_source(found.source)}: {patient_counts(found)}"
+
+
+def patient_counts(found: search_pb2.PatientCounts) -> str:
+    """Print the patients of the three parts."""
+    sizes = f"{found.train_count}/{found.validation_count}/{found.test_count}"
+    return f"{sizes} patients, {found.leak_count or 'none'} in two parts"
+
+
 def accuracy_text(evaluation: search_pb2.Evaluation) -> str:
     """Print an accuracy with the counts behind it."""
     counts = f"{sum(evaluation.correct_counts)}/{sum(evaluation.total_counts)}"

@@ -11,7 +11,7 @@ from client.phrases import (
     block_name,
     describe_runtime,
     describe_transformation,
-    part_sizes,
+    part_sizes_and_patients,
     stop_reason,
     validation_text,
 )
@@ -36,7 +36,7 @@ def _search_started(fact: event_pb2.SearchStarted) -> str:
     if config.training.imbalance > search_pb2.IMBALANCE_NONE:
         selected += f", against imbalance: {word(search_pb2.Imbalance, config.training.imbalance)}"
     return (
-        f"search started: {block_name(config.block)} on {config.dataset} ({part_sizes(dataset)}), "
+        f"search started: {block_name(config.block)} on {config.dataset} ({part_sizes_and_patients(dataset)}), "
         f"preset {word(search_pb2.Preset, config.preset)}, seed {config.seed}{selected}"
     )
 

@@ -23,7 +23,7 @@ from nas.config import (
     SelectionMetric,
     TrainingConfig,
 )
-from nas.folders import CLASS_MAPS, FITS
+from nas.folders import CLASS_MAPS, FITS, PatientSource
 from nas.search import commands, events
 from nas.search.facts import (
     AttemptKind,
@@ -31,6 +31,7 @@ from nas.search.facts import (
     FailureReason,
     LostReason,
     PartCounts,
+    PatientCounts,
     Resources,
     Runtime,
     SearchFailure,
@@ -109,6 +110,12 @@ datasets = st.builds(
     counts=st.builds(PartCounts, train=counts, validation=counts, test=counts),
     fingerprint=hashes,
     split_fingerprint=hashes,
+    patients=st.none()
+    | st.builds(
+        PatientCounts,
+        source=st.sampled_from(PatientSource),
+        **dict.fromkeys(("train", "validation", "test", "leaks"), sizes),
+    ),
 )
 resources = st.builds(Resources, threads=numbers, memory_limit_bytes=sizes)
 transformations = st.one_of(

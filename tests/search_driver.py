@@ -11,6 +11,7 @@ from nas.architecture import BlockType
 from nas.assessment import Assessed, Assessment, Baseline, ClassAssessment, Estimate
 from nas.child import ChildId, EpochResult, Evaluation
 from nas.config import Device, InputShape, Precision, SearchConfig, TrainingConfig
+from nas.folders import PatientSource
 from nas.search import commands, events
 from nas.search.control import RejectedError
 from nas.search.evolve import evolve
@@ -20,6 +21,7 @@ from nas.search.facts import (
     FailureReason,
     LostReason,
     PartCounts,
+    PatientCounts,
     Resources,
     Runtime,
 )
@@ -34,6 +36,7 @@ DATASET = DatasetSummary(
     counts=PartCounts(train=(400, 400), validation=(50, 50), test=(50, 50)),
     fingerprint="f" * 64,
     split_fingerprint="5" * 64,
+    patients=PatientCounts(source=PatientSource.FILE_NAME, train=200, validation=25, test=25, leaks=0),
 )
 RESOURCES = Resources(threads=1, memory_limit_bytes=1 << 33)
 RUNTIME = Runtime(device=Device.CPU, precision=Precision.FP32, threads=1, hardware="simulated", versions=())

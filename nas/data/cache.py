@@ -32,6 +32,7 @@ import numpy.typing as npt
 from nas.config import InputShape
 from nas.data.errors import CacheError, cannot_write
 from nas.data.source import Contents
+from nas.folders import PatientSource
 
 INGEST_VERSION = 1
 """Part of every fingerprint; rises when the same source files give other bytes."""
@@ -61,6 +62,7 @@ class CachedDataset:
             None if there is none.
         validation_percent: share of the whole that goes to validation where the publisher made no parts.
         groups_N: int64, equal for images that must lie in one part; None if none must.
+        patients_from: what says whose images they are; no part of the fingerprint.
         warnings: what the user should know about the source, a sentence each; no part of the fingerprint.
     """
 
@@ -75,6 +77,7 @@ class CachedDataset:
     validation_start: int | None = None
     validation_percent: int = 10
     groups_N: npt.NDArray[np.int64] | None = None
+    patients_from: PatientSource = PatientSource.NONE
     warnings: tuple[str, ...] = ()
 
 

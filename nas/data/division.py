@@ -17,7 +17,8 @@ def inspect_division(dataset: CachedDataset, parts: Split) -> dict[str, object]:
     """Count what each part got and what lies in more than one, as plain JSON values.
 
     Returns:
-        Images of each class and patients of each part, and how many images and patients lie in two parts.
+        Images of each class and patients of each part, who says whose they are, and how many images and patients lie in
+        two parts.
     """
     named = {"train": parts.train, "validation": parts.validation, "test": parts.test}
     groups_N, classes = dataset.groups_N, len(dataset.class_names)
@@ -30,6 +31,7 @@ def inspect_division(dataset: CachedDataset, parts: Split) -> dict[str, object]:
             name: np.bincount(dataset.labels_N[part], minlength=classes).tolist() for name, part in named.items()
         },
         "patients": patients,
+        "patients_from": dataset.patients_from.name,
         "leaks": {"images": int((times > 1).sum()), "patients": len(find_leaks(dataset, parts))},
     }
 

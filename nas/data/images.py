@@ -26,6 +26,7 @@ from nas.data.plan import ImageOptions, Plan, make_plan
 from nas.data.report import IngestReport, UnreadableImage
 from nas.data.source import Contents
 from nas.data.tree import Parts, open_tree
+from nas.folders import PatientSource
 
 _BATCH_BYTES = 16 * 2**20
 """Most bytes of images that are handed over at a time (one image at least)."""
@@ -95,6 +96,11 @@ class ImageSource:
             groups_N=number_groups(used),
             batches_nCHW=_in_batches(images_NCHW),
         )
+
+    @property
+    def patients_from(self) -> PatientSource:
+        """What says whose images they are."""
+        return self._planned().arrangement.patients_from
 
     def renew_report(self, written: IngestReport) -> IngestReport:
         """Say of the folder as it is now what ``written`` said of it when its images were decoded.

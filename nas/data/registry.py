@@ -20,6 +20,7 @@ from nas.data.images import ImageSource
 from nas.data.plan import ImageOptions, locate
 from nas.data.report import IngestReport
 from nas.data.source import Contents, Source, resize
+from nas.folders import PatientSource
 
 SOURCES: dict[str, Callable[[DatasetInfo, Path | None], Source]] = {
     "digits": lambda info, data_root: DigitsSource(),
@@ -120,7 +121,8 @@ def _prepare_images(images: ImageSource) -> CachedDataset:
         renewed.save(report_path)
         report = renewed
     report.require_readable(images.options.max_bad_files, shown)
-    return replace(cached, name=images.dataset, warnings=report.warnings(shown))
+    patients_from = PatientSource.NONE if cached.groups_N is None else images.patients_from
+    return replace(cached, name=images.dataset, patients_from=patients_from, warnings=report.warnings(shown))
 
 
 def _entry(cache_dir: Path, name: str, shape: InputShape, fingerprint: str) -> Path:

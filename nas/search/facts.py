@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from nas.config import Device, InputShape, Precision
+from nas.folders import PatientSource
 
 
 class AttemptKind(Enum):
@@ -86,12 +87,30 @@ class PartCounts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PatientCounts:
+    """Who is in the parts of a data set, and that nobody is in two: counted when the parts had been made.
+
+    Attributes:
+        source: what says whose image it is.
+        train, validation, test: patients of each part; 0 where images are divided one by one.
+        leaks: patients (images where those are divided) in more than one part; a search with any is refused.
+    """
+
+    source: PatientSource
+    train: int
+    validation: int
+    test: int
+    leaks: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetSummary:
     """What a search knows about its data, fixed when it starts.
 
     Attributes:
         fingerprint: SHA-256 of the cached tensors, hexadecimal.
         split_fingerprint: SHA-256 of the parts' indices, hexadecimal.
+        patients: in each part; None in journals of versions before 0.2.0.
     """
 
     shape: InputShape
@@ -99,6 +118,7 @@ class DatasetSummary:
     counts: PartCounts
     fingerprint: str
     split_fingerprint: str
+    patients: PatientCounts | None = None
 
     @property
     def classes(self) -> int:

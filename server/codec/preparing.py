@@ -92,7 +92,7 @@ class PrepareAnswer:
     """How it went: either ``dataset`` or what is wrong.
 
     Attributes:
-        dataset: what ``nas.data.describe`` returned.
+        dataset: what ``nas.data.describe`` and ``inspect_division`` returned, the latter as ``division``.
         error: name of the error in ``nas.data``; empty if there is none.
         message: of it, one sentence.
     """

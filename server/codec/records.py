@@ -10,7 +10,7 @@ from nas.architecture import Architecture
 from nas.child import ChildId, EpochResult, Evaluation
 from nas.config import InputShape
 from nas.notation import NotationError, format_layer, format_notation, parse_notation
-from nas.search.facts import DatasetSummary, PartCounts, Resources, Runtime
+from nas.search.facts import DatasetSummary, PartCounts, PatientCounts, Resources, Runtime
 from nas.selection import Choice
 from nas.shapes import LayerSummary
 from nas.transformations import AddBlock, AddConcat, AddLayer, Operation, Transformation, Widen, operation_of
@@ -75,6 +75,7 @@ def encode_dataset(dataset: DatasetSummary) -> pb.DatasetSummary:
         test_counts=dataset.counts.test,
         fingerprint=dataset.fingerprint,
         split_fingerprint=dataset.split_fingerprint,
+        patients=None if dataset.patients is None else _encode_patients(dataset.patients),
     )
 
 
@@ -90,6 +91,27 @@ def decode_dataset(message: pb.DatasetSummary) -> DatasetSummary:
         ),
         fingerprint=message.fingerprint,
         split_fingerprint=message.split_fingerprint,
+        patients=_decode_patients(message.patients) if message.HasField("patients") else None,
+    )
+
+
+def _encode_patients(patients: PatientCounts) -> pb.PatientCounts:
+    return pb.PatientCounts(
+        source=enums.PATIENT_SOURCE.encode(patients.source),
+        train_count=patients.train,
+        validation_count=patients.validation,
+        test_count=patients.test,
+        leak_count=patients.leaks,
+    )
+
+
+def _decode_patients(message: pb.PatientCounts) -> PatientCounts:
+    return PatientCounts(
+        source=enums.PATIENT_SOURCE.decode(message.source),
+        train=message.train_count,
+        validation=message.validation_count,
+        test=message.test_count,
+        leaks=message.leak_count,
     )
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from nas.config import DatasetInfo, InputShape, SearchConfig, find_dataset
-from nas.search.facts import DatasetSummary, PartCounts
+from nas.folders import PatientSource
+from nas.search.facts import DatasetSummary, PartCounts, PatientCounts
 from server.codec import checking
 from server.codec.checking import CheckRequest
 from server.codec.preparing import ENVIRONMENT, PROGRAM, DataRequest, PrepareAnswer, PrepareProgress, PrepareRequest
@@ -199,5 +200,15 @@ def _to_prepared(found: dict[str, Any]) -> PreparedData:
         ),
         fingerprint=found["fingerprint"],
         split_fingerprint=found["split_fingerprint"],
+        patients=_to_patients(found["division"]),
     )
     return PreparedData(summary=summary, warnings=tuple(found["warnings"]))
+
+
+def _to_patients(division: dict[str, Any]) -> PatientCounts:
+    counts = division["patients"]
+    return PatientCounts(
+        source=PatientSource[division["patients_from"]],
+        **(counts or dict.fromkeys(("train", "validation", "test"), 0)),
+        leaks=division["leaks"]["images" if counts is None else "patients"],
+    )

@@ -20,6 +20,7 @@ from nas.data import (
     Progress,
     describe,
     download,
+    inspect_division,
     prepare,
     report_division,
     split,
@@ -63,7 +64,7 @@ def _answer(request: PrepareRequest, on_progress: Progress) -> PrepareAnswer:
     )
     parts = split(dataset, seed=data.seed, train_limit=data.train_limit)
     report_division(dataset, parts, data.seed)
-    return PrepareAnswer(dataset=describe(dataset, parts))
+    return PrepareAnswer(dataset=describe(dataset, parts) | {"division": inspect_division(dataset, parts)})
 
 
 def image_options(data: DataRequest, on_progress: Progress, *, is_verifying: bool = False) -> ImageOptions:

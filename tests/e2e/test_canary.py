@@ -104,6 +104,12 @@ def test_no_patient_id_leaves_the_ingest(server: RealServer) -> None:
     assert "40 patients" in said
     assert "divided by the patient of the DICOM header" in said
     assert "search_succeeded" in events[-1]
+    assert {
+        "source": "PATIENT_SOURCE_DICOM_HEADER",
+        "train_count": "32",
+        "validation_count": "4",
+        "test_count": "4",
+    } == {name: value for name, value in server.search(search_id)["dataset"]["patients"].items() if value != "0"}
     told = {
         "checks": "".join(one.stdout + one.stderr for one in checked).encode(),
         "events": json.dumps(events).encode(),

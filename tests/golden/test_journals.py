@@ -87,6 +87,24 @@ async def test_a_golden_journal_is_read_as_ever(golden: Path) -> None:
     assert json.loads((golden / MANIFEST).read_text()) == found
 
 
+@pytest.mark.parametrize(("version", "expected"), [("v0.1.0", {False}), (CURRENT, {True})])
+async def test_a_journal_tells_of_patients_since_they_are_counted(
+    tmp_path: Path, version: str, expected: set[bool]
+) -> None:
+    """What a version before the leak check wrote says nothing of it, which is no claim that nothing leaked."""
+    shutil.copytree(FOLDER / version, tmp_path / "state")
+    journal = await SqliteJournal.inspect(tmp_path / "state")
+
+    facts = [
+        decode(record.payload).fact
+        for head in await journal.heads()
+        for record in await journal.read(head.search_id, 0, head.sequence)
+    ]
+    await journal.close()
+
+    assert expected == {fact.dataset.patients is not None for fact in facts if isinstance(fact, events.SearchStarted)}
+
+
 @each_version
 async def test_a_golden_journal_is_gone_on_with(golden: Path) -> None:
     """A server of this version opens it, brings its running search to an end and leaves the ended ones as they are."""

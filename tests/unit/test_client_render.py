@@ -7,9 +7,11 @@ import pytest
 import search_records as records
 from google.protobuf.duration_pb2 import Duration
 
+from client import views
 from client.phrases import STOP_REASONS
 from client.render import SENTENCES, TIE_BREAKS, event_line
 from nas.api.v1 import event_pb2, search_pb2
+from nas.api.v1 import search_service_pb2 as service_pb2
 
 BEST = search_pb2.Choice(
     role=search_pb2.ROLE_BEST,
@@ -30,6 +32,9 @@ SMALLEST = search_pb2.Choice(
     runner_up="1-2",
     margin=1,
     tie_break=search_pb2.TIE_BREAK_NONE,
+)
+PATIENTS = search_pb2.PatientCounts(
+    source=search_pb2.PATIENT_SOURCE_DICOM_HEADER, train_count=199, validation_count=14, test_count=28
 )
 LINES: tuple[tuple[event_pb2.Event, str], ...] = (
     (
@@ -52,6 +57,15 @@ LINES: tuple[tuple[event_pb2.Event, str], ...] = (
         ),
         "search started: ib on kau (1x28x28, 2 classes, 100/10/20 images to train/validate/test), "
         "preset paper, seed 0, selected by balanced accuracy, against imbalance: focal",
+    ),
+    (
+        event_pb2.Event(
+            search_started=event_pb2.SearchStarted(
+                config=records.CONFIG, dataset=search_pb2.DatasetSummary(class_names=["no", "yes"], patients=PATIENTS)
+            )
+        ),
+        "search started: ib on mnist (0x0x0, 2 classes, 0/0/0 images to train/validate/test, 199/14/28 patients, "
+        "none in two parts), preset paper, seed 7",
     ),
     (
         event_pb2.Event(iteration_started=event_pb2.IterationStarted(iteration=2, parent_ids=["1-3", "1-1"])),
@@ -242,6 +256,24 @@ def test_selection_says_what_decided(change: dict[str, object], expected: str) -
 def test_an_unknown_fact_is_admitted() -> None:
     """An event of a newer server is not hidden."""
     assert "event 9 is one that this client does not know" in event_line(event_pb2.Event(sequence=9))
+
+
+@pytest.mark.parametrize(
+    ("patients", "expected"),
+    [
+        (PATIENTS, "by the patient of the DICOM header: 199/14/28 patients, none in two parts"),
+        (search_pb2.PatientCounts(source=search_pb2.PATIENT_SOURCE_NONE), "by image, none in two parts"),
+        (None, "unknown; the server that started the search did not say"),
+        (search_pb2.PatientCounts(source=99, train_count=5), "by unknown (99): 5/0/0 patients, none in two parts"),  # type: ignore[arg-type]
+    ],
+)
+def test_how_a_set_is_divided(patients: search_pb2.PatientCounts | None, expected: str) -> None:
+    """With what the leak check found; an older journal does not say, and a newer server may say more."""
+    dataset = search_pb2.DatasetSummary(patients=patients)
+
+    shown = (views.search_view(search_pb2.Search(dataset=dataset)), views.plan_view(service_pb2.Plan(dataset=dataset)))
+
+    assert all(f"divided {expected}" in " ".join(text.split()) for text in shown)
 
 
 def test_unknown_values_are_numbers() -> None:

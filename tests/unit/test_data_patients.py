@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,19 @@ import pytest
 from dicom_files import encode_dicom, write_dicom, write_scans
 from image_files import draw, write_image
 
-from nas.data import CachedDataset, ImageOptions, Inspection, Kind, Limits, check, find_leaks, prepare, split
+from nas.data import (
+    CachedDataset,
+    ImageOptions,
+    Inspection,
+    Kind,
+    Limits,
+    check,
+    find_leaks,
+    inspect_division,
+    prepare,
+    report_division,
+    split,
+)
 from nas.data.decode import read_header
 from nas.folders import PatientSource
 
@@ -64,6 +77,20 @@ def test_images_of_a_patient_are_in_one_part(scans: Path) -> None:
     assert [2] * PATIENTS == np.bincount(groups_of(found)).tolist()
     assert () == find_leaks(found, parts)
     assert (PatientSource.DICOM_HEADER, PATIENTS) == ((told := inspect(scans)).patients_from, told.patients)
+
+
+def test_the_leak_check_is_in_the_report(scans: Path) -> None:
+    """Who divides, how many patients each part has, and that none is in two: what the journal gets, too."""
+    found = read(scans)
+    parts = split(found, seed=3)
+
+    told = inspect_division(found, parts)
+    report_division(found, parts, seed=3)
+
+    (report,) = found.path.parent.glob("*.report.json")
+    assert {"seed": 3, **told} == json.loads(report.read_bytes())["division"]
+    assert ("DICOM_HEADER", {"train": 20, "validation": 2, "test": 2}) == (told["patients_from"], told["patients"])
+    assert {"images": 0, "patients": 0} == told["leaks"]
 
 
 def test_the_id_is_in_no_file_of_the_cache(scans: Path, tmp_path: Path) -> None:

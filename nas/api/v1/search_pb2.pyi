@@ -816,6 +816,44 @@ class InputShape(_message.Message):
 Global___InputShape: _TypeAlias = InputShape  # noqa: Y015
 
 @_typing.final
+class PatientCounts(_message.Message):
+    """Who is in the parts of a data set, and that nobody is in two: counted when the parts had been made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    TRAIN_COUNT_FIELD_NUMBER: _builtins.int
+    VALIDATION_COUNT_FIELD_NUMBER: _builtins.int
+    TEST_COUNT_FIELD_NUMBER: _builtins.int
+    LEAK_COUNT_FIELD_NUMBER: _builtins.int
+    source: Global___PatientSource.ValueType
+    """What says whose image it is."""
+    train_count: _builtins.int
+    """Patients of the training part; 0 in all parts where images are divided one by one."""
+    validation_count: _builtins.int
+    """Patients of the validation part."""
+    test_count: _builtins.int
+    """Patients of the test part."""
+    leak_count: _builtins.int
+    """Patients (images where those are divided) in more than one part; a search with any is refused."""
+    def __init__(
+        self,
+        *,
+        source: Global___PatientSource.ValueType = ...,
+        train_count: _builtins.int = ...,
+        validation_count: _builtins.int = ...,
+        test_count: _builtins.int = ...,
+        leak_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["leak_count", b"leak_count", "source", b"source", "test_count", b"test_count", "train_count", b"train_count", "validation_count", b"validation_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PatientCounts: _TypeAlias = PatientCounts  # noqa: Y015
+
+@_typing.final
 class DatasetSummary(_message.Message):
     """What a search knows about its data."""
 
@@ -828,6 +866,7 @@ class DatasetSummary(_message.Message):
     TEST_COUNTS_FIELD_NUMBER: _builtins.int
     FINGERPRINT_FIELD_NUMBER: _builtins.int
     SPLIT_FINGERPRINT_FIELD_NUMBER: _builtins.int
+    PATIENTS_FIELD_NUMBER: _builtins.int
     fingerprint: _builtins.str
     """SHA-256 of the tensors, hexadecimal."""
     split_fingerprint: _builtins.str
@@ -852,6 +891,10 @@ class DatasetSummary(_message.Message):
     def test_counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Test images a class."""
 
+    @_builtins.property
+    def patients(self) -> Global___PatientCounts:
+        """Patients of the parts; left out by versions before 0.2.0."""
+
     def __init__(
         self,
         *,
@@ -862,10 +905,11 @@ class DatasetSummary(_message.Message):
         test_counts: _abc.Iterable[_builtins.int] | None = ...,
         fingerprint: _builtins.str = ...,
         split_fingerprint: _builtins.str = ...,
+        patients: Global___PatientCounts | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["shape", b"shape"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["patients", b"patients", "shape", b"shape"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_names", b"class_names", "fingerprint", b"fingerprint", "shape", b"shape", "split_fingerprint", b"split_fingerprint", "test_counts", b"test_counts", "train_counts", b"train_counts", "validation_counts", b"validation_counts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_names", b"class_names", "fingerprint", b"fingerprint", "patients", b"patients", "shape", b"shape", "split_fingerprint", b"split_fingerprint", "test_counts", b"test_counts", "train_counts", b"train_counts", "validation_counts", b"validation_counts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
