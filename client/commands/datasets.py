@@ -17,7 +17,7 @@ from client.phrases import describe_shape
 from client.settings import Output, Settings, output_option
 from client.text import fields, table
 from nas.api.v1 import search_service_pb2
-from nas.config import CATALOGUE
+from nas.catalogue import CATALOGUE
 from nas.folders import FITS
 
 _LIST_EPILOG = """\b

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.config import CATALOGUE
+from nas.catalogue import CATALOGUE
 from nas.data.cache import CachedDataset
 from nas.data.check_files import Names, about_files
 from nas.data.check_idx import check_idx

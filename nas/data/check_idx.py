@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.config import DatasetInfo
+from nas.catalogue import DatasetInfo
 from nas.data.errors import CorruptFileError, MissingFilesError
 from nas.data.findings import ClassCounts, Finding, Inspection, Kind, found
 from nas.data.idx import IdxSource

@@ -11,7 +11,7 @@ from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from nas.config import CATALOGUE
+from nas.catalogue import CATALOGUE
 from nas.data.errors import DownloadError, MissingFilesError
 from nas.data.files import find_files
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from io import BufferedIOBase, BufferedReader
 from pathlib import Path
 
-from nas.config import DatasetInfo
+from nas.catalogue import DatasetInfo
 from nas.data.errors import CorruptFileError, MissingDataRootError, MissingFilesError
 
 _GZIP_MAGIC = b"\x1f\x8b"

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from nas.config import DatasetInfo
+from nas.catalogue import DatasetInfo
 from nas.data.errors import CorruptFileError
 from nas.data.files import SourceFile, find_files
 from nas.data.source import Contents

@@ -20,7 +20,8 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
-from nas.config import DatasetInfo, InputShape
+from nas.catalogue import DatasetInfo
+from nas.config import InputShape
 from nas.data.layout import Item, Part
 from nas.data.plan import ImageOptions, Plan, make_plan
 from nas.data.report import IngestReport, UnreadableImage

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from nas.config import CATALOGUE
+from nas.catalogue import CATALOGUE
 from nas.data.errors import EmptyFolderError, FolderError, OneClassError
 from nas.data.layout import Arrangement, Found, Item, is_image_name
 from nas.data.sheet import MOST_BYTES, Sheet, SheetFault, find_sheets, key_of, read_sheet

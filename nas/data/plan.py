@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from nas.config import DatasetInfo, InputShape
+from nas.catalogue import DatasetInfo
+from nas.config import InputShape
 from nas.data.choice import Choice, choose, find_shape
 from nas.data.decode import Limits
 from nas.data.errors import CorruptFileError, FolderError

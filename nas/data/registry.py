@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from nas.config import DatasetInfo, InputShape, find_dataset, known_datasets
+from nas.catalogue import DatasetInfo, find_dataset, known_datasets
+from nas.config import InputShape
 from nas.data.cache import INGEST_VERSION, CachedDataset, find_intact, locked, write
 from nas.data.digits import DigitsSource
 from nas.data.errors import CacheError, CorruptFileError, EmptyFolderError, UnknownDatasetError

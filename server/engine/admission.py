@@ -7,7 +7,8 @@ import os
 from dataclasses import dataclass, replace
 
 from nas.architecture import Architecture, initial_architecture
-from nas.config import CATALOGUE, DatasetInfo, SearchConfig, SelectionMetric, find_dataset, known_datasets
+from nas.catalogue import CATALOGUE, DatasetInfo, find_dataset, known_datasets
+from nas.config import SearchConfig, SelectionMetric
 from nas.notation import NotationError, parse_notation
 from nas.search import commands
 from nas.search.facts import DatasetSummary, Resources

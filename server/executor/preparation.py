@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nas.config import DatasetInfo, InputShape, SearchConfig, find_dataset
+from nas.catalogue import DatasetInfo, find_dataset
+from nas.config import InputShape, SearchConfig
 from nas.folders import PatientSource
 from nas.search.facts import DatasetSummary, PartCounts, PatientCounts
 from server.codec import checking

@@ -9,7 +9,7 @@ from contextlib import aclosing
 
 from nas.api.v1 import event_pb2, search_service_pb2
 from nas.api.v1 import search_service_pb2 as pb
-from nas.config import CATALOGUE, DatasetInfo
+from nas.catalogue import CATALOGUE, DatasetInfo
 from nas.search import commands
 from server.codec.checking import decode_check, decode_inspection
 from server.codec.envelope import is_terminal, timestamp

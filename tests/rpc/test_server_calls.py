@@ -15,7 +15,7 @@ from served import Served, refused, serving, start_request
 
 from nas.api.v1 import search_pb2, search_service_pb2
 from nas.api.v1 import search_service_pb2 as pb
-from nas.config import CATALOGUE
+from nas.catalogue import CATALOGUE
 from nas.search.digest import digest
 from server.executor.fake import FakeExecutor
 from server.journal.base import JournalFailedError, JournalFullError, Record

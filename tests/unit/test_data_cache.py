@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from idx_files import write_idx_set
 
-from nas.config import CATALOGUE, InputShape
+from nas.catalogue import CATALOGUE
+from nas.config import InputShape
 from nas.data import (
     CachedDataset,
     CacheError,

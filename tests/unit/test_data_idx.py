@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from idx_files import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, idx_bytes, write_idx_set
 
-from nas.config import CATALOGUE
+from nas.catalogue import CATALOGUE
 from nas.data import CachedDataset, CorruptFileError, DatasetError, MissingDataRootError, MissingFilesError, prepare
 from nas.data.registry import SOURCES
 
