@@ -123,12 +123,14 @@ _OPTIONS = (
     click.option("--class-map", metavar="MAP", help=f"{', '.join(CLASS_MAPS)}, or your own: 1=benign,4=malignant."),
     click.option("--fit", type=click.Choice(FITS), help="Pad images to a square, or cut out the breast first."),
     click.option("--group-regex", metavar="REGEX", help="Finds in a path the patient, who must be in one part only."),
+    click.option("--folds", type=_INT32, metavar="K", help="Deal the images into K test parts, for cross-validation."),
+    click.option("--fold", type=_INT32, metavar="I", help="Which of the K is the test part, from 1."),
     click.option("--max-bad-files", type=_INT32, metavar="N", help="Unreadable images to leave out before giving up."),
 )
 
 _PLAIN = (
     *("seed", "initial", "input_size", "train_limit", "max_iterations", "max_parameters", "threads", "class_map"),
-    *("max_bad_files", "fit", "group_regex"),
+    *("max_bad_files", "fit", "group_regex", "folds", "fold"),
 )
 _PLAIN_TRAINING = ("learning_rate", "weight_decay", "batch_size", "max_epochs", "patience", "augment")
 _CHOSEN = ("preset", "selection_metric", "device", "precision", "imbalance")

@@ -10,6 +10,9 @@ from nas.architecture import BlockType
 from nas.augmentations import parse_augmentations
 from nas.folders import CLASS_MAPS, FITS, FolderRuleError, compile_group_regex, parse_class_map
 
+FEWEST_FOLDS, MOST_FOLDS = 3, 20
+"""Of a cross-validation: two leave half of the images for training, and more than twenty little for a test."""
+
 
 class Preset(Enum):
     """A named set of rules and defaults."""
@@ -139,6 +142,10 @@ class SearchConfig:
     """One of ``FITS``; empty means the first."""
     group_regex: str = ""
     """Finds in the path of an image what must not be divided, such as its patient; empty means the data set's own."""
+    folds: int = 0
+    """Disjoint test parts that the images are dealt into, for cross-validation; 0 means the data set's own division."""
+    fold: int = 0
+    """Which of them is the test part, from 1; 0 without folds."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
@@ -162,6 +169,16 @@ class SearchConfig:
             raise ConfigError(error.rule, error.reason) from error
         if self.fit not in ("", *FITS):
             raise ConfigError("fit", f"must be one of {', '.join(FITS)}, not {self.fit[:40]!r}")
+        self._require_fold()
+
+    def _require_fold(self) -> None:
+        if self.folds == self.fold == 0:
+            return
+        if self.folds == 0:
+            raise ConfigError("fold", f"{self.fold} needs folds: how many of them there are")
+        _require_range(self, "folds", low=FEWEST_FOLDS, high=MOST_FOLDS)
+        if not 1 <= self.fold <= self.folds:
+            raise ConfigError("fold", f"must lie between 1 and {self.folds}, the number of folds, not {self.fold}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -36,10 +37,16 @@ def inspect_division(dataset: CachedDataset, parts: Split) -> dict[str, object]:
     }
 
 
-def report_division(dataset: CachedDataset, parts: Split, seed: int) -> None:
-    """Write into the report of a folder how it was divided; a data set without a report has none."""
+def report_division(dataset: CachedDataset, parts: Split, asked: Mapping[str, int]) -> None:
+    """Write into the report of a folder how it was divided; a data set without a report has none.
+
+    Args:
+        dataset: what was divided.
+        parts: what it became.
+        asked: what ``split`` was given beside the data set.
+    """
     path = report_path_of(dataset.path)
     report = IngestReport.load(path)
-    division = {"seed": seed, **inspect_division(dataset, parts)}
+    division = {**asked, **inspect_division(dataset, parts)}
     if report is not None and report.division != division:
         replace(report, division=division).save(path)

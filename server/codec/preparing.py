@@ -34,12 +34,19 @@ class DataRequest:
     group_regex: str
     seed: int
     train_limit: int
+    folds: int
+    fold: int
 
     @classmethod
     def make(cls, config: SearchConfig, *, data_root: str | None, cache_dir: Path) -> DataRequest:
         """Take from the settings of a search what they say about its data."""
         places: dict[str, Any] = {"data_root": data_root, "cache_dir": str(cache_dir)}
         return cls(**{f.name: getattr(config, f.name) for f in fields(cls) if f.name not in places}, **places)
+
+    @property
+    def division(self) -> dict[str, int]:
+        """What ``nas.data.split`` takes beside the data set."""
+        return {name: getattr(self, name) for name in ("seed", "train_limit", "folds", "fold")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

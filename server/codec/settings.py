@@ -35,6 +35,8 @@ def encode_config(config: SearchConfig) -> pb.SearchConfig:
         max_bad_files=config.max_bad_files,
         fit=config.fit,
         group_regex=config.group_regex,
+        folds=config.folds,
+        fold=config.fold,
         training=pb.TrainingConfig(
             learning_rate=training.learning_rate,
             beta1=training.beta1,
@@ -64,6 +66,8 @@ _OPTIONAL_SETTINGS = (
     "max_parameters",
     "threads",
     "max_bad_files",
+    "folds",
+    "fold",
 )
 _OPTIONAL_TRAINING = (
     "learning_rate",

@@ -100,7 +100,7 @@ def _load(request: WorkerRequest, on_step: Callable[[], None]) -> tuple[CachedDa
                 or f"data set {data.dataset!r} has changed since the search was started; "
                 "put the old files back or start a new search"
             )
-    parts = split(dataset, seed=data.seed, train_limit=data.train_limit)
+    parts = split(dataset, **data.division)
     if parts.fingerprint != request.split_fingerprint:
         raise DataChangedError(
             f"data set {data.dataset!r} is divided differently than when the search was started; start a new search"

@@ -62,8 +62,8 @@ def _answer(request: PrepareRequest, on_progress: Progress) -> PrepareAnswer:
         cache_dir=Path(data.cache_dir),
         options=image_options(data, on_progress, is_verifying=request.is_verifying),
     )
-    parts = split(dataset, seed=data.seed, train_limit=data.train_limit)
-    report_division(dataset, parts, data.seed)
+    parts = split(dataset, **data.division)
+    report_division(dataset, parts, data.division)
     return PrepareAnswer(dataset=describe(dataset, parts) | {"division": inspect_division(dataset, parts)})
 
 

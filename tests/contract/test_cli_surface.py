@@ -29,7 +29,7 @@ SEARCH_OPTIONS = {
     ),
     *("--weight-decay", "--batch-size", "--input-size", "--train-limit", "--time-budget", "--device", "--precision"),
     *("--threads", "--initial", "--selection-metric", "--max-parameters", "--class-map", "--max-bad-files", "--fit"),
-    *("--group-regex", "--imbalance", "--augment"),
+    *("--group-regex", "--imbalance", "--augment", "--folds", "--fold"),
 }
 CREDENTIALS = {"--tls-ca", "--tls-cert", "--tls-key", "--token-file"}
 SURFACE = {

@@ -56,6 +56,8 @@ requests = st.builds(
         group_regex=texts,
         seed=st.integers(0, 2**63 - 1),
         train_limit=numbers,
+        folds=numbers,
+        fold=numbers,
     ),
     shape=st.builds(InputShape, channels=st.just(3), height=st.integers(1, 99), width=st.integers(1, 99)),
     fingerprint=hashes,

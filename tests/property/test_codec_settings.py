@@ -103,6 +103,8 @@ def test_a_partial_request_takes_defaults_for_the_rest(config: SearchConfig, dat
     default = SearchConfig(dataset=config.dataset, block=config.block)
     names = [name for name in _names(config) if name not in ("dataset", "block", "training")]
     left_out = data.draw(st.sets(st.sampled_from(names)))
+    if left_out & {"folds", "fold"}:  # one means nothing without the other
+        left_out |= {"folds", "fold"}
     training_left_out = data.draw(st.sets(st.sampled_from(_names(config.training))))
     for name in left_out:
         message.ClearField("time_budget" if name == "time_budget_seconds" else name)  # type: ignore[arg-type]
@@ -144,6 +146,13 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"group_regex": "BC(["}, "group_regex"),
     ({"group_regex": "(B)(C)"}, "group_regex"),
     ({"max_bad_files": -1}, "max_bad_files"),
+    ({"folds": 2, "fold": 1}, "folds"),
+    ({"folds": 21, "fold": 1}, "folds"),
+    ({"folds": -3, "fold": 1}, "folds"),
+    ({"folds": 5}, "fold"),
+    ({"folds": 5, "fold": 6}, "fold"),
+    ({"folds": 5, "fold": -1}, "fold"),
+    ({"fold": 1}, "fold"),
     ({"time_budget": Duration(seconds=-1)}, "time_budget_seconds"),
     ({"time_budget": Duration(seconds=2**63 - 1)}, "time_budget_seconds"),
     ({"time_budget": Duration(nanos=1)}, "time_budget"),

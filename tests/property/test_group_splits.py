@@ -8,28 +8,11 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from labelled_dataset import labelled_dataset
+from labelled_dataset import patients
 
 from nas.data import CachedDataset, Split, SplitError, find_leaks, split
 
 SEEDS = st.integers(0, 2**63 - 1)
-
-
-@st.composite
-def patients(draw: st.DrawFn) -> CachedDataset:
-    """Up to 200 patients with one to nine images each, mostly of one class, in any order."""
-    classes = draw(st.integers(1, 4))
-    count = draw(st.integers(1, 200))
-    random = np.random.RandomState(draw(st.integers(0, 999)))
-    sizes = random.randint(1, draw(st.integers(2, 10)), count)
-    groups_N = np.repeat(random.permutation(10 * count)[:count], sizes)
-    labels_N = np.repeat(random.randint(0, classes, count), sizes)
-    mixed = random.rand(len(labels_N)) < draw(st.sampled_from([0.0, 0.0, 0.05, 0.5]))
-    labels_N[mixed] = random.randint(0, classes, int(mixed.sum()))
-    order = random.permutation(len(labels_N))
-    dataset = labelled_dataset(labels_N[order], classes=classes)
-    percent = draw(st.sampled_from([5, 10]))
-    return replace(dataset, groups_N=groups_N[order].astype(np.int64), validation_percent=percent)
 
 
 def _split_or_skip(dataset: CachedDataset, seed: int, train_limit: int = 0) -> Split:

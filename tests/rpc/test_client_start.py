@@ -73,7 +73,7 @@ def test_every_option_arrives(script: Script, server: ScriptedServer) -> None:
         *("--learning-rate", "0.01", "--weight-decay", "0", "--batch-size", "5", "--input-size", "32"),
         *("--train-limit", "500", "--time-budget", "30m", "--device", "cuda", "--precision", "bf16", "--threads", "2"),
         *("--initial", "C(64,3);F();FC(10)", "--selection-metric", "balanced-accuracy", "--max-parameters", "9"),
-        *("--imbalance", "sampling", "--augment", "flip,scale"),
+        *("--imbalance", "sampling", "--augment", "flip,scale", "--folds", "5", "--fold", "2"),
         *("--request-id", records.REQUEST_ID, "--detach"),
     )
 
@@ -90,6 +90,8 @@ def test_every_option_arrives(script: Script, server: ScriptedServer) -> None:
         max_parameters=9,
         selection_metric=search_pb2.SELECTION_METRIC_BALANCED_ACCURACY,
         threads=2,
+        folds=5,
+        fold=2,
         training=search_pb2.TrainingConfig(
             learning_rate=0.01,
             weight_decay=0.0,

@@ -263,7 +263,7 @@ def test_the_report_says_how_it_was_divided(nested: Path) -> None:
     found = _prepare(nested)
     parts = split(found, seed=4)
 
-    report_division(found, parts, 4)
+    report_division(found, parts, {"seed": 4, "train_limit": 0})
 
     division = _report(found)["division"]
     assert {"images": 0, "patients": 0} == division["leaks"]

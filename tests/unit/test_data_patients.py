@@ -85,7 +85,7 @@ def test_the_leak_check_is_in_the_report(scans: Path) -> None:
     parts = split(found, seed=3)
 
     told = inspect_division(found, parts)
-    report_division(found, parts, seed=3)
+    report_division(found, parts, {"seed": 3})
 
     (report,) = found.path.parent.glob("*.report.json")
     assert {"seed": 3, **told} == json.loads(report.read_bytes())["division"]

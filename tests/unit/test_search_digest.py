@@ -43,6 +43,8 @@ OTHER_CONFIG: dict[str, Any] = {
     "max_bad_files": 1,
     "fit": "crop",
     "group_regex": "BC([0-9]+)",
+    "folds": 5,
+    "fold": 2,
     "training": TrainingConfig(max_epochs=2, learning_rate=math.nextafter(0.001, 1)),
 }
 

@@ -679,6 +679,8 @@ class SearchConfig(_message.Message):
     MAX_BAD_FILES_FIELD_NUMBER: _builtins.int
     FIT_FIELD_NUMBER: _builtins.int
     GROUP_REGEX_FIELD_NUMBER: _builtins.int
+    FOLDS_FIELD_NUMBER: _builtins.int
+    FOLD_FIELD_NUMBER: _builtins.int
     dataset: _builtins.str
     """Name of the data set."""
     block: Global___BlockType.ValueType
@@ -715,6 +717,10 @@ class SearchConfig(_message.Message):
     """How an image becomes a square: "pad" or "crop"; empty for "pad"."""
     group_regex: _builtins.str
     """Regular expression that finds the patient in the path of an image; empty for the data set's own way."""
+    folds: _builtins.int
+    """Disjoint test parts that the images are dealt into, 3 to 20; default 0, the data set's own division."""
+    fold: _builtins.int
+    """Which of them is the test part, from 1; default 0, for no folds."""
     @_builtins.property
     def time_budget(self) -> _duration_pb2.Duration:
         """Most running time; zero for none."""
@@ -745,11 +751,17 @@ class SearchConfig(_message.Message):
         max_bad_files: _builtins.int | None = ...,
         fit: _builtins.str = ...,
         group_regex: _builtins.str = ...,
+        folds: _builtins.int | None = ...,
+        fold: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_input_size", b"_input_size", "_max_attempts", b"_max_attempts", "_max_bad_files", b"_max_bad_files", "_max_failed_children", b"_max_failed_children", "_max_iterations", b"_max_iterations", "_max_parameters", b"_max_parameters", "_threads", b"_threads", "_train_limit", b"_train_limit", "input_size", b"input_size", "max_attempts", b"max_attempts", "max_bad_files", b"max_bad_files", "max_failed_children", b"max_failed_children", "max_iterations", b"max_iterations", "max_parameters", b"max_parameters", "threads", b"threads", "time_budget", b"time_budget", "train_limit", b"train_limit", "training", b"training"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_fold", b"_fold", "_folds", b"_folds", "_input_size", b"_input_size", "_max_attempts", b"_max_attempts", "_max_bad_files", b"_max_bad_files", "_max_failed_children", b"_max_failed_children", "_max_iterations", b"_max_iterations", "_max_parameters", b"_max_parameters", "_threads", b"_threads", "_train_limit", b"_train_limit", "fold", b"fold", "folds", b"folds", "input_size", b"input_size", "max_attempts", b"max_attempts", "max_bad_files", b"max_bad_files", "max_failed_children", b"max_failed_children", "max_iterations", b"max_iterations", "max_parameters", b"max_parameters", "threads", b"threads", "time_budget", b"time_budget", "train_limit", b"train_limit", "training", b"training"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_input_size", b"_input_size", "_max_attempts", b"_max_attempts", "_max_bad_files", b"_max_bad_files", "_max_failed_children", b"_max_failed_children", "_max_iterations", b"_max_iterations", "_max_parameters", b"_max_parameters", "_threads", b"_threads", "_train_limit", b"_train_limit", "block", b"block", "class_map", b"class_map", "dataset", b"dataset", "fit", b"fit", "group_regex", b"group_regex", "initial", b"initial", "input_size", b"input_size", "max_attempts", b"max_attempts", "max_bad_files", b"max_bad_files", "max_failed_children", b"max_failed_children", "max_iterations", b"max_iterations", "max_parameters", b"max_parameters", "preset", b"preset", "seed", b"seed", "selection_metric", b"selection_metric", "threads", b"threads", "time_budget", b"time_budget", "train_limit", b"train_limit", "training", b"training"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fold", b"_fold", "_folds", b"_folds", "_input_size", b"_input_size", "_max_attempts", b"_max_attempts", "_max_bad_files", b"_max_bad_files", "_max_failed_children", b"_max_failed_children", "_max_iterations", b"_max_iterations", "_max_parameters", b"_max_parameters", "_threads", b"_threads", "_train_limit", b"_train_limit", "block", b"block", "class_map", b"class_map", "dataset", b"dataset", "fit", b"fit", "fold", b"fold", "folds", b"folds", "group_regex", b"group_regex", "initial", b"initial", "input_size", b"input_size", "max_attempts", b"max_attempts", "max_bad_files", b"max_bad_files", "max_failed_children", b"max_failed_children", "max_iterations", b"max_iterations", "max_parameters", b"max_parameters", "preset", b"preset", "seed", b"seed", "selection_metric", b"selection_metric", "threads", b"threads", "time_budget", b"time_budget", "train_limit", b"train_limit", "training", b"training"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__fold: _TypeAlias = _typing.Literal["fold"]  # noqa: Y015
+    _WhichOneofArgType__fold: _TypeAlias = _typing.Literal["_fold", b"_fold"]  # noqa: Y015
+    _WhichOneofReturnType__folds: _TypeAlias = _typing.Literal["folds"]  # noqa: Y015
+    _WhichOneofArgType__folds: _TypeAlias = _typing.Literal["_folds", b"_folds"]  # noqa: Y015
     _WhichOneofReturnType__input_size: _TypeAlias = _typing.Literal["input_size"]  # noqa: Y015
     _WhichOneofArgType__input_size: _TypeAlias = _typing.Literal["_input_size", b"_input_size"]  # noqa: Y015
     _WhichOneofReturnType__max_attempts: _TypeAlias = _typing.Literal["max_attempts"]  # noqa: Y015
@@ -766,6 +778,10 @@ class SearchConfig(_message.Message):
     _WhichOneofArgType__threads: _TypeAlias = _typing.Literal["_threads", b"_threads"]  # noqa: Y015
     _WhichOneofReturnType__train_limit: _TypeAlias = _typing.Literal["train_limit"]  # noqa: Y015
     _WhichOneofArgType__train_limit: _TypeAlias = _typing.Literal["_train_limit", b"_train_limit"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__fold) -> _WhichOneofReturnType__fold | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__folds) -> _WhichOneofReturnType__folds | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__input_size) -> _WhichOneofReturnType__input_size | None: ...
     @_typing.overload
