@@ -8,8 +8,8 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Pytest explains the assertions of the chaos harness as it does those of tests.
-pytest.register_assert_rewrite("chaos_run", "chaos_server", "chaos_verdict")
+# Pytest explains the assertions of the chaos harness and of shared suites as it does those of tests.
+pytest.register_assert_rewrite("chaos_run", "chaos_server", "chaos_verdict", "executor_suite")
 
 # How long examples take says more about what else the machine does than about them.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from real_server import RealServer, children_of, fact_of, is_alive
+from real_server import RealServer, children_of, fact_of, is_alive, wait_for_fact
 
 TINY = (
     *("--dataset", "digits", "--block", "ib", "--seed", "3", "--max-iterations", "1", "--max-epochs", "3"),
@@ -25,19 +24,6 @@ SEARCH = ("--dataset", "digits", "--block", "seib", "--seed", "7", "--max-iterat
 SIMULATED = ("--trainer", "simulated", "--workers", "2")
 MOST_SECONDS = 20.0
 """Of the 30 that a cluster gives a process to end in."""
-
-
-def wait_for_fact(server: RealServer, search_id: str, name: str, **fields: Any) -> None:
-    """Watch a search until it tells this fact; much faster than asking again and again."""
-    with server.client_process("--output", "jsonl", "watch", search_id) as watch:
-        assert watch.stdout is not None
-        for line in watch.stdout:
-            fact = json.loads(line).get(name)
-            if fact is not None and fields.items() <= fact.items():
-                break
-        else:
-            pytest.fail(f"the watch has ended without {name}: {watch.stderr and watch.stderr.read()}")
-        watch.kill()
 
 
 def stop_in_time(server: RealServer) -> None:
