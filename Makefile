@@ -46,7 +46,7 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 			echo 'make setup: this Python cannot create a virtual environment; on Debian install python3-venv' >&2; exit 1; }; \
 	fi
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) -e '.[server,k8s,dicom]' --group dev
+	$(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) -e '.[server,ray,k8s,dicom]' --group dev
 	@rm -f $(VENV)/.installed-*
 	@echo $(CONSTRAINTS) > $@
 

@@ -61,6 +61,7 @@ class App:
             Exception: whatever ended the duty.
             JournalError: the state folder is locked, damaged or from a newer version, or its disk failed.
             ListenError: the address is taken.
+            PlaceError: workers cannot run where they were to.
             UnknownEventError, IllegalEventError: the journal holds what this version does not understand.
         """
         loop = asyncio.get_running_loop()
@@ -148,13 +149,24 @@ class App:
             progress_seconds=settings.progress_timeout,
             on_checkpoint=metrics.training.checkpoint_seconds.observe,
         )
+        if settings.executor == "ray":
+            from server.executor.ray import ray_executor  # only here: Ray is an extra, and takes seconds
+            from server.executor.ray_worker import Demand
+
+            return ray_executor(
+                slots=settings.workers,
+                files=files,
+                options=options,
+                address=settings.ray_address,
+                demand=Demand(cpus=settings.ray_cpus, gpus=int(settings.ray_gpus)),
+            )
         return local_executor(slots=settings.workers, files=files, options=options)
 
     def _admission(self, preparation: DataPreparation) -> Admission:
-        workers = self._settings.workers
+        settings, workers = self._settings, self._settings.workers
         return Admission(
             preparation=preparation,
-            threads=default_threads(workers),
+            threads=settings.ray_cpus if settings.executor == "ray" else default_threads(workers),
             memory_limit_bytes=default_memory_limit_bytes(workers),
             software=f"seib-nas {version('seib-nas')}",
         )

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -34,7 +36,10 @@ class Settings(BaseSettings):
     max_image_pixels: int = Field(default=16 * 2**20, ge=1, lt=2**31)
     """Only checked here: NAS_MAX_IMAGE_PIXELS reaches the process that prepares data through the environment."""
     workers: int = Field(default=1, ge=1, le=64)
-    executor: Literal["local", "fake"] = "local"
+    executor: Literal["local", "fake", "ray"] = "local"
+    ray_address: str = "auto"
+    ray_cpus: int = Field(default=1, ge=1, le=1024)
+    ray_gpus: bool = False
     trainer: Literal["torch", "simulated"] = "torch"
     fake_epoch_seconds: float = Field(default=0.05, ge=0.0, le=3600.0)
     progress_timeout: float = Field(default=300.0, gt=0.0)
@@ -58,6 +63,22 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return path and path.expanduser().absolute()
+
+    @field_validator("executor")
+    @classmethod
+    def _require_ray(cls, executor: str) -> str:
+        if executor == "ray" and importlib.util.find_spec("ray") is None:
+            raise ValueError("ray is not installed; pip install 'seib-nas[server,ray]'")
+        return executor
+
+    @field_validator("ray_address")
+    @classmethod
+    def _require_cluster(cls, address: str) -> str:
+        if address != "auto" and not re.fullmatch(r"[^\s/:]+:[0-9]{1,5}", address):
+            raise ValueError(
+                f"{address!r} is no address of a Ray cluster; give HOST:PORT, as ray start prints it, or auto"
+            )
+        return address
 
     @field_validator("listen", "health_listen")
     @classmethod

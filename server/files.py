@@ -7,6 +7,7 @@ cache/                                    data sets as tensors; may be deleted w
 searches/<search>/weights/x-y.safetensors weights of children, as the journal's SHA-256 says
 searches/<search>/checkpoints/x-y/        of children in training
 searches/<search>/logs/x-y.<attempt>.log  what the worker of an attempt wrote to its standard error
+searches/shared, cache/shared             of a server with workers on other machines: they look whether they see it
 """
 
 from __future__ import annotations
@@ -34,6 +35,11 @@ class StateFiles:
     def cache(self) -> Path:
         """Data sets as tensors."""
         return self.root / "cache"
+
+    @property
+    def marks(self) -> tuple[Path, ...]:
+        """A file for each folder that workers on other machines have to see."""
+        return (self.root / "searches" / "shared", self.cache / "shared")
 
     def weights(self, search_id: str, child_id: ChildId) -> Path:
         """The weights of a trained child."""

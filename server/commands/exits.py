@@ -20,6 +20,7 @@ from server.codec.enums import CodecError
 from server.codec.envelope import UnknownEventError
 from server.engine.errors import InvalidSettingError, RequestIdReusedError, SearchDeletedError
 from server.executor.preparation import DataError
+from server.executor.workers import PlaceError
 from server.journal.base import (
     FutureVersionError,
     JournalDamagedError,
@@ -54,7 +55,7 @@ EXIT_MEANINGS = {
     Exit.BUG: "a bug",
     Exit.LOCKED: "another server has the state folder",
     Exit.DAMAGED: "the journal is damaged, or its disk failed",
-    Exit.INTERRUPTED: "nothing is wrong and nothing is lost: run it again, after a full disk has room",
+    Exit.INTERRUPTED: "nothing is wrong and nothing is lost: run it again, once the disk has room and Ray answers",
     Exit.CONFIG: "a setting cannot be used",
 }
 """What every code says, for help and documentation."""
@@ -86,7 +87,7 @@ def exit_codes() -> Iterator[None]:
         leave(Exit.LOCKED, str(error))
     except JournalMissingError as error:
         leave(Exit.DATA, str(error))
-    except JournalFullError as error:
+    except (JournalFullError, PlaceError) as error:
         leave(Exit.INTERRUPTED, str(error))
     except (JournalDamagedError, FutureVersionError, UnknownEventError, IllegalEventError, JournalError) as error:
         leave(Exit.DAMAGED, str(error))

@@ -28,9 +28,24 @@ _OPTIONS = (
         "--download", is_flag=True, default=None, help="Fetch mnist and fashion-mnist where they are missing."
     ),
     click.option("--workers", type=int, help="Children trained at the same time. [default: 1]"),
-    click.option("--executor", type=click.Choice(["local", "fake"]), help="Where attempts run. [default: local]"),
     click.option(
-        "--trainer", type=click.Choice(["torch", "simulated"]), help="What the workers of 'local' do. [default: torch]"
+        "--executor", type=click.Choice(["local", "ray", "fake"]), help="Where attempts run. [default: local]"
+    ),
+    click.option(
+        "--ray-address",
+        metavar="HOST:PORT",
+        help="Cluster of 'ray', which this machine is a node of, too. [default: auto, the one of this machine]",
+    ),
+    click.option(
+        "--ray-cpus",
+        type=int,
+        help="CPUs that a worker of 'ray' reserves, and its threads if the search does not say. [default: 1]",
+    ),
+    click.option("--ray-gpus", is_flag=True, default=None, help="Reserve a GPU for each worker of 'ray'."),
+    click.option(
+        "--trainer",
+        type=click.Choice(["torch", "simulated"]),
+        help="What the workers of 'local' and 'ray' do. [default: torch]",
     ),
     click.option(
         "--progress-timeout",

@@ -155,6 +155,9 @@ class ProcessExecutor:
             worker.kill()
             silence = f"no sign of progress for {self._options.progress_seconds:.0f} s"
             self._lose(key, attempt, LostReason.TIMED_OUT, silence)
+        except OSError as error:
+            worker.kill()
+            self._lose(key, attempt, LostReason.WORKER_EXITED, f"no worker could be started: {error.strerror}")
         except LineError as error:
             worker.kill()
             self._lose(key, attempt, LostReason.PROTOCOL_VIOLATED, str(error))
@@ -218,7 +221,7 @@ def _explain(worker: Worker, status: int | None) -> tuple[LostReason, str]:
         name = signal.Signals(-status).name if -status in set(signal.Signals) else f"signal {-status}"
         if -status == signal.SIGKILL and worker.has_memory_run_out():
             return LostReason.OUT_OF_MEMORY, "the kernel ended a process for want of memory while the worker ran"
-        return LostReason.WORKER_SIGNALLED, f"the worker was ended by {name}"
+        return LostReason.WORKER_SIGNALLED, worker.cause() or f"the worker was ended by {name}"
     words = worker.last_words()
     said = f": {words}" if words else ""
     return LostReason.WORKER_EXITED, f"the worker exited with status {status} without a result{said}"

@@ -11,7 +11,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from server.codec.lines import MAX_LINE_BYTES, STOP, LineError, one_line
@@ -36,8 +36,13 @@ class WorkerProcess:
         self._memory_kills = count_memory_kills()
 
     @classmethod
-    async def spawn(cls, *command: str, log: Path) -> WorkerProcess:
+    async def spawn(cls, *command: str, log: Path, environment: Mapping[str, str] | None = None) -> WorkerProcess:
         """Start a worker whose standard error goes to ``log``.
+
+        Args:
+            command: the program and its arguments.
+            log: its folder is made if need be.
+            environment: variables that replace inherited ones.
 
         Raises:
             OSError: no process or no log file can be made.
@@ -49,7 +54,7 @@ class WorkerProcess:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=stderr,
-                env={**os.environ, **_MALLOC, "NAS_WORKER_PARENT": str(os.getpid())},
+                env={**os.environ, **(environment or {}), **_MALLOC, "NAS_WORKER_PARENT": str(os.getpid())},
                 limit=MAX_LINE_BYTES,
                 start_new_session=True,
             )
@@ -91,8 +96,11 @@ class WorkerProcess:
         assert self._process.stdin is not None  # noqa: S101 - spawn asked for a pipe
         self._process.stdin.write(STOP)
 
-    async def lines(self, patience_seconds: float) -> AsyncIterator[bytes]:
+    async def lines(self, patience_seconds: float | None) -> AsyncIterator[bytes]:
         """Yield what the worker says until it says no more; half a line, the last of one that was killed, is left out.
+
+        Args:
+            patience_seconds: None to wait for ever.
 
         Raises:
             TimeoutError: it has said nothing for that long.
@@ -109,6 +117,10 @@ class WorkerProcess:
                 return
             yield line
 
+    async def wait(self) -> int:
+        """Return the exit status once the process has ended."""
+        return await self._process.wait()
+
     async def leave(self, seconds: float) -> int | None:
         """Wait for the process to end by itself, and kill it if it does not.
 
@@ -117,7 +129,7 @@ class WorkerProcess:
         """
         try:
             async with asyncio.timeout(seconds):
-                return await self._process.wait()
+                return await self.wait()
         except TimeoutError:
             await self.reap()
             return None
@@ -135,7 +147,7 @@ class WorkerProcess:
         self.kill()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(KILL_GRACE_SECONDS):
-                await self._process.wait()
+                await self.wait()
 
     async def discard(self) -> None:
         """Let a worker go that was never given a request; its log goes with it."""
@@ -145,6 +157,10 @@ class WorkerProcess:
     def has_memory_run_out(self) -> bool:
         """Whether the kernel has killed any process for want of memory since the worker was started."""
         return count_memory_kills() > self._memory_kills
+
+    def cause(self) -> str:
+        """Nothing that is known of."""
+        return ""
 
     def last_words(self) -> str:
         """The last line of the log, cut down to what fits into an event."""

@@ -11,6 +11,10 @@ KILL_GRACE_SECONDS = 5.0
 """How long a killed process may take to be reaped before it is given up; one in an uninterruptible wait never is."""
 
 
+class PlaceError(Exception):
+    """Workers cannot run where they were to; the message is one sentence."""
+
+
 class Worker(Protocol):
     """A running worker, before or after it was given its request."""
 
@@ -32,6 +36,7 @@ class Worker(Protocol):
 
         Raises:
             ConnectionError: the worker is gone.
+            OSError: it could not be started where it was to run.
         """
         ...
 
@@ -66,6 +71,10 @@ class Worker(Protocol):
 
     def has_memory_run_out(self) -> bool:
         """Whether the kernel of its machine has killed any process for want of memory since the worker was started."""
+        ...
+
+    def cause(self) -> str:
+        """What took the worker away together with its machine, in one sentence; empty if nothing is known of that."""
         ...
 
     def last_words(self) -> str:

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-HEAVY = {"torch", "torchvision", "sklearn", "PIL", "numpy", "scipy"}
+HEAVY = {"ray", "torch", "torchvision", "sklearn", "PIL", "numpy", "scipy"}
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ HEAVY = {"torch", "torchvision", "sklearn", "PIL", "numpy", "scipy"}
     ],
 )
 def test_loads_nothing_heavy(statement: str) -> None:
-    """Importing the server, a simulated worker or the client loads no library for tensors."""
+    """Importing the server, a simulated worker or the client loads no library for tensors or clusters."""
     traced = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", statement], capture_output=True, text=True, check=True
     )

@@ -152,6 +152,40 @@ def test_a_file_that_cannot_be_used_is_78(
     assert not (tmp_path / "state").exists()
 
 
+def test_a_ray_cluster_that_does_not_answer_is_75(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """It may be on its way: one sentence, and another try is worth it."""
+    pytest.importorskip("ray", reason="needs the extra ray")
+    monkeypatch.setenv("NAS_METRICS_LISTEN", "off")
+
+    status = _exit(
+        monkeypatch, *SMALL, "--state-dir", str(tmp_path), "--executor", "ray", "--ray-address", "127.0.0.1:1"
+    )
+
+    assert 75 == status
+    assert "Error: no Ray cluster answers at 127.0.0.1:1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("address", ["ray://head:10001", "6379", "head"])
+def test_what_is_no_address_of_a_ray_cluster_is_78(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], address: str
+) -> None:
+    """Ray's client protocol is none either: it would outlive a server that is killed."""
+    assert 78 == _exit(monkeypatch, *SMALL, "--ray-address", address)
+
+    assert "give HOST:PORT" in capsys.readouterr().err
+
+
+def test_ray_that_is_not_installed_is_78(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The sentence names the extra."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+
+    assert 78 == _exit(monkeypatch, *SMALL, "--executor", "ray")
+
+    assert "Error: --executor: ray is not installed; pip install 'seib-nas[server,ray]'\n" == capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "options",
     [(), ("--dataset", "digits"), ("--block", "resnet"), ("--linger", "-1"), ("--request-id", "mine"), ("more",)],

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real Ray cluster on this machine: several raylets, each a node with processors of its own."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ray.cluster_utils import Cluster
+
+_VARIABLE = "NAS_TEST_OF_CLUSTER"
+
+
+class RayNodes:
+    """A head without processors, where servers are drivers, and nodes for workers; on a disk of their own to clean up.
+
+    Attributes:
+        environment: of servers, so that they are let in and that their workers can be told from others.
+    """
+
+    def __init__(self) -> None:
+        self._folder = tempfile.mkdtemp(prefix="ray-")  # short: paths of sockets have at most 107 characters
+        self.environment = {
+            "RAY_AUTH_TOKEN": secrets.token_hex(32),
+            "RAY_USAGE_STATS_ENABLED": "0",
+            _VARIABLE: secrets.token_hex(8),
+        }
+        os.environ.update(self.environment)
+        head = {"num_cpus": 0, "include_dashboard": False, "temp_dir": self._folder}
+        self._cluster: Any = Cluster(initialize_head=True, head_node_args=head | _SMALL)
+        self._nodes: list[Any] = []
+
+    @property
+    def address(self) -> str:
+        """HOST:PORT."""
+        address: str = self._cluster.address
+        return address
+
+    def add(self, cpus: int = 2) -> None:
+        """Start a node and wait until the cluster knows it."""
+        self._nodes.append(self._cluster.add_node(num_cpus=cpus, **_SMALL))
+
+    def remove_that_of(self, pid: int) -> None:
+        """End the node that a process runs on, with all that runs there."""
+        above = set(_ancestors(pid))
+        (node,) = [node for node in self._nodes if node.all_processes["raylet"][0].process.pid in above]
+        self._nodes.remove(node)
+        self._cluster.remove_node(node)
+
+    def workers(self) -> set[int]:
+        """Living worker processes of the servers of this cluster, whoever is their parent now."""
+        mark = f"{_VARIABLE}={self.environment[_VARIABLE]}".encode()
+        found = set()
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                command = (process / "cmdline").read_bytes().split(b"\0")
+                if b"server.worker" in command and mark in (process / "environ").read_bytes().split(b"\0"):
+                    found.add(int(process.name))
+            except OSError:
+                continue
+        return found
+
+    def close(self) -> None:
+        """End all nodes."""
+        self._cluster.shutdown()
+        for name in self.environment:
+            os.environ.pop(name, None)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+_SMALL = {"object_store_memory": 80 << 20}
+
+
+def _ancestors(pid: int) -> list[int]:
+    found = []
+    while pid > 1:
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        found.append(pid)
+    return found
