@@ -125,12 +125,15 @@ _OPTIONS = (
     click.option("--group-regex", metavar="REGEX", help="Finds in a path the patient, who must be in one part only."),
     click.option("--folds", type=_INT32, metavar="K", help="Deal the images into K test parts, for cross-validation."),
     click.option("--fold", type=_INT32, metavar="I", help="Which of the K is the test part, from 1."),
+    click.option(
+        "--sample-bits", type=_INT32, metavar="N", help="Bits that a value of a 16-bit grey image takes, if not 16."
+    ),
     click.option("--max-bad-files", type=_INT32, metavar="N", help="Unreadable images to leave out before giving up."),
 )
 
 _PLAIN = (
     *("seed", "initial", "input_size", "train_limit", "max_iterations", "max_parameters", "threads", "class_map"),
-    *("max_bad_files", "fit", "group_regex", "folds", "fold"),
+    *("max_bad_files", "fit", "group_regex", "folds", "fold", "sample_bits"),
 )
 _PLAIN_TRAINING = ("learning_rate", "weight_decay", "batch_size", "max_epochs", "patience", "augment")
 _CHOSEN = ("preset", "selection_metric", "device", "precision", "imbalance")

@@ -8,7 +8,15 @@ from enum import Enum
 
 from nas.architecture import BlockType
 from nas.augmentations import parse_augmentations
-from nas.folders import CLASS_MAPS, FITS, FolderRuleError, compile_group_regex, parse_class_map
+from nas.folders import (
+    CLASS_MAPS,
+    FITS,
+    LEAST_SAMPLE_BITS,
+    MOST_SAMPLE_BITS,
+    FolderRuleError,
+    compile_group_regex,
+    parse_class_map,
+)
 
 FEWEST_FOLDS, MOST_FOLDS = 3, 20
 """Of a cross-validation: two leave half of the images for training, and more than twenty little for a test."""
@@ -146,6 +154,8 @@ class SearchConfig:
     """Disjoint test parts that the images are dealt into, for cross-validation; 0 means the data set's own division."""
     fold: int = 0
     """Which of them is the test part, from 1; 0 without folds."""
+    sample_bits: int = 0
+    """Bits that a value of a 16-bit grey image takes, from ``LEAST_SAMPLE_BITS`` on; 0 means all of them."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
@@ -161,6 +171,8 @@ class SearchConfig:
         _require_range(self, "max_parameters", low=1, high=10**12)
         _require_range(self, "threads", low=0, high=1024)
         _require_range(self, "max_bad_files", low=0, high=2**31 - 1)
+        if self.sample_bits:
+            _require_range(self, "sample_bits", low=LEAST_SAMPLE_BITS, high=MOST_SAMPLE_BITS)
         try:
             if self.class_map not in ("", *CLASS_MAPS):
                 parse_class_map(self.class_map)

@@ -10,6 +10,8 @@ CLASS_MAPS = ("birads", "three", "binary")
 """Of KAU-BCMD: BI-RADS categories as found; 1, 3 and 4-5, the paper's FC(3); 1-3 and 4-5."""
 FITS = ("pad", "crop")
 """How an image of any aspect becomes a square: the whole of it padded with black, or the breast cut out and padded."""
+LEAST_SAMPLE_BITS, MOST_SAMPLE_BITS = 8, 16
+"""That a value of a 16-bit grey image may take; the most is the default."""
 _MOST_TEXT = 1000
 """Characters of one rule."""
 

@@ -101,6 +101,7 @@ configs = st.builds(
     max_bad_files=numbers,
     fit=st.sampled_from(["", *FITS]),
     group_regex=st.sampled_from(["", "BC([0-9]+)"]),
+    sample_bits=st.just(0) | st.integers(8, 16),
     training=trainings,
 )
 counts = st.lists(sizes, max_size=4).map(tuple)

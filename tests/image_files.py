@@ -14,12 +14,31 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from nas.config import InputShape
+from nas.data.decode import Limits, decode
+
 
 def encode(pixels: npt.ArrayLike, kind: str = "PNG", **options: Any) -> bytes:
     """One image file of pixels as (H, W) or (H, W, C)."""
     stream = io.BytesIO()
     Image.fromarray(np.asarray(pixels)).save(stream, kind, **options)
     return stream.getvalue()
+
+
+def encode_tiff(values_HW: npt.NDArray[np.uint16], bits: int) -> bytes:
+    """An uncompressed grey TIFF with so many bits a sample, packed, which Pillow reads and does not write."""
+    height, width = values_HW.shape
+    rows = ["".join(f"{int(value):0{bits}b}" for value in row) for row in values_HW]
+    packed = b"".join(int(row.ljust(-(-len(row) // 8) * 8, "0"), 2).to_bytes(-(-len(row) // 8), "big") for row in rows)
+    strip = packed + b"\0" * (len(packed) % 2)
+    values = {256: width, 257: height, 258: bits, 259: 1, 262: 1, 273: 8, 277: 1, 278: height, 279: len(packed)}
+    tags = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in values.items())
+    return b"II*\0" + struct.pack("<I", 8 + len(strip)) + strip + struct.pack("<H", len(values)) + tags + bytes(4)
+
+
+def decode_pixels(content: bytes, shape: InputShape, limits: Limits, fit: str = "pad") -> npt.NDArray[np.uint8]:
+    """The pixels of an image as (C, H, W)."""
+    return decode(content, shape, limits, fit).pixels_CHW
 
 
 def draw(number: int, size: tuple[int, int] = (8, 8), *, channels: int = 1) -> npt.NDArray[np.uint8]:

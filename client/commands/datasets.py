@@ -90,6 +90,7 @@ def info(settings: Settings, name: str) -> None:
 @click.option("--fit", type=click.Choice(FITS), help="As of a search.")
 @click.option("--group-regex", default="", metavar="REGEX", help="As of a search.")
 @click.option("--input-size", type=_COUNT, default=0, metavar="N", help="As of a search.")
+@click.option("--sample-bits", type=_COUNT, default=0, metavar="N", help="As of a search.")
 @click.option("--seed", type=_COUNT, default=0, metavar="N", help="As of a search: decides who is in which part.")
 @click.option("--names", type=_COUNT, default=0, metavar="N", help="Most files and patients that each finding names.")
 @output_option

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from nas.data.cache import CachedDataset, find_by_fingerprint, open_cached
 from nas.data.check import check
-from nas.data.decode import Header, Limits
+from nas.data.decode import Header, Limits, Picture
 from nas.data.division import inspect_division, report_division
 from nas.data.download import download
 from nas.data.errors import (
@@ -55,6 +55,7 @@ __all__ = [
     "MissingFolderError",
     "OneClassError",
     "PathOutsideError",
+    "Picture",
     "Progress",
     "Reader",
     "Reading",

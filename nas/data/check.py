@@ -16,6 +16,7 @@ from nas.catalogue import CATALOGUE
 from nas.data.cache import CachedDataset
 from nas.data.check_files import Names, about_files
 from nas.data.check_idx import check_idx
+from nas.data.decode import Picture
 from nas.data.errors import DatasetError, FolderError, LeakError, OneClassError, SplitError, UnknownDatasetError
 from nas.data.findings import ClassCounts, Finding, Inspection, Kind, SizeCount, found
 from nas.data.images import number_groups, start_of
@@ -76,8 +77,8 @@ class _Check:
         """Decode everything and say what there is to say."""
         plan, impressions = self._plan, Impressions()
 
-        def look(item: Item, pixels_CHW: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> None:
-            impressions.add(item, pixels_CHW)
+        def look(item: Item, picture: Picture) -> None:
+            impressions.add(item, picture)
             self._used.append(item)
 
         faults = {**plan.choice.faults, **plan.decode(tree, look)}

@@ -12,6 +12,7 @@ from nas.data.findings import Finding, Kind, found
 from nas.data.kau import is_no_mammogram, read_name
 from nas.data.layout import Item, is_image_name
 from nas.data.plan import Plan
+from nas.data.report import say_dark
 from nas.data.shortcuts import guess_labels
 from nas.data.suspicions import MAGIC_BYTES, Impressions, kind_by_magic, wrong_endings
 from nas.data.tree import FileError, Parts, Tree
@@ -61,6 +62,7 @@ def about_files(
         *_about_sheet(plan, names),
         *_about_copies(plan, names),
         *_about_pictures(impressions, names),
+        *_about_the_dark(impressions, plan.options.sample_bits, names),
         *_about_names(tree, plan, names),
         *_about_patients(plan, used),
         *_about_left_out(plan, names),
@@ -126,6 +128,12 @@ def _about_pictures(impressions: Impressions, names: Names) -> list[_Cases]:
         ),
         (Kind.MASK_LIKE, "images unlike most of the set; a search uses them", odd),
     ]
+
+
+def _about_the_dark(impressions: Impressions, sample_bits: int, names: Names) -> list[_Cases]:
+    dark = impressions.dark(sample_bits)
+    sentence = f"images {say_dark(max((bits for _, bits in dark), default=0), sample_bits or 16)}"
+    return [(Kind.DARK, sentence, [f"{names.of(item.file.parts)}: uses {bits} bits" for item, bits in dark])]
 
 
 def _difference(one: Item, other: Item) -> str:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, PpmImagePlugin, UnidentifiedImageError
 
 from nas.config import InputShape
 from nas.data.dicom import is_dicom, read_dicom, read_dicom_header
@@ -31,6 +31,7 @@ ENDINGS = ("png", "jpg", "jpeg", "bmp", "tif", "tiff", "pgm", "dcm")
 
 _ORIENTATION = 274  # EXIF tag 0x0112
 _PHOTOMETRIC = 262  # TIFF tag; 0 is "white is zero"
+_BITS = 258  # TIFF tag BitsPerSample
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -58,6 +59,19 @@ class Limits:
     file_bytes: int = 128 * 2**20
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Picture:
+    """A decoded image.
+
+    Attributes:
+        pixels_CHW: uint8.
+        bits: of a 16-bit grey image, that its largest value takes; 0 where the image itself says what its scale is.
+    """
+
+    pixels_CHW: npt.NDArray[np.uint8]
+    bits: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
     """What an image says of itself before it is decoded.
@@ -75,6 +89,11 @@ class Header:
     patient: str = field(default="", repr=False)
 
 
+def is_dark(bits: int, sample_bits: int) -> bool:
+    """Whether an image of ``Picture.bits`` uses at most a quarter of the grey scale that ``decode`` was told of."""
+    return 0 < bits <= (sample_bits or 16) - 2
+
+
 def read_header(content: bytes, limits: Limits) -> Header:
     """Look at an image without decoding it.
 
@@ -89,7 +108,7 @@ def read_header(content: bytes, limits: Limits) -> Header:
         return Header(width=image.width, height=image.height, is_grey=_is_grey(image), kind=kind)
 
 
-def decode(content: bytes, shape: InputShape, limits: Limits, fit: str = "pad") -> npt.NDArray[np.uint8]:
+def decode(content: bytes, shape: InputShape, limits: Limits, fit: str = "pad", sample_bits: int = 0) -> Picture:
     """Decode an image and fit it into ``shape``.
 
     Args:
@@ -97,27 +116,27 @@ def decode(content: bytes, shape: InputShape, limits: Limits, fit: str = "pad") 
         shape: of the result.
         limits: of the image.
         fit: one of ``nas.folders.FITS``.
-
-    Returns:
-        (C, H, W).
+        sample_bits: that a value of a 16-bit grey image takes; 0 for all of them.
 
     Raises:
         ImageFault: it cannot be decoded within the limits.
     """
     if is_dicom(content):
         plane = read_dicom(content, limits.pixels).convert("L" if shape.channels == 1 else "RGB")
-        return _to_array(plane, shape, fit)
+        return Picture(pixels_CHW=_to_array(plane, shape, fit))
     with _opened(content, limits) as image:
         width, height = fitted_size(image.size, shape)
         # Unpacks a JPEG at 1/2, 1/4 or 1/8 of its size: much faster, and twice the wanted size is left to average over.
         spare = 2 if fit == "pad" else 4
         image.draft("L" if shape.channels == 1 else "RGB", (spare * width, spare * height))
+        scale = _scale_of(image)
         image.load()
         upright = _UPRIGHT.get(_orientation(image))
-        plane = _to_eight_bits(image).convert("L" if shape.channels == 1 else "RGB")
+        plane, bits = _to_eight_bits(image, scale or 2 ** (sample_bits or 16) - 1)
+        plane = plane.convert("L" if shape.channels == 1 else "RGB")
         if upright is not None:
             plane = plane.transpose(upright)
-        return _to_array(plane, shape, fit)
+        return Picture(pixels_CHW=_to_array(plane, shape, fit), bits=0 if scale else bits)
 
 
 def _to_array(plane: Image.Image, shape: InputShape, fit: str) -> npt.NDArray[np.uint8]:
@@ -167,15 +186,43 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """Bring an image to 8 bits a channel without transparency; 16-bit values keep their format's full scale."""
+def _scale_of(image: Image.Image) -> int:
+    """The value of white where a file with more than 8 bits says so, before it is loaded; 0 if it does not.
+
+    A PGM states its largest value, and Pillow stretches it to 65535; a TIFF may have fewer than 16 bits a sample. The
+    significant bits of a PNG (sBIT) and the largest value of a TIFF say nothing: by their standards neither changes how
+    the values are shown.
+    """
+    if isinstance(image, PpmImagePlugin.PpmImageFile) and image.mode == "I" and image.tile[0].codec_name != "raw":
+        return 65535
+    match _tag(image, _BITS):
+        case (int() as bits,) if 8 < bits < 16:
+            return (1 << bits) - 1
+    return 0
+
+
+def _to_eight_bits(image: Image.Image, white: int) -> tuple[Image.Image, int]:
+    """Bring an image to 8 bits a channel without transparency, and say how many bits its values took if it was 16-bit.
+
+    Args:
+        image: loaded.
+        white: the value of white of a grey image with more than 8 bits.
+    """
     if image.mode.startswith("I"):
         values_HW = np.asarray(image).astype(np.int32)
         if values_HW.min() < 0 or values_HW.max() > 65535:
             raise ImageFault("holds numbers beyond 16 bits, whose scale is not known")
+        bits = int(values_HW.max()).bit_length()
+        if values_HW.max() > white:
+            raise ImageFault(f"holds values of {bits} bits, more than the {white.bit_length()} of --sample-bits")
         if image.mode != "I" and image.format == "TIFF" and _tag(image, _PHOTOMETRIC) == 0:
-            values_HW = 65535 - values_HW  # Pillow does this for 8 bits only
-        return Image.fromarray(((values_HW * 255 + 32767) // 65535).astype(np.uint8))
+            values_HW = white - values_HW  # Pillow does this for 8 bits only
+        return Image.fromarray(((values_HW * 255 + white // 2) // white).astype(np.uint8)), bits
+    return _without_transparency(image), 0
+
+
+def _without_transparency(image: Image.Image) -> Image.Image:
+    """Bring an image of 8 bits a channel to mode L or RGB, on black."""
     if image.mode == "F":
         raise ImageFault("holds floating-point numbers, whose scale is not known")
     if image.mode in _TRANSPARENT_MODES or "transparency" in image.info:

@@ -45,6 +45,8 @@ class Kind(Enum):
     WRONG_EXTENSION = Level.WARNING, "wrong_extension"
     SHORTCUT = Level.WARNING, "shortcut"
     """Size or format tell the class."""
+    DARK = Level.WARNING, "dark"
+    """A 16-bit image that uses a few of its bits only."""
     UNKNOWN_PATIENT = Level.WARNING, "unknown_patient"
     PATIENT_IN_TWO_CLASSES = Level.WARNING, "patient_in_two_classes"
     NOT_LISTED = Level.WARNING, "not_listed"

@@ -13,7 +13,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from nas.catalogue import DatasetInfo
 from nas.config import InputShape
+from nas.data.decode import Picture, is_dark
 from nas.data.layout import Item, Part
 from nas.data.plan import ImageOptions, Plan, make_plan
 from nas.data.report import IngestReport, UnreadableImage
@@ -76,18 +77,22 @@ class ImageSource:
         """
         plan = self._planned()
         used: list[Item] = []
+        dark: list[int] = []
         with ExitStack() as stack:
             scratch = stack.enter_context(tempfile.TemporaryFile(dir=self.cache_dir))  # gone with this process
 
-            def keep(item: Item, pixels_CHW: npt.NDArray[np.uint8]) -> None:
-                scratch.write(pixels_CHW.data)
+            def keep(item: Item, picture: Picture) -> None:
+                scratch.write(picture.pixels_CHW.data)
                 used.append(item)
+                if is_dark(picture.bits, plan.options.sample_bits):
+                    dark.append(picture.bits)
 
             tree = stack.enter_context(open_tree(self.dataset, self.path, self.data_root))
             faults = {**plan.choice.faults, **plan.decode(tree, keep)}
             scratch.flush()
             images_NCHW = _map(scratch, plan.shape)
-        self._report = self._make_report(plan, faults, used)
+        report = self._make_report(plan, faults, used)
+        self._report = replace(report, dark=len(dark), dark_bits=max(dark, default=0))
         return Contents(
             labels_N=np.array([item.label for item in used], np.int64),
             class_names=plan.arrangement.class_names,
@@ -114,7 +119,8 @@ class ImageSource:
             item.file.parts: known[name] for item in plan.choice.items if (name := _join(item.file.parts)) in known
         }
         used = [item for item in plan.choice.items if item.file.parts not in faults]
-        return self._make_report(plan, {**plan.choice.faults, **faults}, used)
+        report = self._make_report(plan, {**plan.choice.faults, **faults}, used)
+        return replace(report, dark=written.dark, dark_bits=written.dark_bits)
 
     def forget_decoded(self) -> None:
         """Delete what ``read`` would have gone on from; call it when the cache is there."""
@@ -155,6 +161,7 @@ class ImageSource:
             contradictions=tuple(f"{_join(parts)}: {said}" for parts, said in plan.arrangement.contradictions),
             unlisted=plan.arrangement.unlisted,
             sheet_fault=plan.arrangement.index_fault,
+            sample_bits=plan.options.sample_bits or 16,
         )
 
 

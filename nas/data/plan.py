@@ -9,13 +9,10 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from nas.catalogue import DatasetInfo
 from nas.config import InputShape
 from nas.data.choice import Choice, choose, find_shape
-from nas.data.decode import Limits
+from nas.data.decode import Limits, Picture
 from nas.data.errors import CorruptFileError, FolderError
 from nas.data.kau import arrange_birads
 from nas.data.layout import Arrangement, Found, Item, Layout, arrange_classes
@@ -28,6 +25,10 @@ from nas.data.tree import Listing, Parts, Tree
 
 LAYOUTS: dict[str, Layout] = {"folder": arrange_classes, "kau": arrange_birads, "manifest": arrange_manifest}
 """How each folder data set of the catalogue is arranged."""
+
+
+_READING_VERSION = 2
+"""Rises when images are read differently, or more is kept of them: what was decoded before is decoded anew."""
 
 
 def _silent(_done: int, _total: int) -> None:
@@ -43,6 +44,7 @@ class ImageOptions:
         class_map: empty means the data set's own.
         fit: one of ``nas.folders.FITS``; empty means the first.
         group_regex: finds the patient in the path of an image; empty means the data set's own way.
+        sample_bits: that a value of a 16-bit grey image takes; 0 means all of them.
         index: name of a file in the folder that lists its images; empty if there is none.
         max_bad_files: images that may be unreadable.
         limits: of one file.
@@ -56,6 +58,7 @@ class ImageOptions:
     class_map: str = ""
     fit: str = ""
     group_regex: str = ""
+    sample_bits: int = 0
     index: str = ""
     max_bad_files: int = 0
     limits: Limits = field(default_factory=Limits)
@@ -63,6 +66,10 @@ class ImageOptions:
     guard: Guard = nullcontext
     is_verifying: bool = False
     on_progress: Progress = _silent
+
+    def wanted(self, shape: InputShape | None) -> Wanted:
+        """What is read of each file for images of that shape; of None, headers only."""
+        return Wanted(shape=shape, limits=self.limits, fit=self.fit or "pad", sample_bits=self.sample_bits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +95,7 @@ class Plan:
     def fingerprint(self) -> str:
         """SHA-256 over what the folder is read as: each image's content, class, part, group and name, in order."""
         told: tuple[object, ...] = (self.info.name, self.options.limits, self.shape, self.arrangement.class_names)
+        told = (*told, _READING_VERSION, self.options.sample_bits)
         if self.options.fit not in ("", "pad"):
             told = (*told, self.options.fit)
         digest = hashlib.sha256(repr(told).encode(errors="backslashreplace"))
@@ -97,8 +105,8 @@ class Plan:
             digest.update(repr(told_item).encode(errors="backslashreplace"))
         return digest.hexdigest()
 
-    def decode(self, tree: Tree, use: Callable[[Item, npt.NDArray[np.uint8]], None]) -> dict[Parts, str]:
-        """Hand over the pixels of every chosen image, in order, reading what has not been decoded before.
+    def decode(self, tree: Tree, use: Callable[[Item, Picture], None]) -> dict[Parts, str]:
+        """Hand over the picture of every chosen image, in order, reading what has not been decoded before.
 
         Returns:
             Why images cannot be used after all, by path.
@@ -121,14 +129,14 @@ class Plan:
 
     def _fill(self, tree: Tree, store: PixelStore, faults: dict[Parts, str]) -> None:
         missing = [item.file for item in self.choice.items if self.surveyed[item.file.parts].sha256 not in store]
-        wanted = Wanted(shape=self.shape, limits=self.options.limits, fit=self.options.fit or "pad")
+        wanted = self.options.wanted(self.shape)
         for done, (file, reading) in enumerate(self.options.reader.read(tree, missing, wanted), 1):
             if reading.sha256 not in ("", self.surveyed[file.parts].sha256):
                 raise CorruptFileError(self.location, "changed while it was read")
-            if reading.pixels_CHW is None:
+            if reading.picture is None:
                 faults[file.parts] = reading.fault
             else:
-                store.put(reading.sha256, reading.pixels_CHW)
+                store.put(reading.sha256, reading.picture)
             self.options.on_progress(done, len(missing))
         store.flush()
 
@@ -163,12 +171,12 @@ def make_plan(
         raise arrangement.refusal
     side = options.input_size or (info.shape.height if info.shape else 0)
     fixed = None if info.shape is None else InputShape(channels=info.shape.channels, height=side, width=side)
-    fit = options.fit or "pad"
-    told = f"{tree.key}/{options.limits}/{fit}/{options.input_size}"
+    wanted = options.wanted(None if options.is_verifying else fixed)
+    told = f"{_READING_VERSION}/{tree.key}/{wanted.limits}/{wanted.fit}/{wanted.sample_bits}/{options.input_size}"
     store_path = cache_dir / f"decoded-{hashlib.sha256(told.encode(errors='surrogateescape')).hexdigest()[:16]}.pixels"
     surveyor = Surveyor(
         cache_dir=cache_dir,
-        wanted=Wanted(shape=None if options.is_verifying else fixed, limits=options.limits, fit=fit),
+        wanted=wanted,
         store_path=store_path,
         reader=options.reader,
         is_verifying=options.is_verifying,

@@ -9,11 +9,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from nas.config import InputShape
-from nas.data.decode import Header, Limits, decode, read_header
+from nas.data.decode import Header, Limits, Picture, decode, read_header
 from nas.data.faults import ImageFault
 from nas.data.tree import FileError, FoundFile, Tree
 
@@ -31,11 +28,13 @@ class Wanted:
         shape: decode the image and bring it to this shape; None to look at its header only.
         limits: of one file.
         fit: how it is brought there, one of ``nas.folders.FITS``.
+        sample_bits: as ``decode`` takes them.
     """
 
     shape: InputShape | None
     limits: Limits
     fit: str = "pad"
+    sample_bits: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,13 +45,13 @@ class Reading:
         sha256: of its content; of the fault where it could not be opened; empty if the process that read it died.
         header: None if it is no image that can be used.
         fault: why it cannot be used, as the rest of a sentence; empty if it can.
-        pixels_CHW: uint8; None if the image was not wanted or cannot be decoded.
+        picture: None if the image was not wanted or cannot be decoded.
     """
 
     sha256: str
     header: Header | None
     fault: str
-    pixels_CHW: npt.NDArray[np.uint8] | None = None
+    picture: Picture | None = None
 
 
 class Reader(Protocol):
@@ -90,7 +89,9 @@ def read_file(tree: Tree, file: FoundFile, wanted: Wanted) -> Reading:
     header = None
     try:
         header = read_header(content, wanted.limits)
-        pixels_CHW = None if wanted.shape is None else decode(content, wanted.shape, wanted.limits, wanted.fit)
+        picture = None
+        if wanted.shape is not None:
+            picture = decode(content, wanted.shape, wanted.limits, wanted.fit, wanted.sample_bits)
     except ImageFault as error:
         return Reading(sha256=sha256, header=header, fault=error.reason)
-    return Reading(sha256=sha256, header=header, fault="", pixels_CHW=pixels_CHW)
+    return Reading(sha256=sha256, header=header, fault="", picture=picture)

@@ -14,6 +14,7 @@ from typing import Any
 
 from nas.data.errors import UnreadableImagesError
 from nas.data.survey import write_private
+from nas.folders import LEAST_SAMPLE_BITS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,9 @@ class IngestReport:
         contradictions: files left out because sheet and folder give them different labels, and what each says.
         unlisted: what only one of sheet and folder knows.
         sheet_fault: why a sheet of labels could not be read; empty if it could, or if there is none.
+        dark: images that use a few of their bits only.
+        dark_bits: that the brightest of them uses.
+        sample_bits: that it could use.
         left_out_folders, left_out_files: what is no part of the data set.
         division: what ``nas.data.inspect_division`` found when the set was last divided.
         passed_over: links, and what is neither file nor folder.
@@ -67,6 +71,9 @@ class IngestReport:
     unlisted: tuple[str, ...] = ()
     sheet_fault: str = ""
     division: dict[str, Any] | None = None
+    dark: int = 0
+    dark_bits: int = 0
+    sample_bits: int = 16
 
     def save(self, path: Path) -> None:
         """Write the report, readable for people and for ``load``; only its owner may read it."""
@@ -128,6 +135,25 @@ def _about_unreadable(report: IngestReport) -> str:
     return f"{images} cannot be read and are left out (first: {_say(report.unreadable[0])})"
 
 
+def _about_the_dark(report: IngestReport) -> str:
+    if not report.dark:
+        return ""
+    return f"{count(report.dark, 'image')} {say_dark(report.dark_bits, report.sample_bits)}"
+
+
+def say_dark(bits: int, sample_bits: int) -> str:
+    """Say what is wrong with dark images and what helps, after their number.
+
+    Args:
+        bits: that the brightest of them uses.
+        sample_bits: that it could use.
+    """
+    return (
+        f"with at most {bits} of {sample_bits} bits in use come out dark; if their values never take more, "
+        f"--sample-bits {max(bits, LEAST_SAMPLE_BITS)} brings them to the full range"
+    )
+
+
 def _about_copies(report: IngestReport) -> str:
     if not report.copies:
         return ""
@@ -176,6 +202,7 @@ def _about_patients(report: IngestReport) -> str:
 _WARNINGS: tuple[Callable[[IngestReport], str], ...] = (
     _about_patients,
     _about_unreadable,
+    _about_the_dark,
     _about_conflicts,
     _about_copies,
     _about_the_sheet,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decoded images by the content of their files, so that an ingest that was killed goes on where it was.
 
-One file of records of one size: SHA-256 of the source, the pixels, a checksum of both. A record that a kill cut short,
-and all after it, is as if it had never been written.
+One file of records of one size: SHA-256 of the source, the bits that its values took, the pixels, a checksum of all. A
+record that a kill cut short, and all after it, is as if it had never been written.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-import numpy.typing as npt
 
 from nas.config import InputShape
+from nas.data.decode import Picture
 from nas.data.errors import cannot_write
 
 _KEY_BYTES = 32
@@ -32,7 +32,7 @@ class PixelStore:
     def __init__(self, path: Path, shape: InputShape) -> None:
         self._shape_CHW = (shape.channels, shape.height, shape.width)
         self._pixels = math.prod(self._shape_CHW)
-        self._size = _KEY_BYTES + self._pixels + _CHECK_BYTES
+        self._size = _KEY_BYTES + 1 + self._pixels + _CHECK_BYTES
         self._file: IO[bytes] = path.open("a+b")
         self._places: dict[str, int] = {}
         self._load()
@@ -40,20 +40,21 @@ class PixelStore:
     def __contains__(self, sha256: str) -> bool:
         return sha256 in self._places
 
-    def get(self, sha256: str) -> npt.NDArray[np.uint8]:
-        """Return the pixels of a file's content.
+    def get(self, sha256: str) -> Picture:
+        """Return the picture of a file's content.
 
         Raises:
             KeyError: it is not here.
         """
         self._file.seek(self._places[sha256] * self._size + _KEY_BYTES)
-        return np.frombuffer(self._file.read(self._pixels), np.uint8).reshape(self._shape_CHW)
+        record = self._file.read(1 + self._pixels)
+        return Picture(pixels_CHW=np.frombuffer(record, np.uint8, offset=1).reshape(self._shape_CHW), bits=record[0])
 
-    def put(self, sha256: str, pixels_CHW: npt.NDArray[np.uint8]) -> None:
-        """Keep the pixels of a file's content."""
+    def put(self, sha256: str, picture: Picture) -> None:
+        """Keep the picture of a file's content."""
         if sha256 in self._places:
             return
-        record = bytes.fromhex(sha256) + pixels_CHW.tobytes()
+        record = bytes.fromhex(sha256) + bytes([picture.bits]) + picture.pixels_CHW.tobytes()
         self._places[sha256] = len(self._places)
         self._file.write(record + _check(record))
 

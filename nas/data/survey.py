@@ -87,8 +87,8 @@ class Surveyor:
             for done, (file, reading) in enumerate(self.reader.read(tree, files, self.wanted), 1):
                 header = None if reading.header is None else _without_id(reading.header, key)
                 found[file.parts] = Reading(sha256=reading.sha256, header=header, fault=reading.fault)
-                if store is not None and reading.pixels_CHW is not None:
-                    store.put(reading.sha256, reading.pixels_CHW)
+                if store is not None and reading.picture is not None:
+                    store.put(reading.sha256, reading.picture)
                 is_settled = file.state[2] + _SETTLED_NS < time.time_ns()
                 if is_settled and header is not None and not reading.fault:  # a fault may pass: a disk that was gone
                     log.write(_to_line([_name(file), file.state, reading.sha256, asdict(header)]))

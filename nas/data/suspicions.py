@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from nas.data.decode import Picture, is_dark
 from nas.data.layout import Item
 from nas.data.reading import Reading
 
@@ -43,10 +44,12 @@ class Impressions:
         self._items: list[Item] = []
         self._small: list[npt.NDArray[np.uint8]] = []
         self._odd: dict[int, str] = {}
+        self._bits: list[int] = []
 
-    def add(self, item: Item, pixels_CHW: npt.NDArray[np.uint8]) -> None:
+    def add(self, item: Item, picture: Picture) -> None:
         """Look at one image."""
-        levels_HW = pixels_CHW.mean(axis=0)
+        self._bits.append(picture.bits)
+        levels_HW = picture.pixels_CHW.mean(axis=0)
         number = len(self._items)
         if levels_HW.max() - levels_HW.min() < 8:
             self._odd[number] = "is blank"
@@ -61,6 +64,10 @@ class Impressions:
         if len(self._odd) > _ODD * len(self._items):
             return []
         return [(self._items[number], reason) for number, reason in self._odd.items()]
+
+    def dark(self, sample_bits: int) -> list[tuple[Item, int]]:
+        """Images that use a few of their bits only, and how many bits that is."""
+        return [(item, bits) for item, bits in zip(self._items, self._bits, strict=True) if is_dark(bits, sample_bits)]
 
     def look_alikes(self) -> list[tuple[Item, Item]]:
         """Pairs of images that are the same picture, blank ones left out; none of a set too large to compare."""

@@ -44,7 +44,7 @@ def canonical_result(search: Search) -> dict[str, Any]:
     }
 
 
-_LATER_SETTINGS = ("class_map", "max_bad_files", "fit", "group_regex", "folds", "fold")
+_LATER_SETTINGS = ("class_map", "max_bad_files", "fit", "group_regex", "folds", "fold", "sample_bits")
 _LATER_TRAINING = ("imbalance", "augment")
 """Added after the first digests were made: left out where they have their default, so that those stay as they are."""
 _DEFAULT_TRAINING = TrainingConfig()

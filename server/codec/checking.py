@@ -65,6 +65,7 @@ def decode_check(message: pb.CheckDatasetRequest) -> tuple[SearchConfig, int]:
         class_map=message.class_map,
         fit=message.fit,
         group_regex=message.group_regex,
+        sample_bits=message.sample_bits,
     )
     return config, min(message.max_names or MOST_NAMES, ALL_NAMES)
 

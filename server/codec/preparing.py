@@ -32,6 +32,7 @@ class DataRequest:
     max_bad_files: int
     fit: str
     group_regex: str
+    sample_bits: int
     seed: int
     train_limit: int
     folds: int

@@ -16,7 +16,6 @@ from server.codec.records import encode_duration
 
 def encode_config(config: SearchConfig) -> pb.SearchConfig:
     """All settings, with the defaults filled in."""
-    training = config.training
     message = pb.SearchConfig(
         dataset=config.dataset,
         block=enums.BLOCK.encode(config.block),
@@ -35,26 +34,31 @@ def encode_config(config: SearchConfig) -> pb.SearchConfig:
         max_bad_files=config.max_bad_files,
         fit=config.fit,
         group_regex=config.group_regex,
+        sample_bits=config.sample_bits,
         folds=config.folds,
         fold=config.fold,
-        training=pb.TrainingConfig(
-            learning_rate=training.learning_rate,
-            beta1=training.beta1,
-            beta2=training.beta2,
-            epsilon=training.epsilon,
-            weight_decay=training.weight_decay,
-            batch_size=training.batch_size,
-            max_epochs=training.max_epochs,
-            patience=training.patience,
-            device=enums.DEVICE.encode(training.device),
-            precision=enums.PRECISION.encode(training.precision),
-            imbalance=enums.IMBALANCE.encode(training.imbalance),
-            augment=training.augment,
-        ),
+        training=_encode_training(config.training),
     )
     if config.selection_metric is not None:
         message.selection_metric = enums.METRIC.encode(config.selection_metric)
     return message
+
+
+def _encode_training(training: TrainingConfig) -> pb.TrainingConfig:
+    return pb.TrainingConfig(
+        learning_rate=training.learning_rate,
+        beta1=training.beta1,
+        beta2=training.beta2,
+        epsilon=training.epsilon,
+        weight_decay=training.weight_decay,
+        batch_size=training.batch_size,
+        max_epochs=training.max_epochs,
+        patience=training.patience,
+        device=enums.DEVICE.encode(training.device),
+        precision=enums.PRECISION.encode(training.precision),
+        imbalance=enums.IMBALANCE.encode(training.imbalance),
+        augment=training.augment,
+    )
 
 
 _OPTIONAL_SETTINGS = (
@@ -104,6 +108,7 @@ def decode_config(message: pb.SearchConfig) -> SearchConfig:
         class_map=message.class_map,
         fit=message.fit,
         group_regex=message.group_regex,
+        sample_bits=message.sample_bits,
         training=TrainingConfig(
             device=enums.DEVICE.decode_or(message.training.device, Device.AUTO),
             precision=enums.PRECISION.decode_or(message.training.precision, Precision.AUTO),

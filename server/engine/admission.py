@@ -101,7 +101,7 @@ def _require_dataset(config: SearchConfig) -> None:
         takers = " and ".join(name for name, other in CATALOGUE.items() if config.class_map in other.class_maps)
         message = f"--class-map {config.class_map} is for data set {takers}, not for {config.dataset[:80]!r}"
         raise InvalidSettingError("class_map", "INVALID_CONFIG", message)
-    for name in ("fit", "group_regex"):
+    for name in ("fit", "group_regex", "sample_bits"):
         if getattr(config, name):
             _require_folder(config, name, info)
 

@@ -28,9 +28,11 @@ def main() -> None:
     for line in sys.stdin.buffer:
         renew_processor()
         reading = read_file(tree, FoundFile(parts=tuple(json.loads(line)), state=()), wanted)
-        pixels = b"" if reading.pixels_CHW is None else reading.pixels_CHW.tobytes()
+        picture = reading.picture
+        pixels = b"" if picture is None else picture.pixels_CHW.tobytes()
         header = None if reading.header is None else asdict(reading.header)
-        told = {"sha256": reading.sha256, "header": header, "fault": reading.fault, "bytes": len(pixels)}
+        sizes = {"bytes": len(pixels), "bits": 0 if picture is None else picture.bits}
+        told = {"sha256": reading.sha256, "header": header, "fault": reading.fault, **sizes}
         answers.write(json.dumps(told).encode() + b"\n" + pixels)
 
 
@@ -38,7 +40,8 @@ def _read_task(line: bytes) -> tuple[Tree, Wanted]:
     task = json.loads(line)
     shape = None if task["shape"] is None else InputShape(**task["shape"])
     tree = Tree(dataset="", location="", key="", descriptor=task["descriptor"])
-    return tree, Wanted(shape=shape, limits=Limits(**task["limits"]), fit=task["fit"])
+    limits = Limits(**task["limits"])
+    return tree, Wanted(shape=shape, limits=limits, fit=task["fit"], sample_bits=task["sample_bits"])
 
 
 if __name__ == "__main__":

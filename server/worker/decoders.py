@@ -21,7 +21,7 @@ from typing import IO
 
 import numpy as np
 
-from nas.data import FoundFile, Header, Reading, Tree, Wanted
+from nas.data import FoundFile, Header, Picture, Reading, Tree, Wanted
 from server.codec.preparing import ENVIRONMENT
 
 PROGRAM = ("-m", "server.worker.decode")
@@ -125,10 +125,11 @@ class _Decoder:
             return self._bury(process)
         header = None if told["header"] is None else Header(**told["header"])
         shape = self.wanted.shape
-        pixels_CHW = None
+        picture = None
         if shape is not None and pixels:
             pixels_CHW = np.frombuffer(pixels, np.uint8).reshape(shape.channels, shape.height, shape.width)
-        return Reading(sha256=told["sha256"], header=header, fault=told["fault"], pixels_CHW=pixels_CHW)
+            picture = Picture(pixels_CHW=pixels_CHW, bits=told["bits"])
+        return Reading(sha256=told["sha256"], header=header, fault=told["fault"], picture=picture)
 
     def _bury(self, process: subprocess.Popen[bytes]) -> Reading:
         """Say what a file has done to its process.
@@ -160,6 +161,7 @@ class _Decoder:
             "shape": None if shape is None else asdict(shape),
             "limits": asdict(self.wanted.limits),
             "fit": self.wanted.fit,
+            "sample_bits": self.wanted.sample_bits,
         }
         requests, _ = _pipes(process)
         requests.write(json.dumps(task).encode() + b"\n")

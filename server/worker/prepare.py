@@ -75,6 +75,7 @@ def image_options(data: DataRequest, on_progress: Progress, *, is_verifying: boo
         max_bad_files=data.max_bad_files,
         fit=data.fit,
         group_regex=data.group_regex,
+        sample_bits=data.sample_bits,
         guard=limited_processor,
         limits=_image_limits(),
         reader=DecoderProcesses(),

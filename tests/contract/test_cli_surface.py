@@ -29,7 +29,7 @@ SEARCH_OPTIONS = {
     ),
     *("--weight-decay", "--batch-size", "--input-size", "--train-limit", "--time-budget", "--device", "--precision"),
     *("--threads", "--initial", "--selection-metric", "--max-parameters", "--class-map", "--max-bad-files", "--fit"),
-    *("--group-regex", "--imbalance", "--augment", "--folds", "--fold"),
+    *("--group-regex", "--sample-bits", "--imbalance", "--augment", "--folds", "--fold"),
 }
 CREDENTIALS = {"--tls-ca", "--tls-cert", "--tls-key", "--token-file"}
 SURFACE = {
@@ -60,6 +60,7 @@ SURFACE = {
         "--class-map",
         "--fit",
         "--group-regex",
+        "--sample-bits",
         "--input-size",
         "--seed",
         "--names",

@@ -77,7 +77,7 @@ def test_server_understands_every_setting() -> None:
         **{"max_iterations": "2", "max_parameters": "1000000", "threads": "1", "max_bad_files": "3"},
         **{"class_map": "birads", "learning_rate": "0.001", "weight_decay": "0.02", "batch_size": "64"},
         **{"max_epochs": "3", "patience": "2", "time_budget": "12h", "selection_metric": "balanced-accuracy"},
-        **{"device": "cpu", "precision": "bf16", "fit": "pad", "group_regex": "^(p[0-9]+)"},
+        **{"device": "cpu", "precision": "bf16", "fit": "pad", "sample_bits": "12", "group_regex": "^(p[0-9]+)"},
         **{"imbalance": "focal", "augment": "flip,shift", "folds": "5", "fold": "2"},
     }
     every = {parameter.name for parameter in search_options(click.command(lambda: None)).params}

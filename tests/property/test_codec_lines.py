@@ -54,6 +54,7 @@ requests = st.builds(
         max_bad_files=numbers,
         fit=texts,
         group_regex=texts,
+        sample_bits=numbers,
         seed=st.integers(0, 2**63 - 1),
         train_limit=numbers,
         folds=numbers,

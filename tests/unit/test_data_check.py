@@ -13,10 +13,20 @@ import numpy as np
 import planted_faults as faults
 import pytest
 from idx_files import write_idx_set
-from image_files import write_folder, write_image
+from image_files import draw, encode, write_folder, write_image
 from kau_tree import PATIENTS, write_kau_tree
 
-from nas.data import Finding, ImageOptions, Inspection, Kind, Level, PathOutsideError, UnknownDatasetError, check
+from nas.data import (
+    Finding,
+    ImageOptions,
+    Inspection,
+    Kind,
+    Level,
+    PathOutsideError,
+    UnknownDatasetError,
+    check,
+    prepare,
+)
 from nas.data.shortcuts import guess_labels
 from server.worker.limits import limited_processor
 
@@ -116,6 +126,31 @@ def test_a_planted_fault_is_found_and_named(kau: Path, plant: Callable[[Path], s
         for finding in inspection.findings
         if finding.kind.level is Level.FAULT and finding.kind is not kind
     ]
+
+
+def test_few_bits_of_sixteen_are_warned_of(tmp_path: Path) -> None:
+    """Which images, what they use, and what to do; told so, the same images are fine, and a start says the same."""
+    folder = tmp_path / "root" / "scans"
+    for number in range(24):
+        path = folder / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode(draw(number).astype(np.uint16) * (257 if number == 5 else 16)))
+
+    inspection = inspect(folder, "folder")
+    started = prepare(
+        "folder:scans", data_root=folder.parent, cache_dir=tmp_path / "cache", options=ImageOptions(input_size=8)
+    )
+
+    dark = one(inspection, Kind.DARK)
+    sentence = (
+        "with at most 12 of 16 bits in use come out dark; if their values never take more, --sample-bits 12 brings "
+        "them to the full range"
+    )
+    assert (23, f"images {sentence}", "a/0.png: uses 12 bits") == (dark.count, dark.sentence, dark.names[0])
+    assert f"23 images {sentence}" == started.warnings[0]
+    told = inspect(folder, "folder", sample_bits=12)
+    assert [Kind.UNREADABLE] == [finding.kind for finding in told.findings if finding.kind.level is not Level.NOTE]
+    assert ("b/5.png: holds values of 16 bits, more than the 12 of --sample-bits",) == told.findings[0].names
 
 
 def test_a_content_in_two_parts_is_a_leak(tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ import zlib
 
 import numpy as np
 import pytest
-from image_files import draw, encode, png_chunks, png_header
+from image_files import decode_pixels, draw, encode, encode_tiff, png_chunks, png_header
 from PIL import Image
 
 from nas.config import InputShape
-from nas.data.decode import FORMATS, Header, Limits, decode, read_header
+from nas.data.decode import FORMATS, Header, Limits, decode, is_dark, read_header
 from nas.data.faults import ImageFault
 
 LIMITS = Limits()
@@ -28,7 +28,7 @@ LEVELS_16 = np.array([[0, 65535, 32896, 257]] * 4, np.uint16)
 
 def _reason(content: bytes, limits: Limits = LIMITS) -> str:
     with pytest.raises(ImageFault) as caught:
-        decode(content, GREY_4, limits)
+        decode_pixels(content, GREY_4, limits)
     return caught.value.reason
 
 
@@ -37,7 +37,7 @@ def test_grey_images_keep_every_level(kind: str) -> None:
     """At its own size an image of a lossless format is handed over as it is."""
     content = encode(LEVELS, kind)
 
-    assert LEVELS.tolist() == decode(content, GREY_4, LIMITS)[0].tolist()
+    assert LEVELS.tolist() == decode_pixels(content, GREY_4, LIMITS)[0].tolist()
     assert Header(width=4, height=4, is_grey=True, kind=kind) == read_header(content, LIMITS)
 
 
@@ -48,8 +48,8 @@ def test_colours_keep_their_channels(kind: str) -> None:
     colours[:, 0, 0] = colours[:, 1, 1] = colours[:, 2, 2] = 255
     content = encode(colours, kind)
 
-    assert np.array_equal(colours.transpose(2, 0, 1), decode(content, COLOUR_4, LIMITS))
-    assert [76, 150, 29, 0] == decode(content, GREY_4, LIMITS)[0, 0].tolist()
+    assert np.array_equal(colours.transpose(2, 0, 1), decode_pixels(content, COLOUR_4, LIMITS))
+    assert [76, 150, 29, 0] == decode_pixels(content, GREY_4, LIMITS)[0, 0].tolist()
     assert not read_header(content, LIMITS).is_grey
 
 
@@ -58,15 +58,15 @@ def test_a_jpeg_is_what_it_would_be_without_loss(quality: int) -> None:
     """A large JPEG is unpacked at a fraction of its size, and yet within a few levels of the same image as a PNG."""
     smooth = (np.add.outer(np.arange(512), np.arange(512)) // 4).astype(np.uint8)
 
-    small = decode(encode(smooth, "JPEG", quality=quality), GREY_4, LIMITS).astype(int)
+    small = decode_pixels(encode(smooth, "JPEG", quality=quality), GREY_4, LIMITS).astype(int)
 
-    assert np.abs(small - decode(encode(smooth), GREY_4, LIMITS)).max() <= 3
+    assert np.abs(small - decode_pixels(encode(smooth), GREY_4, LIMITS)).max() <= 3
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM"])
 def test_sixteen_bits_become_eight_by_scale_not_by_cut(kind: str) -> None:
     """65,535 is white and 257 is one step: the whole range of the format is used, whatever the image holds."""
-    assert LEVELS.tolist() == decode(encode(LEVELS_16, kind), GREY_4, LIMITS)[0].tolist()
+    assert LEVELS.tolist() == decode_pixels(encode(LEVELS_16, kind), GREY_4, LIMITS)[0].tolist()
 
 
 def test_big_endian_and_white_is_zero_are_understood() -> None:
@@ -74,8 +74,8 @@ def test_big_endian_and_white_is_zero_are_understood() -> None:
     big_endian = encode(LEVELS_16.astype(">u2"), "TIFF")
     inverted = encode(LEVELS_16, "TIFF", tiffinfo={262: 0})
 
-    assert LEVELS.tolist() == decode(big_endian, GREY_4, LIMITS)[0].tolist()
-    assert (255 - LEVELS).tolist() == decode(inverted, GREY_4, LIMITS)[0].tolist()
+    assert LEVELS.tolist() == decode_pixels(big_endian, GREY_4, LIMITS)[0].tolist()
+    assert (255 - LEVELS).tolist() == decode_pixels(inverted, GREY_4, LIMITS)[0].tolist()
 
 
 def test_pgm_keeps_its_own_scale() -> None:
@@ -83,8 +83,8 @@ def test_pgm_keeps_its_own_scale() -> None:
     twelve_bits = b"P5 4 4 4095\n" + np.array([[0, 4095, 2056, 16]] * 4, ">u2").tobytes()
     text = b"P2 4 4 255\n" + b" ".join(str(level).encode() for level in LEVELS.ravel()) + b"\n"
 
-    assert LEVELS.tolist() == decode(twelve_bits, GREY_4, LIMITS)[0].tolist()
-    assert LEVELS.tolist() == decode(text, GREY_4, LIMITS)[0].tolist()
+    assert LEVELS.tolist() == decode_pixels(twelve_bits, GREY_4, LIMITS)[0].tolist()
+    assert LEVELS.tolist() == decode_pixels(text, GREY_4, LIMITS)[0].tolist()
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])
@@ -107,7 +107,7 @@ def test_images_stand_upright(kind: str, orientation: int) -> None:
     exif[274] = orientation
     content = encode(stored, kind, **({"tiffinfo": {274: orientation}} if kind == "TIFF" else {"exif": exif}))
 
-    corners = decode(content, GREY_4, LIMITS)[0][[0, 0, 3, 3], [0, 3, 0, 3]]
+    corners = decode_pixels(content, GREY_4, LIMITS)[0][[0, 0, 3, 3], [0, 3, 0, 3]]
 
     assert np.abs(corners.astype(int) - [250, 120, 0, 0]).max() < 8
 
@@ -116,7 +116,49 @@ def test_broken_exif_is_no_reason_to_refuse() -> None:
     """Metadata that cannot be read leaves an image as it is."""
     content = encode(LEVELS, "PNG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
 
-    assert LEVELS.tolist() == decode(content, GREY_4, LIMITS)[0].tolist()
+    assert LEVELS.tolist() == decode_pixels(content, GREY_4, LIMITS)[0].tolist()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_values_of_fewer_bits_fill_the_range_if_told(kind: str) -> None:
+    """Twelve bits in sixteen come out dark unless somebody says that white is 4,095; how many are used is known."""
+    twelve = encode(np.array([[0, 4095, 2056, 16]] * 4, np.uint16), kind)
+
+    as_found, as_told = decode(twelve, GREY_4, LIMITS), decode(twelve, GREY_4, LIMITS, sample_bits=12)
+
+    assert (12, [0, 16, 8, 0]) == (as_found.bits, as_found.pixels_CHW[0, 0].tolist())
+    assert (12, LEVELS[0].tolist()) == (as_told.bits, as_told.pixels_CHW[0, 0].tolist())
+    assert [True, False] == [is_dark(12, 0), is_dark(12, 12)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        encode_tiff(np.array([[0, 4095, 2056, 16]] * 4, np.uint16), 12),
+        b"P5 4 4 4095\n" + np.array([[0, 4095, 2056, 16]] * 4, ">u2").tobytes(),
+    ],
+    ids=["TIFF of 12 bits a sample", "PGM up to 4095"],
+)
+@pytest.mark.parametrize("sample_bits", [0, 10])
+def test_a_header_that_tells_the_scale_counts(content: bytes, sample_bits: int) -> None:
+    """White is what the file says, whatever the option says, and nothing is dark."""
+    picture = decode(content, GREY_4, LIMITS, sample_bits=sample_bits)
+
+    assert (0, LEVELS[0].tolist()) == (picture.bits, picture.pixels_CHW[0, 0].tolist())
+
+
+def test_significant_bits_of_a_png_change_nothing() -> None:
+    """By the standard sBIT says how exact the values are, not how they are scaled."""
+    samples = b"".join(b"\0" + row.tobytes() for row in LEVELS_16.astype(">u2"))
+    chunks = (png_header(4, 4, depth=16), (b"sBIT", b"\x0c"), (b"IDAT", zlib.compress(samples)), (b"IEND", b""))
+
+    assert LEVELS.tolist() == decode_pixels(png_chunks(*chunks), GREY_4, LIMITS)[0].tolist()
+
+
+def test_values_beyond_the_bits_are_refused() -> None:
+    """Cutting them off would hide that the option is wrong."""
+    with pytest.raises(ImageFault, match="holds values of 16 bits, more than the 12 of --sample-bits"):
+        decode(encode(LEVELS_16), GREY_4, LIMITS, sample_bits=12)
 
 
 @pytest.mark.parametrize(("size", "box"), [((80, 40), (0, 16, 64, 48)), ((40, 80), (16, 0, 48, 64))])
@@ -125,7 +167,7 @@ def test_the_aspect_is_kept(size: tuple[int, int], box: tuple[int, int, int, int
     """A white image of 2:1 fills the middle of the square from edge to edge, the rest is black."""
     white = np.full((int(size[1] * factor), int(size[0] * factor)), 255, np.uint8)
 
-    fitted = decode(encode(white), InputShape(channels=1, height=64, width=64), LIMITS)[0]
+    fitted = decode_pixels(encode(white), InputShape(channels=1, height=64, width=64), LIMITS)[0]
 
     left, top, right, bottom = box
     expected = np.zeros((64, 64), np.uint8)
@@ -135,7 +177,7 @@ def test_the_aspect_is_kept(size: tuple[int, int], box: tuple[int, int, int, int
 
 def test_a_line_of_pixels_is_at_least_one_pixel_thick() -> None:
     """1,000:1 does not vanish."""
-    fitted = decode(encode(np.full((1, 1000), 255, np.uint8)), GREY_4, LIMITS)[0]
+    fitted = decode_pixels(encode(np.full((1, 1000), 255, np.uint8)), GREY_4, LIMITS)[0]
 
     assert 4 == np.count_nonzero(fitted)
 
@@ -145,7 +187,7 @@ def test_transparency_shows_black() -> None:
     pixels = np.full((4, 4, 4), 200, np.uint8)
     pixels[:, :, 3] = [0, 255, 255, 0]
 
-    assert [0, 200, 200, 0] == decode(encode(pixels), GREY_4, LIMITS)[0, 0].tolist()
+    assert [0, 200, 200, 0] == decode_pixels(encode(pixels), GREY_4, LIMITS)[0, 0].tolist()
 
 
 def test_palettes_are_read_and_a_grey_one_is_grey() -> None:
@@ -157,7 +199,7 @@ def test_palettes_are_read_and_a_grey_one_is_grey() -> None:
         content = encode_image(image)
 
         assert is_grey == read_header(content, LIMITS).is_grey
-        assert [10, 20] == decode(content, GREY_4, LIMITS)[0, 0, :2].tolist()
+        assert [10, 20] == decode_pixels(content, GREY_4, LIMITS)[0, 0, :2].tolist()
 
 
 def encode_image(image: Image.Image) -> bytes:
@@ -218,7 +260,7 @@ def test_pixels_are_counted_before_they_are_unpacked() -> None:
 
 def test_the_cap_on_pixels_is_exact() -> None:
     """As many as allowed are read, one more is not."""
-    assert (1, 4, 4) == decode(encode(draw(1, (10, 10))), GREY_4, Limits(pixels=100)).shape
+    assert (1, 4, 4) == decode_pixels(encode(draw(1, (10, 10))), GREY_4, Limits(pixels=100)).shape
     assert "has more than 99 pixels" in _reason(encode(draw(1, (10, 10))), Limits(pixels=99))
 
 
@@ -260,7 +302,7 @@ def test_a_thousand_pages_are_one_image() -> None:
     stream = io.BytesIO()
     pages[0].save(stream, "TIFF", save_all=True, append_images=pages[1:])
 
-    first = decode(stream.getvalue(), InputShape(channels=1, height=8, width=8), LIMITS)
+    first = decode_pixels(stream.getvalue(), InputShape(channels=1, height=8, width=8), LIMITS)
 
     assert np.array_equal(draw(0), first[0])
 
@@ -276,7 +318,7 @@ def test_any_damage_is_an_image_or_a_reason() -> None:
         places = random.integers(0, min(len(content), 200 if trial % 2 else len(content)), random.integers(1, 8))
         content[places] = random.integers(0, 256, len(places))
         try:
-            assert (1, 4, 4) == decode(content.tobytes(), GREY_4, LIMITS).shape
+            assert (1, 4, 4) == decode_pixels(content.tobytes(), GREY_4, LIMITS).shape
         except ImageFault as error:
             reasons.append(error.reason)
 

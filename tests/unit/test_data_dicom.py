@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dicom_files import encode_dicom
+from image_files import decode_pixels
 
 from nas.config import InputShape
 from nas.data import ImageOptions, prepare
-from nas.data.decode import Header, Limits, decode, read_header
+from nas.data.decode import Header, Limits, read_header
 from nas.data.faults import ImageFault
 
 GREY_4 = InputShape(channels=1, height=4, width=4)
@@ -27,14 +28,14 @@ def test_values_span_the_range_without_a_window(packs: bool) -> None:
     """Twelve bits are not almost black; uncompressed and RLE are the same."""
     content = encode_dicom(LEVELS, packs=packs)
 
-    assert [0, 64, 128, 255] == decode(content, GREY_4, LIMITS)[0, 0].tolist()
+    assert [0, 64, 128, 255] == decode_pixels(content, GREY_4, LIMITS)[0, 0].tolist()
     assert Header(width=4, height=4, is_grey=True, kind="DICOM", patient="CANARY-1") == read_header(content, LIMITS)
 
 
 def test_the_first_window_counts() -> None:
     """What is below is black, what is above is white, the middle is in the middle."""
-    one = decode(encode_dicom(LEVELS, WindowCenter=1000, WindowWidth=1001), GREY_4, LIMITS)
-    several = decode(encode_dicom(LEVELS, WindowCenter=[1000, 9], WindowWidth=[1001, 2]), GREY_4, LIMITS)
+    one = decode_pixels(encode_dicom(LEVELS, WindowCenter=1000, WindowWidth=1001), GREY_4, LIMITS)
+    several = decode_pixels(encode_dicom(LEVELS, WindowCenter=[1000, 9], WindowWidth=[1001, 2]), GREY_4, LIMITS)
 
     assert [0, 128, 255, 255] == one[0, 0].tolist()
     assert np.array_equal(one, several)
@@ -42,7 +43,7 @@ def test_the_first_window_counts() -> None:
 
 def test_monochrome1_is_turned_round() -> None:
     """Black is black on every image."""
-    inverted = decode(encode_dicom(LEVELS, PhotometricInterpretation="MONOCHROME1"), GREY_4, LIMITS)
+    inverted = decode_pixels(encode_dicom(LEVELS, PhotometricInterpretation="MONOCHROME1"), GREY_4, LIMITS)
 
     assert [255, 191, 128, 0] == inverted[0, 0].tolist()
 
@@ -53,7 +54,7 @@ def test_rescale_and_signed_values() -> None:
 
     scaled = encode_dicom(signed, RescaleSlope=2, RescaleIntercept=100, WindowCenter=100, WindowWidth=4001)
 
-    assert [0, 128, 191, 255] == decode(scaled, GREY_4, LIMITS)[0, 0].tolist()
+    assert [0, 128, 191, 255] == decode_pixels(scaled, GREY_4, LIMITS)[0, 0].tolist()
 
 
 def test_colour() -> None:
@@ -63,7 +64,7 @@ def test_colour() -> None:
     content = encode_dicom(colours)
 
     assert not read_header(content, LIMITS).is_grey
-    assert [200, 0, 0] == decode(content, InputShape(channels=3, height=4, width=4), LIMITS)[:, 0, 0].tolist()
+    assert [200, 0, 0] == decode_pixels(content, InputShape(channels=3, height=4, width=4), LIMITS)[:, 0, 0].tolist()
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def test_colour() -> None:
 def test_what_cannot_be_decoded_says_why(content: bytes, reason: str) -> None:
     """Each with a reason, and none with a name."""
     with pytest.raises(ImageFault) as caught:
-        decode(content, GREY_4, LIMITS)
+        decode_pixels(content, GREY_4, LIMITS)
 
     assert caught.value.reason.startswith(reason)
     assert "anary" not in caught.value.reason
@@ -91,7 +92,7 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pydicom", None)
 
     with pytest.raises(ImageFault, match=r"needs pip install 'seib-nas\[dicom\]' on the server"):
-        decode(encode_dicom(LEVELS), GREY_4, LIMITS)
+        decode_pixels(encode_dicom(LEVELS), GREY_4, LIMITS)
 
 
 def test_a_folder_of_dicom_files(tmp_path: Path) -> None:

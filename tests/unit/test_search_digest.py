@@ -42,6 +42,7 @@ OTHER_CONFIG: dict[str, Any] = {
     "class_map": "binary",
     "max_bad_files": 1,
     "fit": "crop",
+    "sample_bits": 12,
     "group_regex": "BC([0-9]+)",
     "folds": 5,
     "fold": 2,

@@ -10,8 +10,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
-from image_files import write_folder
+from image_files import draw, encode, write_folder
 
 from nas.config import InputShape
 from nas.data import ImageOptions, Limits, Reading, Wanted, prepare, read_file
@@ -36,9 +37,10 @@ decode.main()
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Iterator[Tree]:
-    """An open folder of forty images and one that is none."""
+    """An open folder of forty images, one of 16 bits and one that is none."""
     write_folder(tmp_path / "root" / "pets", {"cat": 20, "dog": 20})
     (tmp_path / "root" / "pets" / "dog" / "broken.png").write_bytes(b"no image")
+    (tmp_path / "root" / "pets" / "dog" / "dark.png").write_bytes(encode(draw(99).astype(np.uint16) * 16))
     with open_tree("folder:pets", "pets", tmp_path / "root") as tree:
         yield tree
 
@@ -51,13 +53,15 @@ def test_processes_read_what_this_process_reads(tree: Tree) -> None:
     """Hash, header, pixels and faults, every file once, whatever the number of processes."""
     for most in (1, 3):
         found = _read_all(tree, DecoderProcesses(most))
-        assert 41 == len(found)
+        assert 42 == len(found)
         for file in tree.walk().files:
             expected = read_file(tree, file, WANTED)
             reading = found[file.parts]
             assert (expected.sha256, expected.header, expected.fault) == (reading.sha256, reading.header, reading.fault)
-            pixels = [None if one.pixels_CHW is None else one.pixels_CHW.tolist() for one in (expected, reading)]
-            assert pixels[0] == pixels[1]
+            pictures = [
+                one.picture and (one.picture.pixels_CHW.tolist(), one.picture.bits) for one in (expected, reading)
+            ]
+            assert pictures[0] == pictures[1]
 
 
 @pytest.mark.parametrize(
@@ -77,8 +81,8 @@ def test_a_file_that_ends_its_process_is_a_fault(
     found = _read_all(tree, DecoderProcesses(2))
 
     assert {fault} == {found[name, "7.png"].fault for name in ("cat", "dog")}
-    assert 41 == len(found)
-    assert 38 == sum(reading.pixels_CHW is not None for reading in found.values())
+    assert 42 == len(found)
+    assert 39 == sum(reading.picture is not None for reading in found.values())
 
 
 def test_a_process_that_cannot_start_is_no_fault_of_the_files(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:

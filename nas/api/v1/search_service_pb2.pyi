@@ -922,6 +922,7 @@ class CheckDatasetRequest(_message.Message):
     MAX_NAMES_FIELD_NUMBER: _builtins.int
     FIT_FIELD_NUMBER: _builtins.int
     GROUP_REGEX_FIELD_NUMBER: _builtins.int
+    SAMPLE_BITS_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
     """The data set of the catalogue that the folder is to be: kau, folder, mnist and so on."""
     path: _builtins.str
@@ -938,6 +939,8 @@ class CheckDatasetRequest(_message.Message):
     """How an image becomes a square: "pad" or "crop"; empty for "pad"."""
     group_regex: _builtins.str
     """Regular expression that finds the patient in the path of an image; empty for the data set's own way."""
+    sample_bits: _builtins.int
+    """Bits that a value of a 16-bit grey image takes, 8 to 16; 0 for all of them."""
     def __init__(
         self,
         *,
@@ -949,10 +952,11 @@ class CheckDatasetRequest(_message.Message):
         max_names: _builtins.int = ...,
         fit: _builtins.str = ...,
         group_regex: _builtins.str = ...,
+        sample_bits: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_map", b"class_map", "fit", b"fit", "group_regex", b"group_regex", "input_size", b"input_size", "kind", b"kind", "max_names", b"max_names", "path", b"path", "seed", b"seed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_map", b"class_map", "fit", b"fit", "group_regex", b"group_regex", "input_size", b"input_size", "kind", b"kind", "max_names", b"max_names", "path", b"path", "sample_bits", b"sample_bits", "seed", b"seed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1185,6 +1189,8 @@ class Finding(_message.Message):
         """Left out: a mask, segmentation, report or ultrasound."""
         KIND_LEFT_OUT: Finding._Kind.ValueType  # 17
         """Left out for another reason."""
+        KIND_DARK: Finding._Kind.ValueType  # 18
+        """A 16-bit image that uses a few of its bits only."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """What it is."""
@@ -1225,6 +1231,8 @@ class Finding(_message.Message):
     """Left out: a mask, segmentation, report or ultrasound."""
     KIND_LEFT_OUT: Finding.Kind.ValueType  # 17
     """Left out for another reason."""
+    KIND_DARK: Finding.Kind.ValueType  # 18
+    """A 16-bit image that uses a few of its bits only."""
 
     LEVEL_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
