@@ -17,6 +17,7 @@ import grpc
 
 from client.credentials import LOOPBACK
 from client.errors import ServerError
+from client.interrupts import hold_interrupts
 from client.local import ensure_server
 from client.output import note
 from client.refusals import older_server, to_server_error
@@ -91,7 +92,9 @@ class Connection:
         seconds = longest if timeout is None else min(timeout, longest)
         try:
             if waits_for_data:
-                waited: Response = self._wait_for_data(method.future(request, timeout=seconds))
+                with hold_interrupts():
+                    answer = method.future(request, timeout=seconds)
+                waited: Response = self._wait_for_data(answer)
                 return waited
             return method(request, timeout=seconds)
         except grpc.RpcError as error:
@@ -129,7 +132,8 @@ class Connection:
         Raises:
             ServerError: the stream broke.
         """
-        answers = method(request)
+        with hold_interrupts():
+            answers = method(request)
         try:
             yield from answers
         except grpc.RpcError as error:
