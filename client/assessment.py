@@ -31,13 +31,12 @@ def _report(assessed: search_pb2.AssessedChild, search: search_pb2.Search) -> st
     found, names = assessed.assessment, search.dataset.class_names
     parts = [
         f"Child {assessed.child_id} ({role}) on the test part: {_part_text(assessed)}",
-        _summary_table(found, _name(names, found.baseline.label)),
+        _summary_table(found, class_name(names, found.baseline.label)),
         fields(_summary_fields(found)),
     ]
     if found.classes:
         parts.append(_class_table(found, names))
-    if found.confusion and len(found.confusion) <= _WIDEST_CONFUSION:
-        parts.append(_confusion_table(found, names))
+    parts += confusion_table([tuple(row.counts) for row in found.confusion], names)
     return "\n\n".join(parts)
 
 
@@ -74,7 +73,7 @@ def _class_table(found: search_pb2.Assessment, names: Sequence[str]) -> str:
     headings = ("CLASS", "IMAGES", "SENSITIVITY", "SPECIFICITY", "PRECISION", "AUC")
     rows = [
         (
-            _name(names, label),
+            class_name(names, label),
             str(one.image_count),
             *(_optional(one, figure) for figure in ("sensitivity", "specificity", "precision", "auc")),
         )
@@ -83,18 +82,20 @@ def _class_table(found: search_pb2.Assessment, names: Sequence[str]) -> str:
     return table(headings, rows, right=frozenset({"IMAGES"}))
 
 
-def _confusion_table(found: search_pb2.Assessment, names: Sequence[str]) -> str:
-    labels = [_name(names, label) for label in range(len(found.confusion))]
+def confusion_table(confusion: Sequence[Sequence[int]], names: Sequence[str]) -> Iterator[str]:
+    """Print images of each true class by the net's answer, if there are any and a terminal has room for them."""
+    if not 0 < len(confusion) <= _WIDEST_CONFUSION:
+        return
+    labels = [class_name(names, label) for label in range(len(confusion))]
     headings = ("IMAGES OF", *(f"AS {escape(label)}" for label in labels))
-    rows = [
-        (label, *(str(number) for number in row.counts)) for label, row in zip(labels, found.confusion, strict=True)
-    ]
-    return table(headings, rows, right=frozenset(headings[1:]))
+    rows = [(label, *map(str, row)) for label, row in zip(labels, confusion, strict=True)]
+    yield table(headings, rows, right=frozenset(headings[1:]))
 
 
 def _optional(message: search_pb2.Assessment | search_pb2.ClassAssessment, figure: str) -> str:
     return estimate_text(getattr(message, figure)) if message.HasField(figure) else "-"  # type: ignore[arg-type]
 
 
-def _name(names: Sequence[str], label: int) -> str:
+def class_name(names: Sequence[str], label: int) -> str:
+    """Name of a class, or its number if it has none."""
     return names[label] if 0 <= label < len(names) else str(label)

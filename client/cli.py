@@ -35,6 +35,7 @@ VERBS = {
     "delete": ("client.commands.delete", "Delete a search that has ended."),
     "export": ("client.commands.export", "Write a trained net to a folder."),
     "ablate": ("client.commands.ablate", "Train winner and smallest of a search again, each with and without SE."),
+    "crossvalidate": ("client.commands.crossvalidate", "Test a net of a search on K divisions of its data."),
     "logs": ("client.commands.logs", "Print what the worker of a child wrote to its log."),
     "datasets": ("client.commands.datasets", "Show the data sets that the server knows, and check folders."),
     "plan": ("client.commands.plan", "Show what a search would begin with, without starting it."),

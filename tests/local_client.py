@@ -29,13 +29,13 @@ class Local:
         self.here = here
         self._environment = {**os.environ, **environment, "NAS_STATE_DIR": str(state_dir)}
 
-    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, timeout: float = 60, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run nas-client to its end."""
         return subprocess.run(
             [sys.executable, "-m", "client", "--local", *arguments],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=timeout,
             check=False,
             env={**self._environment, **environment},
             cwd=self.here,

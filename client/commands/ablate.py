@@ -5,17 +5,13 @@ from __future__ import annotations
 
 import click
 
-from client.ablation import Row, Variant, ablation_document, ablation_table, variant_config, variants
-from client.commands.plan import plan_search
+from client.ablation import Row, ablation_document, ablation_table, variant_retraining, variants
 from client.commands.watch import reconnect_option
 from client.completion import search_argument
-from client.connection import Connection, connect
-from client.errors import ClientError, Exit
-from client.follow import Follower
-from client.lines import Lines
+from client.connection import connect
 from client.output import note, write, write_document
+from client.retraining import find_nets, get_search, require_same_data, retrain
 from client.settings import Output, Settings, output_option
-from nas.api.v1 import search_pb2, search_service_pb2
 
 _EPILOG = """\b
 Examples:
@@ -39,74 +35,14 @@ def command(settings: Settings, search: str, reconnect: float) -> None:
     choose by it. Asking again, also after Ctrl-C, starts nothing twice.
     """
     with connect(settings) as connection:
-        found = _get(connection, search)
-        wanted = list(variants(search, _nets(connection, found)))
-        _require_same_data(connection, found, wanted[0])
-        started = [(variant, _start(connection, found, variant)) for variant in wanted]
-        rows = [Row(variant=variant, search=_wait(connection, variant, one, reconnect)) for variant, one in started]
+        found = get_search(connection, search)
+        wanted = list(variants(find_nets(connection, found)))
+        retrainings = [variant_retraining(found, variant) for variant in wanted]
+        require_same_data(connection, found, retrainings[0], same_division=True)
+        trained = retrain(connection, retrainings, reconnect_seconds=reconnect)
+        rows = [Row(variant=variant, search=one) for variant, one in zip(wanted, trained, strict=True)]
     if settings.output is Output.TEXT:
         write(ablation_table(rows))
         note(_HONEST)
     else:
         write_document(ablation_document(found, rows), is_compact=settings.output is Output.JSONL)
-
-
-def _get(connection: Connection, search_id: str) -> search_pb2.Search:
-    request = search_service_pb2.GetSearchRequest(search_id=search_id)
-    return connection.call(connection.stub.GetSearch, request).search
-
-
-def _nets(connection: Connection, search: search_pb2.Search) -> dict[str, search_pb2.Child]:
-    """The evaluated children by their role; the smallest only where it is another."""
-    if search.state != search_pb2.Search.STATE_SUCCEEDED:
-        sentence = (
-            f"Search {search.search_id} has not succeeded, so there is no winner to ablate; see `nas-client get`."
-        )
-        raise ClientError(sentence, Exit.USAGE)
-    nets = {"winner": search.incumbent}
-    for tested in search.assessed[1:2]:
-        request = search_service_pb2.GetChildRequest(search_id=search.search_id, child_id=tested.child_id)
-        nets["smallest"] = connection.call(connection.stub.GetChild, request).child
-    return nets
-
-
-def _require_same_data(connection: Connection, search: search_pb2.Search, variant: Variant) -> None:
-    """Refuse before anything is started if the images or their division have changed since the search."""
-    plan = plan_search(connection, variant_config(search, variant))
-    data, theirs = search.dataset, plan.dataset
-    if (data.fingerprint, data.split_fingerprint) != (theirs.fingerprint, theirs.split_fingerprint):
-        sentence = (
-            f"The data are not those of search {search.search_id} any more, so nothing could be compared with it."
-        )
-        raise ClientError(sentence, Exit.USAGE)
-
-
-def _start(connection: Connection, search: search_pb2.Search, variant: Variant) -> search_pb2.Search:
-    request = search_service_pb2.StartSearchRequest(
-        config=variant_config(search, variant), request_id=variant.request_id
-    )
-    started = connection.call(connection.stub.StartSearch, request, waits_for_data=True).search
-    note(f"Search {started.search_id} trains {_describe(variant)}; Ctrl-C leaves it running.")
-    return started
-
-
-def _wait(connection: Connection, variant: Variant, started: search_pb2.Search, reconnect: float) -> search_pb2.Search:
-    follower = Follower(
-        connection,
-        started.search_id,
-        after=0,
-        reconnect_seconds=reconnect,
-        is_known=True,
-        listener=Lines(Output.JSON),
-    )
-    for _ in follower.events():
-        pass
-    ended = _get(connection, started.search_id)
-    if ended.state != search_pb2.Search.STATE_SUCCEEDED:
-        sentence = f"Search {started.search_id} could not train {_describe(variant)}; see `nas-client get` for why."
-        raise ClientError(sentence, Exit.SEARCH_FAILED)
-    return ended
-
-
-def _describe(variant: Variant) -> str:
-    return f"{variant.role} {variant.child_id} {'with' if variant.has_se else 'without'} squeeze and excitation"

@@ -81,5 +81,5 @@ def test_a_search_without_a_winner_has_nothing_to_ablate(server: RealServer) -> 
     refused = server.client("ablate", search_id)
 
     assert 2 == refused.returncode
-    assert f"Search {search_id} has not succeeded, so there is no winner to ablate" in refused.stderr
+    assert f"Search {search_id} has not succeeded, so it has no winner" in refused.stderr
     assert known == _ids(server)

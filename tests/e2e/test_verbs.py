@@ -61,6 +61,7 @@ VERBS: tuple[tuple[str, ...], ...] = (
     ("get", "{ended}"),
     ("children", "{ended}"),
     ("ablate", "{ended}"),
+    ("crossvalidate", "{ended}", "--folds", "3"),
     ("pause", "{paused}"),
     ("resume", "{paused}"),
     ("cancel", "{paused}"),
