@@ -17,6 +17,8 @@ TINY = (
     *("--dataset", "digits", "--block", "ib", "--seed", "3", "--max-iterations", "1", "--max-epochs", "3"),
     *("--train-limit", "120", "--threads", "1", "--initial", "C(8,3) P(2,2) IB(8,4,8,4,4,4) P(2,2) F() FC(10)"),
 )
+ALONE = (*TINY, "--max-iterations", "0", "--max-epochs", "6", "--patience", "6")
+"""Trains the initial model and derives nothing."""
 
 
 @pytest.fixture
@@ -61,12 +63,13 @@ def test_killed_twice(folder: Path, options: tuple[str, ...]) -> None:
 
 
 @pytest.mark.slow
-def test_killed_with_the_real_trainer(folder: Path) -> None:
+@pytest.mark.parametrize(("search", "child_id"), [(TINY, "1-2"), (ALONE, "0-1")], ids=["search", "no iterations"])
+def test_killed_with_the_real_trainer(folder: Path, search: tuple[str, ...], child_id: str) -> None:
     """Killed in the middle of a real training, the search ends with byte-identical weights."""
-    expected = run_undisturbed(folder, (), TINY)
+    expected = run_undisturbed(folder, (), search)
     with RealServer(folder / "disturbed") as server:
-        search_id = server.start_search(*TINY)
-        _wait_for_epoch(server, search_id, "1-2")
+        search_id = server.start_search(*search)
+        _wait_for_epoch(server, search_id, child_id)
         server.kill()
         server.start()
         events = server.watch(search_id)
