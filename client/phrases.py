@@ -97,6 +97,11 @@ def patient_source(source: int) -> str:
     return known.get(name, name)
 
 
+def fold_text(config: search_pb2.SearchConfig) -> str:
+    """Print ``, fold 2 of 5``, or nothing for a set that is not divided into folds."""
+    return f", fold {config.fold} of {config.folds}" if config.folds else ""
+
+
 def part_sizes(dataset: search_pb2.DatasetSummary) -> str:
     """Print the shape of a data set and the sizes of its parts."""
     sizes = "/".join(str(sum(part)) for part in (dataset.train_counts, dataset.validation_counts, dataset.test_counts))

@@ -11,6 +11,7 @@ from client.phrases import (
     block_name,
     describe_runtime,
     describe_transformation,
+    fold_text,
     part_sizes_and_patients,
     stop_reason,
     validation_text,
@@ -37,7 +38,7 @@ def _search_started(fact: event_pb2.SearchStarted) -> str:
         selected += f", against imbalance: {word(search_pb2.Imbalance, config.training.imbalance)}"
     return (
         f"search started: {block_name(config.block)} on {config.dataset} ({part_sizes_and_patients(dataset)}), "
-        f"preset {word(search_pb2.Preset, config.preset)}, seed {config.seed}{selected}"
+        f"preset {word(search_pb2.Preset, config.preset)}, seed {config.seed}{fold_text(config)}{selected}"
     )
 
 

@@ -137,7 +137,8 @@ def retrain(
 def _start(connection: Connection, retraining: Retraining) -> str:
     request = search_service_pb2.StartSearchRequest(config=retraining.config, request_id=retraining.request_id)
     started = connection.call(connection.stub.StartSearch, request, waits_for_data=True).search
-    note(f"Search {started.search_id} trains {retraining.what}; Ctrl-C leaves it running.")
+    if not started.HasField("end_time"):
+        note(f"Search {started.search_id} trains {retraining.what}; Ctrl-C leaves it running.")
     return started.search_id
 
 

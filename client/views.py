@@ -14,6 +14,7 @@ from client.phrases import (
     describe_origin,
     describe_runtime,
     describe_state,
+    fold_text,
     part_sizes,
     patients_text,
     short_dataset,
@@ -145,7 +146,7 @@ def plan_view(plan: search_service_pb2.Plan) -> str:
     head = fields(
         (
             ("dataset", f"{plan.config.dataset}: {part_sizes(plan.dataset)}"),
-            ("divided", patients_text(plan.dataset)),
+            ("divided", patients_text(plan.dataset) + fold_text(plan.config)),
             ("block", block_name(plan.config.block)),
             ("limits", _limits(plan.config)),
             ("each worker", f"{count(resources.threads, 'thread')}, memory {memory}"),
@@ -194,7 +195,7 @@ def _settings_fields(search: search_pb2.Search) -> Iterator[tuple[str, str]]:
     yield "search", search.search_id
     yield "state", describe_state(search.state, search.pause_reason)
     yield "dataset", f"{config.dataset}: {part_sizes(search.dataset)}"
-    yield "divided", patients_text(search.dataset)
+    yield "divided", patients_text(search.dataset) + fold_text(config)
     yield "block", block_name(config.block)
     yield "settings", f"preset {word(search_pb2.Preset, config.preset)}, seed {config.seed}"
     yield "limits", _limits(config)

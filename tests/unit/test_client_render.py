@@ -276,6 +276,20 @@ def test_how_a_set_is_divided(patients: search_pb2.PatientCounts | None, expecte
     assert all(f"divided {expected}" in " ".join(text.split()) for text in shown)
 
 
+def test_a_fold_is_named() -> None:
+    """Wherever a search says how its data are divided, so that nobody takes its test part for that of the set."""
+    config = search_pb2.SearchConfig(dataset="kau", folds=5, fold=2)
+    started = event_pb2.SearchStarted(config=config)
+
+    shown = (
+        views.search_view(search_pb2.Search(config=config)),
+        views.plan_view(service_pb2.Plan(config=config)),
+        event_line(event_pb2.Event(search_started=started)),
+    )
+
+    assert [1, 1, 1] == [text.count(", fold 2 of 5") for text in shown]
+
+
 def test_unknown_values_are_numbers() -> None:
     """A reason of a newer server is shown as its number instead of failing."""
     lost = event_pb2.AttemptLost(child_id="1-3", attempt=1, reason=99)  # type: ignore[arg-type]
