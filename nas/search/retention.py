@@ -21,8 +21,9 @@ def retained(search: Search) -> Retention:
     """Keep the weights of parents, incumbent and unselected children, the checkpoints of children in training."""
     selected = search.selections[-1].choices if search.selections else ()
     weights = {choice.child_id for choice in selected}
-    if search.incumbent is not None:
-        weights.add(search.incumbent.child_id)
+    incumbent = search.incumbent
+    if incumbent is not None:
+        weights.add(incumbent.child_id)
     is_selected = bool(search.selections) and search.selections[-1].iteration == search.iteration
     if not is_selected and not search.state.is_terminal:
         weights.update(child.child_id for child in search.of_iteration(search.iteration))

@@ -13,7 +13,7 @@ from nas.search import commands
 from nas.search.facts import AttemptKind, LostReason
 from nas.search.machine import Work, attempts_out, pending_work
 from nas.search.retention import Retention, retained
-from nas.search.state import SearchState
+from nas.search.state import Search, SearchState
 from nas.shapes import checkpoint_bytes
 from server.crash_points import reach
 from server.engine.engine import Engine
@@ -47,7 +47,7 @@ class Scheduler:
         self._wake = asyncio.Event()
         self._launched: set[AttemptKey] = set()
         self._reports: set[asyncio.Task[None]] = set()
-        self._retained: dict[str, tuple[Retention, SearchState]] = {}
+        self._pruned: dict[str, tuple[Search, Retention]] = {}
 
     @property
     def is_short_of_room(self) -> bool:
@@ -81,8 +81,8 @@ class Scheduler:
         for engine in self._active():
             if _remaining_seconds(engine) <= 0:
                 await engine.submit(commands.ReachTimeBudget())
-        for engine in self._engines():  # those that have ended, too: their last worker may still be running
-            await self._cancel_unwanted(engine)
+        for search_id in {key.search_id for key in self._executor.running()}:  # also of searches that have ended
+            await self._cancel_unwanted(self._engine(search_id))
         while len(self._executor.running()) < self._executor.slots and (found := self._next_launch()):
             engine, work = found
             reach("launch.before_journal")
@@ -112,6 +112,9 @@ class Scheduler:
 
     def _active(self) -> list[Engine]:
         return [engine for engine in self._engines() if not engine.search.state.is_terminal]
+
+    def _engine(self, search_id: str) -> Engine:
+        return next(engine for engine in self._engines() if engine.search_id == search_id)
 
     async def _cancel_unwanted(self, engine: Engine) -> None:
         wanted = {_key(engine, work) for work in pending_work(engine.search) if work.attempt is not None}
@@ -149,7 +152,7 @@ class Scheduler:
                 reach("launch.done")
 
     def _take_report(self, key: AttemptKey, report: commands.Report) -> None:
-        engine = next(engine for engine in self._engines() if engine.search_id == key.search_id)
+        engine = self._engine(key.search_id)
         reach("report.taken")
         task = asyncio.create_task(engine.submit(report), name=f"report of {key}")
         self._reports.add(task)
@@ -165,11 +168,15 @@ class Scheduler:
 
     async def _prune(self, engine: Engine) -> None:
         """Delete the files that a search does not need any more, once."""
-        retention = retained(engine.search)
-        if self._retained.get(engine.search_id) == (retention, engine.search.state):
+        search = engine.search
+        last, last_retention = self._pruned.get(engine.search_id, (None, None))
+        if last is search:  # as most are: what has ended costs nothing here
             return
-        self._retained[engine.search_id] = (retention, engine.search.state)
-        if engine.search.state is SearchState.DELETED:
+        retention = retained(search)
+        self._pruned[engine.search_id] = (search, retention)
+        if last is not None and (last_retention, last.state) == (retention, search.state):
+            return
+        if search.state is SearchState.DELETED:
             await asyncio.to_thread(self._files.remove, engine.search_id)
             return
         reach("prune.before")
@@ -182,7 +189,7 @@ class Scheduler:
         reach("prune.after")
 
     def _seconds_to_next_look(self) -> float:
-        remaining = [_remaining_seconds(engine) for engine in self._engines() if pending_work(engine.search)]
+        remaining = [_remaining_seconds(engine) for engine in self._active() if pending_work(engine.search)]
         longest = _ROOM_CHECK_SECONDS if self.is_short_of_room else _LONGEST_WAIT_SECONDS
         return max(0.0, min([longest, *remaining]))
 
