@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -24,8 +26,18 @@ SERVING_SECONDS = 2.0
 EPOCHS = TrainingConfig(max_epochs=40, patience=40, device=Device.CPU, precision=Precision.FP32)
 
 
-async def write_searches(folder: Path, events: int) -> int:
-    """Journal finished searches until there are so many events; returns how many there are."""
+async def write_searches(target: Path, events: int) -> int:
+    """Journal finished searches until there are so many events; returns how many there are.
+
+    In memory at first: a disk that is busy with other tests takes half an hour to sync 100,000 events one by one.
+    """
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        total = await _write(Path(folder), events)
+        shutil.copytree(folder, target, dirs_exist_ok=True)
+    return total
+
+
+async def _write(folder: Path, events: int) -> int:
     journal = await SqliteJournal.open(folder)
     total = number = 0
     executor = FakeExecutor(slots=8, epoch_seconds=0.0)
