@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,10 +15,11 @@ from client.errors import ClientError, Exit
 from client.inspection import inspection_view
 from client.local import local_dataset
 from client.options import parse_whole
-from client.output import write, write_message
+from client.output import note, write, write_message
 from client.phrases import describe_shape
+from client.published import KINDS, SETS, Release, shared_patients, to_csv, without_other_kinds
 from client.settings import Output, Settings, output_option
-from client.text import fields, table
+from client.text import count, fields, table
 from nas.api.v1 import search_service_pb2
 from nas.catalogue import CATALOGUE
 from nas.folders import FITS
@@ -41,6 +45,11 @@ Examples:
 Exit status:
   0    no faults
   2    faults, or a folder that is not there
+"""
+_MANIFEST_EPILOG = """\b
+Examples:
+  nas-client datasets manifest mias ~/mias
+  nas-client datasets manifest cbis-ddsm ~/cbis --only mass
 """
 _COUNT = parse_whole(32)
 _KINDS = tuple(name for name, info in CATALOGUE.items() if info.is_folder or info.files)
@@ -112,6 +121,36 @@ def check(settings: Settings, /, path: str, names: int, fit: str | None, **given
     else:
         write_message(found, is_compact=settings.output is Output.JSONL)
     return Exit.OK if found.is_ok else Exit.USAGE
+
+
+@command.command("manifest", epilog=_MANIFEST_EPILOG)
+@click.argument("name", metavar="SET", type=click.Choice(list(SETS)))
+@click.argument("folder", metavar="PATH", type=click.Path(path_type=Path))
+@click.option("--only", type=click.Choice(KINDS), help="Of cbis-ddsm: list masses, or calcifications.")
+@click.option("--no-split", is_flag=True, help="Leave the publisher's parts out, so that a search divides anew.")
+def manifest(*, name: str, folder: Path, only: str | None, no_split: bool) -> None:
+    """Make the list of a published set of mammograms from its publisher's sheet, for --dataset manifest:PATH.
+
+    SET is mias, cbis-ddsm or inbreast; PATH is a folder of this machine. Images keep their patient and the publisher's
+    part. Nothing is written into the folder: send standard output to PATH/manifest.csv.
+    """
+    if only is not None and name != "cbis-ddsm":
+        raise ClientError("--only is for cbis-ddsm.", Exit.USAGE)
+    release = Release.open(name, folder)
+    images = SETS[name](release if only is None else without_other_kinds(release, only))
+    if no_split:
+        images = [replace(image, split="") for image in images]
+    shared = shared_patients(images)
+    if shared:
+        raise ClientError(
+            f"{count(shared, 'patient')} of {name} would be in the training and in the test part; list one kind with "
+            "--only mass or --only calc, or leave the publisher's parts out with --no-split.",
+            Exit.USAGE,
+        )
+    write(to_csv(images))
+    patients = len({image.group for image in images})
+    labels = ", ".join(f"{number} {label}" for label, number in sorted(Counter(one.label for one in images).items()))
+    note(f"{count(len(images), 'image')} of {count(patients, 'patient')}: {labels}.")
 
 
 def _ask(settings: Settings) -> search_service_pb2.ListDatasetsResponse:

@@ -55,6 +55,7 @@ SURFACE = {
     "datasets": set(),
     "datasets list": {"--output"},
     "datasets info": {"NAME", "--output"},
+    "datasets manifest": {"SET", "PATH", "--only", "--no-split"},
     "datasets check": {
         "PATH",
         "--as",
