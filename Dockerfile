@@ -5,6 +5,8 @@ ARG BASE_IMAGE=docker.io/library/python:3.11.14-slim-bookworm@sha256:65a93d69fa7
 
 FROM ${BASE_IMAGE} AS build
 ARG CONSTRAINTS=constraints/default.txt
+# `ray` beside these for a server or a node of `--executor ray`.
+ARG EXTRAS="server gpu dicom"
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
 COPY constraints constraints
@@ -12,7 +14,7 @@ COPY pyproject.toml ./
 # What changes seldom and weighs gigabytes has a layer of its own, made from the requirements alone.
 RUN python3 -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
 extras = project['optional-dependencies']; \
-print(*project['dependencies'], *(line for name in ('server', 'gpu', 'dicom') for line in extras[name]), sep='\n')" > requirements.txt \
+print(*project['dependencies'], *(line for name in '${EXTRAS}'.split() for line in extras[name]), sep='\n')" > requirements.txt \
     && python3 -m venv /opt/nas \
     && /opt/nas/bin/python -m pip install --no-cache-dir -r requirements.txt -c "${CONSTRAINTS}"
 COPY README.md LICENSE ./

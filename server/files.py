@@ -58,8 +58,9 @@ class StateFiles:
         shutil.rmtree(self._search(search_id), ignore_errors=True)
 
     def free_bytes(self) -> int:
-        """Room on the disk of the state folder."""
-        return shutil.disk_usage(self.root).free
+        """Room on the disk of the state folder, or on that of the weights where they have one of their own."""
+        folders = (self.root, self.root / "searches")
+        return min(shutil.disk_usage(folder).free for folder in folders if folder.is_dir())
 
     def prune(
         self, search_id: str, *, keep_weights: Collection[ChildId], keep_checkpoints: Collection[ChildId]

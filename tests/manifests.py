@@ -40,9 +40,13 @@ def render(folder: str) -> list[Document]:
     return list(yaml.safe_load_all(_render(folder)))
 
 
-def one(documents: list[Document], kind: str) -> Document:
-    """The only document of a kind."""
-    (found,) = [document for document in documents if document["kind"] == kind]
+def one(documents: list[Document], kind: str, name: str = "") -> Document:
+    """The only document of a kind, or the one of that name."""
+    (found,) = [
+        document
+        for document in documents
+        if document["kind"] == kind and (not name or document["metadata"]["name"] == name)
+    ]
     return found
 
 
@@ -65,6 +69,20 @@ def container(document: Document) -> Document:
     return dict(found)
 
 
+def ray_pods(cluster: Document) -> list[Document]:
+    """Of the head and of each group of nodes, as pods of their own."""
+    groups = [cluster["spec"]["headGroupSpec"], *cluster["spec"]["workerGroupSpecs"]]
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            **group["template"],
+            "metadata": {"name": "pod", **group["template"]["metadata"]},
+        }
+        for group in groups
+    ]
+
+
 def validate(document: Document) -> None:
     """Check a document against the schema of its kind, in which unknown fields are errors.
 
@@ -76,5 +94,7 @@ def validate(document: Document) -> None:
     if "." in document["apiVersion"].partition("/")[0] and not document["apiVersion"].split("/")[0].endswith(".k8s.io"):
         schema = json.loads((SCHEMAS / f"{document['kind']}.json").read_text())
         jsonschema.validate(document, schema, jsonschema.Draft202012Validator)
+        for pod in ray_pods(document) if document["kind"] == "RayCluster" else ():
+            validate(pod)
     else:
         kubernetes_validate.validate(document, KUBERNETES_VERSION, strict=True)

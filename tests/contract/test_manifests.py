@@ -21,6 +21,9 @@ WITH_WORKLOAD = [folder for folder in KUSTOMIZATIONS if workload(render(folder))
 JOBS = [folder for folder in WITH_WORKLOAD if workload(render(folder))["kind"] == "Job"]  # type: ignore[index]
 RETRIED = {Exit.BUG, Exit.LOCKED, Exit.INTERRUPTED}
 """Another pod may do better."""
+RAY = "overlays/ray"
+SHARED = ("/var/lib/nas/searches", "/var/lib/nas/cache")
+"""What the server and the nodes of a Ray cluster both see."""
 OWN_TO_A_JOB = {"restartPolicy"}
 """What the pods of a Job and of the StatefulSet do not have in common, beside arguments and the state volume."""
 
@@ -47,7 +50,7 @@ def test_kustomizations_are_there() -> None:
     """The ones that the documentation speaks of, and no other."""
     assert [
         "base",
-        *(f"overlays/{name}" for name in ("cpu", "gpu", "kueue", "monitoring", "service")),
+        *(f"overlays/{name}" for name in ("cpu", "gpu", "kueue", "monitoring", "ray", "service")),
     ] == KUSTOMIZATIONS
 
 
@@ -107,7 +110,7 @@ def test_pod_is_restricted(folder: str) -> None:
     assert (False, True) == (own["allowPrivilegeEscalation"], own["readOnlyRootFilesystem"])
     assert {"drop": ["ALL"]} == own["capabilities"]
     assert (False, False) == (pod["automountServiceAccountToken"], pod["enableServiceLinks"])
-    assert not pod.keys() & {"hostNetwork", "hostPID", "hostIPC", "initContainers"}
+    assert not pod.keys() & {"hostNetwork", "hostPID", "hostIPC", *(() if folder == RAY else ("initContainers",))}
     assert not one(render(folder), "ServiceAccount")["automountServiceAccountToken"]
 
 
@@ -121,10 +124,11 @@ def test_only_state_and_scratch_can_be_written(folder: str) -> None:
     claims = [document["spec"] for document in render(folder) if document["kind"] == "PersistentVolumeClaim"]
     claims += [template["spec"] for template in found_workload(folder)["spec"].get("volumeClaimTemplates", [])]
 
-    assert {options(folder)["state-dir"], "/tmp", "/dev/shm"} == writable
+    assert {options(folder)["state-dir"], "/tmp", "/dev/shm", *(SHARED if folder == RAY else ())} == writable
     assert options(folder)["data-root"] == mounts["data"]["mountPath"]
     assert volumes["data"]["persistentVolumeClaim"]["readOnly"]
-    assert {"ReadWriteOnce", "ReadWriteOncePod"} == {mode for claim in claims for mode in claim["accessModes"]}
+    shared = {"ReadWriteMany"} if folder == RAY else set()
+    assert {"ReadWriteOnce", "ReadWriteOncePod"} | shared == {mode for claim in claims for mode in claim["accessModes"]}
     assert "Memory" == volumes["shm"]["emptyDir"]["medium"]
     assert all("sizeLimit" in volumes[name]["emptyDir"] for name in ("tmp", "shm"))
 
@@ -135,7 +139,7 @@ def test_ports_agree(folder: str) -> None:
     given, nas = options(folder), container(found_workload(folder))
     ports = {entry["name"]: entry["containerPort"] for entry in nas["ports"]}
     probes = [nas[f"{name}Probe"]["grpc"] for name in ("startup", "readiness", "liveness")]
-    (allowed,) = one(render(folder), "NetworkPolicy")["spec"]["ingress"]
+    (allowed,) = one(render(folder), "NetworkPolicy", "nas")["spec"]["ingress"]
 
     assert given["listen"].startswith("127.0.0.1:")
     assert {"health": port(given, "health-listen"), "metrics": port(given, "metrics-listen")} == ports
@@ -212,3 +216,103 @@ def test_gpu_is_asked_for() -> None:
     assert pod_spec(gpu) == pod_spec(queued)
     assert queued["spec"]["suspend"]
     assert "nas" == queued["metadata"]["labels"]["kueue.x-k8s.io/queue-name"]
+
+
+def nodes_of_ray() -> list[dict[str, Any]]:
+    """The pods of the head and of the nodes, and the Job's, which is a node by its sidecar; the Ray container first."""
+    template = found_workload(RAY)["spec"]["template"]
+    job = {
+        "metadata": template["metadata"],
+        "spec": {**template["spec"], "containers": template["spec"]["initContainers"]},
+    }
+    return [*manifests.ray_pods(one(render(RAY), "RayCluster")), job]
+
+
+def ray_words(pod: dict[str, Any]) -> dict[str, str]:
+    """The options of ``ray start``, by name."""
+    start, *words = pod["spec"]["containers"][0]["command"][1:]
+    assert "start" == start
+    return {name: value for name, _, value in (word.removeprefix("--").partition("=") for word in words)}
+
+
+@pytest.mark.parametrize("number", range(3), ids=["head", "node", "job"])
+def test_nodes_of_ray_are_as_restricted_as_a_search(number: int) -> None:
+    """No right, no token of the cluster's API, the token of Ray from a Secret, and only scratch and shared folders."""
+    pod, base = nodes_of_ray()[number]["spec"], pod_spec(found_workload("base"))
+    ray = pod["containers"][0]
+    own = container(found_workload("base"))["securityContext"]
+    writable = {mount["mountPath"] for mount in ray["volumeMounts"] if not mount.get("readOnly")}
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    (token,) = [mount for mount in ray["volumeMounts"] if mount.get("readOnly")]
+    environment = {entry["name"]: entry["value"] for entry in ray["env"]}
+
+    assert base["securityContext"] == pod["securityContext"]
+    assert own == ray["securityContext"]
+    assert ("nas", False, False) == tuple(
+        pod[name] for name in ("serviceAccountName", "automountServiceAccountToken", "enableServiceLinks")
+    )
+    assert {"/tmp", "/dev/shm", *(SHARED if number == 1 else ())} == writable
+    assert "nas-ray-token" == volumes[token["name"]]["secret"]["secretName"]
+    assert {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": f"{token['mountPath']}/auth_token"} == environment
+    assert {"memory"} <= ray["resources"]["limits"].keys()
+    assert {"startupProbe", "readinessProbe", "livenessProbe"} <= ray.keys()
+
+
+def test_policy_of_ray_lets_its_ports_through_and_no_other() -> None:
+    """Those that the commands name, between nodes alone; beside them only the cluster's DNS."""
+    policy = one(render(RAY), "NetworkPolicy", "nas-ray")["spec"]
+    (incoming,), (outgoing, names) = policy["ingress"], policy["egress"]
+    ranges = [range(entry["port"], entry["endPort"] + 1) for entry in incoming["ports"]]
+    words = [ray_words(pod) for pod in nodes_of_ray()]
+    wanted = {int(given[name]) for given in words for name in ("node-manager-port", "object-manager-port")}
+    wanted |= {
+        port for given in words for port in range(int(given["min-worker-port"]), int(given["max-worker-port"]) + 1)
+    }
+
+    assert {port for one_range in ranges for port in one_range} == wanted | {int(words[0]["port"])}
+    assert (incoming["from"], incoming["ports"]) == (outgoing["to"], outgoing["ports"])
+    assert [{"podSelector": policy["podSelector"]}] == incoming["from"]
+    assert {53} == {entry["port"] for entry in names["ports"]}
+    for pod in nodes_of_ray():
+        assert policy["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+
+
+def test_server_and_nodes_of_ray_agree() -> None:
+    """On address, GPUs, processors, Ray's version and what a worker may reserve; only nodes offer anything."""
+    given = options(RAY)
+    head, node, job = (ray_words(pod) for pod in nodes_of_ray())
+    cluster = one(render(RAY), "RayCluster")
+    group = cluster["spec"]["workerGroupSpecs"][0]
+    resources = group["template"]["spec"]["containers"][0]["resources"]
+    pinned = dict(line.split("==") for line in (ROOT / "constraints/default.txt").read_text().split())
+
+    assert ("ray", "", "cuda") == (given["executor"], given["ray-gpus"], given["device"])
+    assert {f"{cluster['metadata']['name']}-head-svc:{head['port']}"} == {
+        given["ray-address"],
+        node["address"],
+        job["address"],
+    }
+    assert [("0", "0"), ("0", "0")] == [(words["num-cpus"], words["num-gpus"]) for words in (head, job)]
+    assert (given["ray-cpus"], "1") == (node["num-cpus"], node["num-gpus"])
+    assert (node["num-cpus"], 1) == (resources["requests"]["cpu"], resources["limits"]["nvidia.com/gpu"])
+    assert int(given["workers"]) == group["replicas"]
+    assert pinned["ray"] == cluster["spec"]["rayVersion"]
+
+
+def test_job_and_nodes_of_ray_share_folders_but_not_the_journal() -> None:
+    """The same claims at the same places, and the claim of the journal with the Job alone."""
+    _, node, _ = nodes_of_ray()
+    job = pod_spec(found_workload(RAY))
+    mounted = []
+    for pod in (job, node["spec"]):
+        claims = {volume["name"]: volume.get("persistentVolumeClaim", {}).get("claimName") for volume in pod["volumes"]}
+        (own,) = pod["containers"]
+        mounted.append(
+            {mount["mountPath"]: claims[mount["name"]] for mount in own["volumeMounts"] if claims[mount["name"]]}
+        )
+    of_job, of_node = mounted
+
+    assert set(SHARED) == of_node.keys()
+    assert of_node.items() <= of_job.items()
+    assert "nas-search-state" in of_job.values()
+    assert job["shareProcessNamespace"]
