@@ -31,8 +31,9 @@ class RayNodes:
         }
         os.environ.update(self.environment)
         head = {"num_cpus": 0, "include_dashboard": False, "temp_dir": self._folder}
-        self._cluster: Any = Cluster(initialize_head=True, head_node_args=head | _SMALL)
+        self._cluster: Any = Cluster()
         self._nodes: list[Any] = []
+        self._add(head)
 
     @property
     def address(self) -> str:
@@ -42,7 +43,17 @@ class RayNodes:
 
     def add(self, cpus: int = 2) -> None:
         """Start a node and wait until the cluster knows it."""
-        self._nodes.append(self._cluster.add_node(num_cpus=cpus, **_SMALL))
+        self._nodes.append(self._add({"num_cpus": cpus}))
+
+    def _add(self, options: dict[str, Any]) -> Any:
+        """Start a raylet; Ray gives it 30 s, which are not enough where too much else is going on."""
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                return self._cluster.add_node(**options, **_SMALL)
+            except Exception as error:
+                if not tries_left or "timed out during startup" not in str(error):
+                    raise
+        raise AssertionError("it was tried at least once")
 
     def remove_that_of(self, pid: int) -> None:
         """End the node that a process runs on, with all that runs there."""
@@ -73,6 +84,7 @@ class RayNodes:
 
 
 _SMALL = {"object_store_memory": 80 << 20}
+_TRIES = 4
 
 
 def _ancestors(pid: int) -> list[int]:

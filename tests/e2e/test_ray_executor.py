@@ -25,7 +25,7 @@ from server.executor.workers import PlaceError
 from server.files import StateFiles
 
 # One process starts the cluster for all of these tests.
-pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.slow]
+pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")
