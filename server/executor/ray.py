@@ -108,7 +108,7 @@ def _connect(address: str) -> None:
     try:
         ray.init(address=address, log_to_driver=False, configure_logging=False, logging_level=logging.ERROR)
     except Exception as error:
-        said = one_line(str(error).strip().partition("\n")[0], _SAID_CHARACTERS)
+        said = one_line(str(error.__cause__ or error).strip().partition("\n")[0], _SAID_CHARACTERS)
         raise PlaceError(
             f"Ray cannot be used at {address}: {said} "
             "(this machine has to be a node of the cluster, as 'ray start --address=HOST:PORT --num-cpus=0' makes it)"
