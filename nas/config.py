@@ -189,6 +189,8 @@ class SearchConfig:
         if self.folds == 0:
             raise ConfigError("fold", f"{self.fold} needs folds: how many of them there are")
         _require_range(self, "folds", low=FEWEST_FOLDS, high=MOST_FOLDS)
+        if self.fold == 0:
+            raise ConfigError("fold", f"is missing: which of the {self.folds} folds is the test part, from 1")
         if not 1 <= self.fold <= self.folds:
             raise ConfigError("fold", f"must lie between 1 and {self.folds}, the number of folds, not {self.fold}")
 

@@ -184,6 +184,23 @@ def test_a_setting_that_means_nothing_is_named(fields: dict[str, Any], name: str
     assert str(caught.value).startswith(name)
 
 
+@pytest.mark.parametrize(
+    ("folds", "fold", "sentence"),
+    [
+        (0, 2, "fold 2 needs folds: how many of them there are"),
+        (5, 0, "fold is missing: which of the 5 folds is the test part, from 1"),
+        (5, 6, "fold must lie between 1 and 5, the number of folds, not 6"),
+        (2, 1, "folds must lie between 3 and 20, not 2"),
+    ],
+)
+def test_a_fold_without_its_folds_is_one_sentence(folds: int, fold: int, sentence: str) -> None:
+    """One without the other means nothing, and the sentence says which of them to give."""
+    with pytest.raises(ConfigError) as caught:
+        SearchConfig(dataset="digits", block=BlockType.INCEPTION, folds=folds, fold=fold)
+
+    assert sentence == str(caught.value)
+
+
 def test_no_metric_is_not_the_first_metric() -> None:
     """Left open, the choice stays with the preset; it does not become ACCURACY on the way."""
     config = SearchConfig(dataset="digits", block=BlockType.INCEPTION)
