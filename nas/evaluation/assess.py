@@ -47,13 +47,14 @@ def assess(labels_N: Ints, probabilities_NK: Floats, *, groups_N: Ints | None, c
     is_listed = len(classes) <= MAX_LISTED_CLASSES
     f1 = float(metrics.f1_score(labels_N, answers_N, average="macro", zero_division=0))
     everything_N = np.ones(len(labels_N), np.bool_)
+    is_enough = all(resamples.are_enough(labels_N == k) for k in np.unique(labels_N))
     accuracy = estimate_share(answers_N == labels_N, everything_N, resamples)
     assert accuracy is not None  # noqa: S101 - a part is not empty
     return Assessment(
         accuracy=accuracy,
         balanced_accuracy=average([_sensitivity(k, labels_N, answers_N, resamples) for k in np.unique(labels_N)]),
-        macro_f1=percentile_estimate(f1, resampled_macro_f1(labels_N, answers_N, resamples)),
-        auc=_mean_auc(aucs),
+        macro_f1=percentile_estimate(f1, resampled_macro_f1(labels_N, answers_N, resamples), is_enough=is_enough),
+        auc=_mean_auc(aucs, is_enough=is_enough),
         log_loss=float(metrics.log_loss(labels_N, probabilities_NK, labels=list(classes))),
         calibration_error=calibration_error(probabilities_NK, labels_N),
         baseline=_compare(labels_N, answers_N, commonest, resamples),
@@ -92,15 +93,17 @@ def _estimate_auc(scores_N: Floats, positive_N: Mask, resamples: Resamples) -> t
     if positive_N.all() or not positive_N.any():
         return None
     drawn_R = resampled_auc(scores_N, positive_N, resamples)
-    return percentile_estimate(float(metrics.roc_auc_score(positive_N, scores_N)), drawn_R), drawn_R
+    is_enough = resamples.are_enough(positive_N) and resamples.are_enough(~positive_N)
+    value = float(metrics.roc_auc_score(positive_N, scores_N))
+    return percentile_estimate(value, drawn_R, is_enough=is_enough), drawn_R
 
 
-def _mean_auc(aucs: list[tuple[Estimate, Floats] | None]) -> Estimate | None:
+def _mean_auc(aucs: list[tuple[Estimate, Floats] | None], *, is_enough: bool) -> Estimate | None:
     known = [found for found in aucs if found is not None]
     if not known:
         return None
     value = sum(estimate.value for estimate, _ in known) / len(known)
-    return percentile_estimate(value, np.mean([drawn_R for _, drawn_R in known], axis=0))
+    return percentile_estimate(value, np.mean([drawn_R for _, drawn_R in known], axis=0), is_enough=is_enough)
 
 
 def _compare(labels_N: Ints, answers_N: Ints, commonest: int, resamples: Resamples) -> Baseline:

@@ -5,7 +5,7 @@ Images of one patient resemble each other, so what is drawn with replacement is 
 counts for: every resample has every class. For a share, how much the resamples differ tells how many independent trials
 the images are worth, and Wilson's interval what so many trials can say: near 0 and 1 the middle of the resamples is too
 narrow (measured: 86 % instead of 95 % for a share of 0.9 of 40 patients). Where patients are few, or all right or all
-wrong, they are the trials.
+wrong, they are the trials. Other figures, which are no shares, have no interval where patients are few.
 
 Shapes: N images, G groups of images, R resamples.
 """
@@ -30,7 +30,7 @@ _Z = 1.959963984540054
 """97.5 % quantile of the normal distribution."""
 _ENDS = (2.5, 97.5)
 _FEWEST_PATIENTS = 10
-"""Fewer are not resampled: the bootstrap of so few is known to be too sure of itself."""
+"""Fewer are not resampled: the bootstrap of so few is too sure of itself (docs/data.md has the measured coverage)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,6 +51,10 @@ class Resamples:
         """Sum of one number an image in each resample (R,)."""
         sums_G = np.bincount(self.groups_N, weights=values_N.astype(np.float64), minlength=self.weights_RG.shape[1])
         return np.asarray(self.weights_RG @ sums_G, np.float64)
+
+    def are_enough(self, images_N: Mask) -> bool:
+        """Whether some of the images are of so many patients that resampling them says something."""
+        return len(np.unique(self.groups_N[images_N])) >= _FEWEST_PATIENTS
 
     def weights_of(self, images: Ints) -> Floats:
         """How often these images are in each resample, (R, images)."""
@@ -93,7 +97,7 @@ def estimate_share(hits_N: Mask, among_N: Mask, resamples: Resamples) -> Estimat
 def _count_trials(value: float, hits_N: Mask, among_N: Mask, resamples: Resamples) -> float:
     """How many independent trials some images are worth: from as many as there are patients to all images."""
     images, patients = int(among_N.sum()), len(np.unique(resamples.groups_N[among_N]))
-    if not resamples.is_grouped or patients < _FEWEST_PATIENTS or value in (0.0, 1.0):
+    if not resamples.is_grouped or not resamples.are_enough(among_N) or value in (0.0, 1.0):
         return patients
     base_R = resamples.total(among_N)
     drawn_R = resamples.total(hits_N)[base_R > 0] / base_R[base_R > 0]
@@ -101,10 +105,17 @@ def _count_trials(value: float, hits_N: Mask, among_N: Mask, resamples: Resample
     return min(float(images), max(float(patients), value * (1 - value) / spread)) if spread else images
 
 
-def percentile_estimate(value: float, drawn_R: Floats) -> Estimate:
-    """Take the interval from the middle 95 % of the resamples; none if they are all equal."""
+def percentile_estimate(value: float, drawn_R: Floats, *, is_enough: bool) -> Estimate:
+    """Take the interval from the middle 95 % of the resamples.
+
+    Args:
+        value: of the images as they are.
+        drawn_R: of each resample.
+        is_enough: whether every class that matters has enough patients; without them, or where all resamples are equal,
+            there is no interval.
+    """
     finite_R = drawn_R[np.isfinite(drawn_R)]
-    if not finite_R.size or np.ptp(finite_R) == 0:
+    if not is_enough or not finite_R.size or np.ptp(finite_R) == 0:
         return Estimate(value=value)
     low, high = np.percentile(finite_R, _ENDS)
     return Estimate(value=value, low=_clip(min(low, value)), high=_clip(max(high, value)))

@@ -127,6 +127,23 @@ def test_few_patients_are_trials_of_their_own() -> None:
     assert (1.0, *wilson(1.0, 3)) == (found.value, found.low, found.high)
 
 
+@pytest.mark.parametrize(("patients", "has_interval"), [(9, False), (10, True)])
+def test_few_patients_give_no_interval_of_what_is_no_share(patients: int, has_interval: bool) -> None:
+    """Macro F1 and AUC need ten patients of every class that they look at; the shares beside them have an interval."""
+    counts = np.array([20, 20, patients])
+    labels = np.repeat(np.repeat(np.arange(3), counts), 2)
+    groups = np.repeat(np.arange(counts.sum()), 2)
+    shares = np.random.default_rng(5).dirichlet(np.ones(3), len(labels)) + np.eye(3)[labels] / 2
+
+    found = assess(labels, shares / shares.sum(axis=1, keepdims=True), groups_N=groups, commonest=0, seed=1)
+
+    assert found.auc is not None
+    of_classes = [one.auc.low is not None for one in found.classes if one.auc is not None]
+    assert [has_interval, has_interval] == [one.low is not None for one in (found.macro_f1, found.auc)]
+    assert [True, True, has_interval] == of_classes
+    assert found.balanced_accuracy.low is not None
+
+
 def test_every_resample_has_every_class() -> None:
     """Patients are drawn within the rarest of their classes, so a class of one patient is always there."""
     labels = np.array([0] * 20 + [1, 0])
