@@ -26,11 +26,12 @@ class RayNodes:
         self._folder = tempfile.mkdtemp(prefix="ray-")  # short: paths of sockets have at most 107 characters
         self.environment = {
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
+            "RAY_TMPDIR": self._folder,
             "RAY_USAGE_STATS_ENABLED": "0",
             _VARIABLE: secrets.token_hex(8),
         }
         os.environ.update(self.environment)
-        head = {"num_cpus": 0, "include_dashboard": False, "temp_dir": self._folder}
+        head = {"num_cpus": 0, "include_dashboard": False}
         self._cluster: Any = Cluster()
         self._nodes: list[Any] = []
         self._add(head)
