@@ -27,7 +27,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageChops
 
-from server.codec.preparing import ENVIRONMENT, PROGRAM, PrepareAnswer, PrepareProgress, PrepareRequest
+from nas.architecture import BlockType
+from nas.config import SearchConfig
+from server.codec.preparing import ENVIRONMENT, PROGRAM, DataRequest, PrepareAnswer, PrepareProgress, PrepareRequest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from phantoms import VIEWS, draw_phantom
@@ -104,17 +106,8 @@ def make_tree(folder: Path, images: int) -> float:
 
 def prepare(root: Path, cache: Path, *, kill_at: int = 0, verify: bool = False) -> Run:
     """Start the process that the server starts and watch what it takes."""
-    request = PrepareRequest(
-        dataset="kau",
-        data_root=str(root),
-        cache_dir=str(cache),
-        input_size=0,
-        class_map="",
-        max_bad_files=0,
-        seed=0,
-        train_limit=0,
-        is_verifying=verify,
-    )
+    config = SearchConfig(dataset="kau", block=BlockType.SE_INCEPTION)
+    request = PrepareRequest(data=DataRequest.make(config, data_root=str(root), cache_dir=cache), is_verifying=verify)
     start = time.perf_counter()
     before = os.times()
     process = subprocess.Popen(
