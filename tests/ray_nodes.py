@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
+import signal
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,20 +68,24 @@ class RayNodes:
 
     def workers(self) -> set[int]:
         """Living worker processes of the servers of this cluster, whoever is their parent now."""
+        return {pid for pid, command in self._processes() if b"server.worker" in command}
+
+    def _processes(self) -> Iterator[tuple[int, list[bytes]]]:
+        """Everything that was started with the environment of this cluster."""
         mark = f"{_VARIABLE}={self.environment[_VARIABLE]}".encode()
-        found = set()
         for process in Path("/proc").glob("[0-9]*"):
             try:
-                command = (process / "cmdline").read_bytes().split(b"\0")
-                if b"server.worker" in command and mark in (process / "environ").read_bytes().split(b"\0"):
-                    found.add(int(process.name))
+                if mark in (process / "environ").read_bytes().split(b"\0"):
+                    yield int(process.name), (process / "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-        return found
 
     def close(self) -> None:
-        """End all nodes."""
+        """End all nodes, and the helpers that now and then outlive a node of Ray."""
         self._cluster.shutdown()
+        for pid, _ in self._processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         for name in self.environment:
             os.environ.pop(name, None)
         shutil.rmtree(self._folder, ignore_errors=True)
