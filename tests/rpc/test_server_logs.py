@@ -7,8 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import grpc
 from guarded import WRITE_TOKEN, Keyring
-from real_server import RealServer
+from real_server import RealServer, wait_for
+
+from nas.api.v1 import search_service_pb2 as pb
+from nas.api.v1.search_service_pb2_grpc import SearchServiceStub
 
 SMALL = ("--dataset", "digits", "--block", "ib", "--max-iterations", "1", "--max-epochs", "1", "--seed", "5")
 
@@ -41,3 +45,19 @@ def test_every_call_has_one_wide_line(tmp_path: Path) -> None:
     ]
     assert audits[0]["search_id"] == search_id
     assert WRITE_TOKEN not in server.log
+
+
+def test_a_watch_whose_client_has_left_is_cancelled(tmp_path: Path) -> None:
+    """While it waited for an event; nobody is told, and nothing is said of a shutdown."""
+    options = ("--executor", "fake", "--log-format", "json")
+    with RealServer(tmp_path, options, {"NAS_FAKE_EPOCH_SECONDS": "3600"}) as server:
+        stub = SearchServiceStub(grpc.insecure_channel(server.address))
+        search_id = server.client("start", *SMALL, "--detach").stdout.strip()
+        watch = stub.WatchSearch(pb.WatchSearchRequest(search_id=search_id))
+        while next(watch).event.WhichOneof("fact") != "attempt_started":
+            pass
+        watch.cancel()
+        wait_for(lambda: "WatchSearch" in server.log, "the line of the watch")
+
+    (line,) = (said for said in map(json.loads, server.log.splitlines()) if said.get("method") == "WatchSearch")
+    assert ("CANCELLED", "CLIENT_GONE") == (line["code"], line["reason"])
