@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -152,19 +153,17 @@ def test_a_file_that_cannot_be_used_is_78(
     assert not (tmp_path / "state").exists()
 
 
-def test_a_ray_cluster_that_does_not_answer_is_75(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_a_ray_cluster_that_does_not_answer_is_75(tmp_path: Path) -> None:
     """It may be on its way: one sentence, and another try is worth it."""
     pytest.importorskip("ray", reason="needs the extra ray")
-    monkeypatch.setenv("NAS_METRICS_LISTEN", "off")
+    command = [sys.executable, "-m", "server", "run", *SMALL, "--state-dir", str(tmp_path), "--metrics-listen", "off"]
 
-    status = _exit(
-        monkeypatch, *SMALL, "--state-dir", str(tmp_path), "--executor", "ray", "--ray-address", "127.0.0.1:1"
+    ended = subprocess.run(
+        [*command, "--executor", "ray", "--ray-address", "127.0.0.1:1"], capture_output=True, text=True, check=False
     )
 
-    assert 75 == status
-    assert "Error: no Ray cluster answers at 127.0.0.1:1" in capsys.readouterr().err
+    assert 75 == ended.returncode
+    assert "Error: no Ray cluster answers at 127.0.0.1:1" in ended.stderr
 
 
 @pytest.mark.parametrize("address", ["ray://head:10001", "6379", "head"])
