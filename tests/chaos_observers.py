@@ -169,7 +169,8 @@ class Starter:
             async with server.connect() as stub:
                 answer = await stub.StartSearch(request, timeout=deadline)
         except grpc.aio.AioRpcError as error:
-            self.ledger.refuse(error)
+            if self.answers or error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:  # a full disk starts nothing
+                self.ledger.refuse(error)
             await asyncio.sleep(_RETRY_SECONDS)
             return
         self.answers.append(answer.search.search_id)
