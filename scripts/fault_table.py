@@ -203,4 +203,11 @@ ROWS = (
         recorded_as=("planted mutants",),
         tests=("tests/chaos/test_chaos_mutants.py",),
     ),
+    Row(
+        number=27,
+        fault="HTTP/2 abuse: reset streams, cancelled watches",
+        bar="others answered within 1 s (p99), memory bounded",
+        recorded_as=("flood of reset streams", "watches begun and cancelled"),
+        caveat="one flooding process on the same machine, 60 s and 20,000 watches by day",
+    ),
 )
