@@ -7,13 +7,14 @@ is one line of JSON and the bytes of the pixels that it announces.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import sys
 from dataclasses import asdict
 
 from nas.config import InputShape
-from nas.data import FoundFile, Limits, Tree, Wanted, read_file
+from nas.data import FoundFile, Limits, Reading, Tree, Wanted, read_file
 from server.worker.lifeline import claim_stdout, die_with_parent
 from server.worker.limits import limit_memory, renew_processor
 
@@ -25,15 +26,19 @@ def main() -> None:
     limit_memory()
     signal.signal(signal.SIGXCPU, signal.SIG_DFL)  # a decoder that hangs in C code never comes back to hear of it
     tree, wanted = _read_task(sys.stdin.buffer.readline())
-    for line in sys.stdin.buffer:
-        renew_processor()
-        reading = read_file(tree, FoundFile(parts=tuple(json.loads(line)), state=()), wanted)
-        picture = reading.picture
-        pixels = b"" if picture is None else picture.pixels_CHW.tobytes()
-        header = None if reading.header is None else asdict(reading.header)
-        sizes = {"bytes": len(pixels), "bits": 0 if picture is None else picture.bits}
-        told = {"sha256": reading.sha256, "header": header, "fault": reading.fault, **sizes}
-        answers.write(json.dumps(told).encode() + b"\n" + pixels)
+    with contextlib.suppress(BrokenPipeError):  # whoever asked was killed, and this process is about to be
+        for line in sys.stdin.buffer:
+            renew_processor()
+            answers.write(_answer(read_file(tree, FoundFile(parts=tuple(json.loads(line)), state=()), wanted)))
+
+
+def _answer(reading: Reading) -> bytes:
+    picture = reading.picture
+    pixels = b"" if picture is None else picture.pixels_CHW.tobytes()
+    header = None if reading.header is None else asdict(reading.header)
+    sizes = {"bytes": len(pixels), "bits": 0 if picture is None else picture.bits}
+    told = {"sha256": reading.sha256, "header": header, "fault": reading.fault, **sizes}
+    return json.dumps(told).encode() + b"\n" + pixels
 
 
 def _read_task(line: bytes) -> tuple[Tree, Wanted]:
