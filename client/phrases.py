@@ -97,6 +97,16 @@ def patient_source(source: int) -> str:
     return known.get(name, name)
 
 
+def settings_text(config: search_pb2.SearchConfig) -> str:
+    """Name preset and seed, and what is done about classes of different size."""
+    text = f"preset {word(search_pb2.Preset, config.preset)}, seed {config.seed}"
+    if config.selection_metric:
+        text += f", selected by {word(search_pb2.SelectionMetric, config.selection_metric)}"
+    if config.training.imbalance > search_pb2.IMBALANCE_NONE:
+        text += f", against imbalance: {word(search_pb2.Imbalance, config.training.imbalance)}"
+    return text
+
+
 def fold_text(config: search_pb2.SearchConfig) -> str:
     """Print ``, fold 2 of 5``, or nothing for a set that is not divided into folds."""
     return f", fold {config.fold} of {config.folds}" if config.folds else ""

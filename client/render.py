@@ -13,6 +13,7 @@ from client.phrases import (
     describe_transformation,
     fold_text,
     part_sizes_and_patients,
+    settings_text,
     stop_reason,
     validation_text,
 )
@@ -32,13 +33,9 @@ def event_line(event: event_pb2.Event) -> str:
 
 def _search_started(fact: event_pb2.SearchStarted) -> str:
     config, dataset = fact.config, fact.dataset
-    metric = config.selection_metric
-    selected = f", selected by {word(search_pb2.SelectionMetric, metric)}" if metric else ""
-    if config.training.imbalance > search_pb2.IMBALANCE_NONE:
-        selected += f", against imbalance: {word(search_pb2.Imbalance, config.training.imbalance)}"
     return (
         f"search started: {block_name(config.block)} on {config.dataset} ({part_sizes_and_patients(dataset)}), "
-        f"preset {word(search_pb2.Preset, config.preset)}, seed {config.seed}{fold_text(config)}{selected}"
+        f"{settings_text(config)}{fold_text(config)}"
     )
 
 

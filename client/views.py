@@ -17,6 +17,7 @@ from client.phrases import (
     fold_text,
     part_sizes,
     patients_text,
+    settings_text,
     short_dataset,
     stop_reason,
     validation_text,
@@ -197,7 +198,7 @@ def _settings_fields(search: search_pb2.Search) -> Iterator[tuple[str, str]]:
     yield "dataset", f"{config.dataset}: {part_sizes(search.dataset)}"
     yield "divided", patients_text(search.dataset) + fold_text(config)
     yield "block", block_name(config.block)
-    yield "settings", f"preset {word(search_pb2.Preset, config.preset)}, seed {config.seed}"
+    yield "settings", settings_text(config)
     yield "limits", _limits(config)
 
 
