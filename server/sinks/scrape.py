@@ -7,6 +7,7 @@ A request is small, has seconds to arrive and is answered once; only so many are
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -39,9 +40,10 @@ class ScrapeEndpoint:
             OSError: it is taken, or may not be used.
         """
         host, _, port = address.rpartition(":")
-        self._server = await asyncio.start_server(
-            self._answer, host.strip("[]"), int(port), limit=_REQUEST_BYTES, start_serving=False
-        )
+        family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+        # Listening from here on: two that have only bound a port, as asyncio would, do not notice each other.
+        taken = socket.create_server((host.strip("[]"), int(port)), family=family)
+        self._server = await asyncio.start_server(self._answer, sock=taken, limit=_REQUEST_BYTES, start_serving=False)
         return f"{host}:{self._server.sockets[0].getsockname()[1]}"
 
     async def open(self) -> None:
