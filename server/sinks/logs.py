@@ -6,8 +6,11 @@ What libraries log (gRPC, asyncio, warnings) takes the same way. Texts from outs
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import sys
+from typing import TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -16,12 +19,31 @@ _OWN_LINES = ("exception", "stack")
 """What is made of several lines and written by us."""
 
 
+class Unfailing(io.TextIOBase):
+    """A stream that passes over what cannot be written: a full disk must not fail the call that a line tells of."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write if there is room."""
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush if there is room; what is left is tried again with the next line."""
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+
 def configure_logging(form: str = "auto") -> None:
     """Send everything to standard error.
 
     Args:
         form: ``json``, ``console``, or ``auto`` for console on a terminal and JSON elsewhere.
     """
+    stream = Unfailing(sys.stderr)
     is_json = form == "json" or (form == "auto" and not sys.stderr.isatty())
     renderer: Processor = (
         structlog.processors.JSONRenderer() if is_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
@@ -35,10 +57,10 @@ def configure_logging(form: str = "auto") -> None:
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, stream)),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],

@@ -121,3 +121,16 @@ def test_grpcs_core_keeps_quiet(tmp_path: Path) -> None:
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
 
     assert "NONE\n" == finished.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_log_that_has_no_room_fails_nothing() -> None:
+    """A line that cannot be written is passed over, ours and that of a library."""
+    code = (
+        "import logging, structlog; from server.sinks.logs import configure_logging; configure_logging('json'); "
+        "structlog.get_logger().info('rpc'); logging.getLogger('grpc').error('it broke'); print('on it goes')"
+    )
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=full, text=True, check=False)
+
+    assert "on it goes\n" == done.stdout
