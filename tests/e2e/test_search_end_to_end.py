@@ -92,7 +92,8 @@ def test_watch_survives_a_restart(tmp_path: Path) -> None:
         server.kill()
         server.options = (*options, "--listen", f"127.0.0.1:{port}")
         server.start()
-        lines, said = watch.communicate(timeout=60)
+        lines = watch.stdout.read()  # communicate would pass over what came together with the first line
+        _, said = watch.communicate(timeout=60)
         sequences = [int(json.loads(line)["sequence"]) for line in (first + lines).splitlines()]
 
         assert 0 == watch.returncode, said
