@@ -7,13 +7,13 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import planted_faults as faults
 import pytest
 from idx_files import write_idx_set
 from image_files import draw, encode, write_folder, write_image
+from inspected import inspect
 from kau_tree import PATIENTS, write_kau_tree
 
 from nas.data import (
@@ -43,19 +43,6 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def kau(clean: Path, tmp_path: Path) -> Path:
     """The same, to write into."""
     return Path(shutil.copytree(clean, tmp_path / "root" / "kau"))
-
-
-def inspect(folder: Path, kind: str = "kau", most_names: int = 100, **options: Any) -> Inspection:
-    """Check a folder of a data root beside which a cache lies."""
-    return check(
-        kind,
-        folder.name,
-        data_root=folder.parent,
-        cache_dir=folder.parent.parent / "cache",
-        options=ImageOptions(**options),
-        seed=0,
-        most_names=most_names,
-    )
 
 
 def one(inspection: Inspection, kind: Kind) -> Finding:

@@ -14,6 +14,7 @@ import numpy as np
 import openpyxl
 import pytest
 from image_files import draw, encode, write_folder
+from inspected import inspect
 from kau_tree import write_kau_tree, write_sheet
 from PIL import Image
 
@@ -25,7 +26,6 @@ from nas.data import (
     Inspection,
     Kind,
     OneClassError,
-    check,
     find_leaks,
     prepare,
     split,
@@ -49,18 +49,6 @@ def _prepare(folder: Path, dataset: str = "kau", **options: Any) -> CachedDatase
     return prepare(dataset, data_root=folder.parent, cache_dir=cache_dir, options=ImageOptions(**options))
 
 
-def _check(folder: Path, kind: str = "kau", **options: Any) -> Inspection:
-    return check(
-        kind,
-        folder.name,
-        data_root=folder.parent,
-        cache_dir=folder.parent.parent / "cache",
-        options=ImageOptions(**options),
-        seed=0,
-        most_names=100,
-    )
-
-
 def _names(inspection: Inspection, kind: Kind) -> list[str]:
     return [name for finding in inspection.findings if finding.kind is kind for name in finding.names]
 
@@ -74,8 +62,8 @@ def test_a_sheet_that_agrees_changes_nothing(kau: Path) -> None:
 
     assert before.labels_N.tolist() == after.labels_N.tolist()
     assert not any("sheet" in warning for warning in after.warnings)
-    assert ["BIRAD 2/2019_BC007741_ CC_R.dcm: in the sheet, and no such image"] == _names(_check(kau), Kind.NOT_LISTED)
-    assert not _names(_check(kau), Kind.LABEL_CONFLICT)
+    assert ["BIRAD 2/2019_BC007741_ CC_R.dcm: in the sheet, and no such image"] == _names(inspect(kau), Kind.NOT_LISTED)
+    assert not _names(inspect(kau), Kind.LABEL_CONFLICT)
 
 
 def test_where_sheet_and_folder_disagree_nobody_knows(kau: Path) -> None:
@@ -84,7 +72,7 @@ def test_where_sheet_and_folder_disagree_nobody_knows(kau: Path) -> None:
     write_sheet(kau, {image.stem: "BIRAD 5"})
 
     found = _prepare(kau)
-    inspection = _check(kau)
+    inspection = inspect(kau)
 
     assert 4 * 16 - 1 == len(found.labels_N)
     assert "left out: 1 image that sheet and folder give different labels" in found.warnings
@@ -120,7 +108,7 @@ def test_a_sheet_that_contradicts_itself(kau: Path) -> None:
     (kau / "labels.csv").write_text(rows)
 
     assert [f"{image.relative_to(kau)}: has rows with different labels in the sheet"] == _names(
-        _check(kau), Kind.LABEL_CONFLICT
+        inspect(kau), Kind.LABEL_CONFLICT
     )
 
 
@@ -147,7 +135,7 @@ def test_a_damaged_sheet_is_said(kau: Path) -> None:
     (kau / "correctSheetlast.xlsx").write_bytes(b"PK\x03\x04")
 
     assert "a sheet of labels cannot be read, so the folders alone give them" in _prepare(kau).warnings
-    assert ["correctSheetlast.xlsx: is damaged, or no sheet at all"] == _names(_check(kau), Kind.UNREADABLE)
+    assert ["correctSheetlast.xlsx: is damaged, or no sheet at all"] == _names(inspect(kau), Kind.UNREADABLE)
 
 
 def test_tables_of_something_else_are_no_sheets() -> None:

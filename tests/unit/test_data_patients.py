@@ -11,14 +11,13 @@ import numpy as np
 import pytest
 from dicom_files import encode_dicom, write_dicom, write_scans
 from image_files import draw, write_image
+from inspected import inspect
 
 from nas.data import (
     CachedDataset,
     ImageOptions,
-    Inspection,
     Kind,
     Limits,
-    check,
     find_leaks,
     inspect_division,
     prepare,
@@ -49,19 +48,6 @@ def read(folder: Path, kind: str = "folder", **options: Any) -> CachedDataset:
     )
 
 
-def inspect(folder: Path, kind: str = "folder", **options: Any) -> Inspection:
-    """Check the same."""
-    return check(
-        kind,
-        folder.name,
-        data_root=folder.parent,
-        cache_dir=folder.parent.parent / "cache",
-        options=ImageOptions(**options),
-        seed=0,
-        most_names=100,
-    )
-
-
 def groups_of(dataset: CachedDataset) -> list[int]:
     """The number of each image's group."""
     assert dataset.groups_N is not None
@@ -76,7 +62,7 @@ def test_images_of_a_patient_are_in_one_part(scans: Path) -> None:
 
     assert [2] * PATIENTS == np.bincount(groups_of(found)).tolist()
     assert () == find_leaks(found, parts)
-    assert (PatientSource.DICOM_HEADER, PATIENTS) == ((told := inspect(scans)).patients_from, told.patients)
+    assert (PatientSource.DICOM_HEADER, PATIENTS) == ((told := inspect(scans, "folder")).patients_from, told.patients)
 
 
 def test_the_leak_check_is_in_the_report(scans: Path) -> None:
@@ -97,7 +83,7 @@ def test_the_id_is_in_no_file_of_the_cache(scans: Path, tmp_path: Path) -> None:
     """Neither in the private index nor in the private report, where names of files may be."""
     (scans / "benign" / "broken.dcm").write_bytes(encode_dicom(draw(1), PatientID="CANARY-ID-77")[:-9])
     read(scans, max_bad_files=1)
-    told = inspect(scans)
+    told = inspect(scans, "folder")
 
     written = {path.name: path.read_bytes() for path in (tmp_path / "cache").rglob("*") if path.is_file()}
 
@@ -133,7 +119,7 @@ def test_without_ids_images_are_divided(tmp_path: Path) -> None:
         blank = (None, "", "  ")[number % 3]
         write_dicom(folder / "ab"[number % 2] / f"{number}.dcm", number, PatientID=blank)
 
-    found, told = read(folder), inspect(folder)
+    found, told = read(folder), inspect(folder, "folder")
 
     assert (None, ()) == (found.groups_N, found.warnings)
     assert (PatientSource.NONE, None) == (told.patients_from, told.patients)
@@ -152,10 +138,11 @@ def test_an_image_without_an_id_is_a_patient_of_its_own(scans: Path) -> None:
 
 def test_a_pattern_wins(scans: Path) -> None:
     """Whoever names the patients means it: even a pattern that finds nobody lets no header count."""
-    told = inspect(scans, group_regex=r"([0-9]+)\.dcm")
+    told = inspect(scans, "folder", group_regex=r"([0-9]+)\.dcm")
 
     assert (PatientSource.PATTERN, 2 * PATIENTS) == (told.patients_from, told.patients)
-    assert (PatientSource.NONE, None) == ((none := inspect(scans, group_regex="nobody")).patients_from, none.patients)
+    none = inspect(scans, "folder", group_regex="nobody")
+    assert (PatientSource.NONE, None) == (none.patients_from, none.patients)
 
 
 @pytest.mark.parametrize(("group", "source"), [("g", PatientSource.LIST), ("", PatientSource.DICOM_HEADER)])
@@ -195,7 +182,7 @@ def test_a_patient_in_two_parts_is_named_by_a_file(tmp_path: Path) -> None:
     write_scans(folder / "test", 6, prefix="OTHER")
     write_dicom(folder / "test" / "benign" / "leak.dcm", 700, PatientID="CANARY-ID-4")
 
-    told = inspect(folder)
+    told = inspect(folder, "folder")
 
     (leak,) = [finding for finding in told.findings if finding.kind is Kind.LEAK]
     assert ("patient of test/benign/leak.dcm: in train and test",) == leak.names
