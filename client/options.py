@@ -14,8 +14,8 @@ from client.phrases import BLOCKS
 from client.settings import Settings
 from client.text import word
 from nas.api.v1 import search_pb2
-from nas.augmentations import AUGMENTATIONS
-from nas.folders import CLASS_MAPS, FITS
+from nas.descriptions import SETTINGS
+from nas.folders import FITS
 from nas.notation import NotationError, format_notation, parse_notation
 
 _MAX_DURATION_SECONDS = 315_576_000_000  # what google.protobuf.Duration can hold
@@ -80,56 +80,36 @@ IMBALANCES = choices(search_pb2.Imbalance)
 METRICS = choices(search_pb2.SelectionMetric)
 
 _INT32, _INT64 = parse_whole(32), parse_whole(64)
-_OPTIONS = (
-    click.option(
-        "--dataset", required=True, metavar="NAME", help="Data set of the server: mnist, kau, folder:PATH and others."
-    ),
-    click.option("--block", required=True, type=click.Choice(list(BLOCKS)), help="Inception, or SE-Inception."),
-    click.option("--preset", type=click.Choice(list(PRESETS)), help="Rules and defaults."),
-    click.option("--seed", type=_INT64, metavar="N", help="Seed of everything random."),
-    click.option(
-        "--max-iterations", type=_INT32, metavar="N", help="Most iterations; 0 trains the initial model alone."
-    ),
-    click.option("--max-epochs", type=_INT32, metavar="N", help="Most epochs of a child's training."),
-    click.option(
-        "--patience", type=_INT32, metavar="N", help="Epochs without a lower validation loss that end a training."
-    ),
-    click.option("--learning-rate", type=float, metavar="X", help="Adam's step size."),
-    click.option("--weight-decay", type=float, metavar="X", help="Decoupled weight decay."),
-    click.option("--batch-size", type=_INT32, metavar="N", help="Images a step."),
-    click.option("--input-size", type=_INT32, metavar="N", help="Side of the square input in pixels."),
-    click.option(
-        "--train-limit", type=_INT32, metavar="N", help="Images from which training and validation are split."
-    ),
-    click.option("--time-budget", type=parse_span, metavar="SPAN", help="Most running time: 90s, 30m, 12h, none."),
-    click.option(
-        "--imbalance",
-        type=click.Choice(list(IMBALANCES)),
-        help="Against classes of different size: weights in the loss, equally many images of each, focal loss.",
-    ),
-    click.option(
-        "--augment", metavar="KINDS", help=f"Vary the training images: all, or some of {','.join(AUGMENTATIONS)}."
-    ),
-    click.option("--device", type=click.Choice(list(DEVICES)), help="Where children train."),
-    click.option("--precision", type=click.Choice(list(PRECISIONS)), help="Number format of the forward pass."),
-    click.option("--threads", type=_INT32, metavar="N", help="CPU threads of a worker."),
-    click.option("--initial", type=parse_net, metavar="NOTATION", help="The initial model."),
-    click.option(
-        "--selection-metric",
-        type=click.Choice(list(METRICS)),
-        help="What the best child is best at; auto, also without a preset, is balanced accuracy on an imbalanced set.",
-    ),
-    click.option("--max-parameters", type=_INT64, metavar="N", help="Most parameters of a child."),
-    click.option("--class-map", metavar="MAP", help=f"{', '.join(CLASS_MAPS)}, or your own: 1=benign,4=malignant."),
-    click.option("--fit", type=click.Choice(FITS), help="Pad images to a square, or cut out the breast first."),
-    click.option("--group-regex", metavar="REGEX", help="Finds in a path the patient, who must be in one part only."),
-    click.option("--folds", type=_INT32, metavar="K", help="Deal the images into K test parts, for cross-validation."),
-    click.option("--fold", type=_INT32, metavar="I", help="Which of the K is the test part, from 1."),
-    click.option(
-        "--sample-bits", type=_INT32, metavar="N", help="Bits that a value of a 16-bit grey image takes, if not 16."
-    ),
-    click.option("--max-bad-files", type=_INT32, metavar="N", help="Unreadable images to leave out before giving up."),
-)
+_OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "dataset": {"metavar": "NAME", "required": True},
+    "block": {"type": click.Choice(list(BLOCKS)), "required": True},
+    "preset": {"type": click.Choice(list(PRESETS))},
+    "seed": {"type": _INT64, "metavar": "N"},
+    "max_iterations": {"type": _INT32, "metavar": "N"},
+    "max_epochs": {"type": _INT32, "metavar": "N"},
+    "patience": {"type": _INT32, "metavar": "N"},
+    "learning_rate": {"type": float, "metavar": "X"},
+    "weight_decay": {"type": float, "metavar": "X"},
+    "batch_size": {"type": _INT32, "metavar": "N"},
+    "input_size": {"type": _INT32, "metavar": "N"},
+    "train_limit": {"type": _INT32, "metavar": "N"},
+    "time_budget": {"type": parse_span, "metavar": "SPAN"},
+    "imbalance": {"type": click.Choice(list(IMBALANCES))},
+    "augment": {"metavar": "KINDS"},
+    "device": {"type": click.Choice(list(DEVICES))},
+    "precision": {"type": click.Choice(list(PRECISIONS))},
+    "threads": {"type": _INT32, "metavar": "N"},
+    "initial": {"type": parse_net, "metavar": "NOTATION"},
+    "selection_metric": {"type": click.Choice(list(METRICS))},
+    "max_parameters": {"type": _INT64, "metavar": "N"},
+    "class_map": {"metavar": "MAP"},
+    "fit": {"type": click.Choice(FITS)},
+    "group_regex": {"metavar": "REGEX"},
+    "folds": {"type": _INT32, "metavar": "K"},
+    "fold": {"type": _INT32, "metavar": "I"},
+    "sample_bits": {"type": _INT32, "metavar": "N"},
+    "max_bad_files": {"type": _INT32, "metavar": "N"},
+}
 
 _PLAIN = (
     *("seed", "initial", "input_size", "train_limit", "max_iterations", "max_parameters", "threads", "class_map"),
@@ -144,8 +124,8 @@ verify_option = click.option("--verify", is_flag=True, help="Hash data again tha
 
 def search_options(command: Command) -> Command:
     """Give a command every option that describes a search."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
+    for name, form in reversed(tuple(_OPTIONS.items())):
+        command = click.option(f"--{name.replace('_', '-')}", help=SETTINGS[name], **form)(command)
     return command
 
 

@@ -97,5 +97,5 @@ def _row(parameter: click.Parameter, context: click.Context) -> str:
     if isinstance(parameter, click.Argument):
         meaning = ARGUMENTS.get(parameter.name or "", "required")
         meaning += "" if parameter.required else "; can be left out"
-    cells = (f"`{written}`", " ".join(meaning.split()) or "as of `nas-client start`")
+    cells = (f"`{written}`", " ".join(meaning.split()))
     return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"

@@ -16,6 +16,7 @@ import click
 import structlog
 
 from nas.config import SearchConfig
+from nas.descriptions import SETTINGS
 from nas.search.state import SearchState
 from server.app import App
 from server.codec.documents import read_config, search_settings
@@ -78,7 +79,8 @@ def _search_options(command: Command) -> Command:
     for setting in reversed(search_settings()):
         option = f"--{setting.name.replace('_', '-')}"
         kind = click.Choice(setting.words) if setting.words else click.STRING
-        command = click.option(option, type=kind, metavar=None if setting.words else setting.form)(command)
+        form = None if setting.words else setting.form
+        command = click.option(option, type=kind, metavar=form, help=SETTINGS[setting.name])(command)
     return command
 
 
@@ -98,9 +100,9 @@ def _search_options(command: Command) -> Command:
 def run(file: Path | None, request_id: UUID, linger: float, verify: bool, **options: Any) -> None:
     """Start or resume one search, serve the API meanwhile, end with the search.
 
-    The options without a description are those of the search; 'nas-client start --help' explains them. The same command
-    in the same state folder goes on where the one before was stopped or killed, and does nothing once the search has
-    ended. SIGTERM lets the workers write their checkpoints first. 'nas-server --help' says what the exit codes mean.
+    The same command in the same state folder goes on where the one before was stopped or killed, and does nothing once
+    the search has ended. SIGTERM lets the workers write their checkpoints first. 'nas-server --help' says what the exit
+    codes mean.
 
     \b
     Examples:

@@ -10,7 +10,9 @@ import click
 import pytest
 
 from client.commands.start import command as start
+from nas.descriptions import SETTINGS
 from server.__main__ import cli
+from server.codec.documents import search_settings
 from server.commands.exits import EXIT_MEANINGS, Exit
 
 VERBS = {
@@ -18,8 +20,6 @@ VERBS = {
     for name in cli.list_commands(click.Context(cli))
     if (command := cli.get_command(click.Context(cli), name))
 }
-EXPLAINED_BY_THE_CLIENT = {"run"}
-"""Its options without a description are those of ``nas-client start``."""
 
 
 def _examples(verb: str) -> list[str]:
@@ -37,7 +37,7 @@ def test_every_verb_has_help_and_two_examples(verb: str) -> None:
     undescribed = [p.name for p in VERBS[verb].params if isinstance(p, click.Option) and not p.help]
 
     assert 2 == len(_examples(verb))
-    assert not undescribed or verb in EXPLAINED_BY_THE_CLIENT
+    assert not undescribed
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -67,6 +67,11 @@ def test_a_search_is_described_as_to_the_client() -> None:
     for name in theirs.keys() - only_watching:
         if isinstance(ours[name].type, click.Choice):
             assert list(theirs[name].type.choices) == list(ours[name].type.choices)
+
+
+def test_every_setting_is_described() -> None:
+    """Each of the schema has its sentence, and no sentence is left over from an earlier one."""
+    assert {setting.name for setting in search_settings()} == SETTINGS.keys()
 
 
 def test_the_server_is_described_as_to_serve() -> None:
