@@ -171,17 +171,7 @@ def make_plan(
         raise arrangement.refusal
     side = options.input_size or (info.shape.height if info.shape else 0)
     fixed = None if info.shape is None else InputShape(channels=info.shape.channels, height=side, width=side)
-    wanted = options.wanted(None if options.is_verifying else fixed)
-    told = f"{_READING_VERSION}/{tree.key}/{wanted.limits}/{wanted.fit}/{wanted.sample_bits}/{options.input_size}"
-    store_path = cache_dir / f"decoded-{hashlib.sha256(told.encode(errors='surrogateescape')).hexdigest()[:16]}.pixels"
-    surveyor = Surveyor(
-        cache_dir=cache_dir,
-        wanted=wanted,
-        store_path=store_path,
-        reader=options.reader,
-        is_verifying=options.is_verifying,
-        on_progress=options.on_progress,
-    )
+    surveyor = _make_surveyor(tree, cache_dir, options, fixed)
     surveyed = surveyor.survey(tree, [item.file for item in arrangement.items])
     arrangement = name_patients(arrangement, surveyed)
     choice = choose(arrangement, surveyed)
@@ -194,7 +184,22 @@ def make_plan(
         surveyed=surveyed,
         choice=choice,
         shape=find_shape(choice, surveyed, fixed=fixed, input_size=options.input_size),
-        store_path=store_path,
+        store_path=surveyor.store_path,
+    )
+
+
+def _make_surveyor(tree: Tree, cache_dir: Path, options: ImageOptions, fixed: InputShape | None) -> Surveyor:
+    """Make what looks at the files; pixels are stored apart for each way of reading them."""
+    wanted = options.wanted(None if options.is_verifying else fixed)
+    told = f"{_READING_VERSION}/{tree.key}/{wanted.limits}/{wanted.fit}/{wanted.sample_bits}/{options.input_size}"
+    key = hashlib.sha256(told.encode(errors="surrogateescape")).hexdigest()[:16]
+    return Surveyor(
+        cache_dir=cache_dir,
+        wanted=wanted,
+        store_path=cache_dir / f"decoded-{key}.pixels",
+        reader=options.reader,
+        is_verifying=options.is_verifying,
+        on_progress=options.on_progress,
     )
 
 
