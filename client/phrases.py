@@ -45,6 +45,10 @@ def pause_notice(before: int, now: int) -> str:
         return "The search goes on."
     if now == search_pb2.PAUSE_REASON_DISK_FULL:
         return "The server's disk is full: the search waits, and goes on by itself when there is room."
+    if now == search_pb2.PAUSE_REASON_NO_FREE_WORKER:
+        return (
+            "All workers are busy with earlier searches: this one waits for its turn, which costs it no running time."
+        )
     return f"The search waits: {word(search_pb2.PauseReason, now)}."
 
 

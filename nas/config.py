@@ -132,7 +132,7 @@ class SearchConfig:
     max_iterations: int = 30
     """0 means that nothing is derived: the initial model alone is trained, and evaluated like a winner."""
     time_budget_seconds: int = 43_200
-    """Running time without pauses and downtime; 12 h as in section IV. 0 means no budget."""
+    """Most time with an attempt out, so without pauses, queues and downtime; 12 h as in section IV. 0: no budget."""
     max_attempts: int = 3
     """Attempts of one child that may fail before the child has failed."""
     max_failed_children: int = 16

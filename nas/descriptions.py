@@ -17,7 +17,7 @@ SETTINGS: Mapping[str, str] = {
     "input_size": "Side of the square input in pixels.",
     "train_limit": "Images from which training and validation are split.",
     "max_iterations": "Most iterations; 0 trains the initial model alone.",
-    "time_budget": "Most running time: 90s, 30m, 12h, none.",
+    "time_budget": "Most running time, which pauses and queues do not use up: 90s, 30m, 12h, none.",
     "max_attempts": "Attempts at a child's training before it has failed.",
     "max_failed_children": "Failed children at which the search gives up.",
     "max_parameters": "Most parameters of a child.",

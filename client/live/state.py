@@ -91,6 +91,11 @@ class LiveState:
         return self.state in TERMINAL_FACTS.values()
 
     @property
+    def is_at_work(self) -> bool:
+        """Whether an attempt is out."""
+        return bool(self.testing_id) or any(row.state == search_pb2.Child.STATE_RUNNING for row in self.children)
+
+    @property
     def block(self) -> str:
         """The block as ``--block`` names it."""
         return block_name(self.config.block)
@@ -101,8 +106,8 @@ class LiveState:
         return self.config.time_budget.seconds
 
     def elapsed_seconds(self, now: float) -> float:
-        """Running time at ``now`` by this machine's clock; it stands still while nobody knows whether it goes on."""
-        if self.is_over or self.arrived is None or self.state == search_pb2.Search.STATE_PAUSED:
+        """Running time at ``now`` by this machine's clock; it stands still while nothing runs or nobody knows."""
+        if self.arrived is None or not self.is_at_work:
             return self.running_seconds
         now = now if self.lost_since is None else self.lost_since
         since = now - self.arrived

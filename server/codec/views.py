@@ -19,7 +19,9 @@ class SearchView:
 
     Attributes:
         created_ns, updated_ns: wall clock of the first and the last event, nanoseconds since the epoch.
+        running_seconds: time in which an attempt was out.
         is_disk_full: whether the search waits for room.
+        is_queued: whether it waits for a worker.
     """
 
     search_id: str
@@ -29,12 +31,16 @@ class SearchView:
     updated_ns: int
     running_seconds: float
     is_disk_full: bool = False
+    is_queued: bool = False
 
 
 def pause_reason(view: SearchView) -> pb.PauseReason.ValueType:
     """Why a search does not get on although nobody has asked it to wait."""
-    is_waiting = view.is_disk_full and not view.search.state.is_terminal
-    return pb.PAUSE_REASON_DISK_FULL if is_waiting else pb.PAUSE_REASON_UNSPECIFIED
+    if view.search.state.is_terminal:
+        return pb.PAUSE_REASON_UNSPECIFIED
+    if view.is_disk_full:
+        return pb.PAUSE_REASON_DISK_FULL
+    return pb.PAUSE_REASON_NO_FREE_WORKER if view.is_queued else pb.PAUSE_REASON_UNSPECIFIED
 
 
 def encode_search(view: SearchView, *, is_full: bool) -> pb.Search:

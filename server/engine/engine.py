@@ -15,9 +15,9 @@ import structlog
 from nas.child import ChildId
 from nas.search import commands, events
 from nas.search.evolve import evolve
-from nas.search.machine import decide
+from nas.search.machine import attempts_out, decide
 from nas.search.progress import Draw
-from nas.search.state import Search, SearchState
+from nas.search.state import Search
 from nas.seeds import seeded_draw
 from server.codec.envelope import Envelope, decode, encode
 from server.codec.views import SearchView
@@ -71,8 +71,9 @@ class Engine:
         self._turn = asyncio.Lock()
         self.has_begun = False
         """Whether there is a state to be acted on: the search was started, or replayed to its last event."""
-        self.is_short_of_room = False
-        """Whether the search waits for room on the disk."""
+        self.lacks_room = False
+        """Whether the disk has no room for the next attempt."""
+        self._is_journal_full = False
 
     @property
     def search(self) -> Search:
@@ -87,13 +88,18 @@ class Engine:
 
     @property
     def running_seconds(self) -> float:
-        """Time the search has run, without downtime and pauses; stands still once it has ended."""
-        if self._search is not None and (self._search.state.is_terminal or self._search.state is SearchState.PAUSED):
+        """Time in which an attempt was out: without downtime, pauses and waiting for a worker or for room."""
+        if self._search is None or self._is_journal_full or not attempts_out(self._search):
             return self._running_base
         return self._running_base + self._clock.monotonic() - self._anchor
 
-    def view(self, *, is_disk_full: bool = False) -> SearchView:
-        """What the API shows; the disk is that of all searches."""
+    @property
+    def is_short_of_room(self) -> bool:
+        """Whether the search waits for room on the disk."""
+        return self.lacks_room or self._is_journal_full
+
+    def view(self, *, is_disk_full: bool = False, is_queued: bool = False) -> SearchView:
+        """What the API shows; disk and workers are those of all searches."""
         return SearchView(
             search_id=self.search_id,
             search=self.search,
@@ -102,6 +108,7 @@ class Engine:
             updated_ns=self._updated_ns,
             running_seconds=self.running_seconds,
             is_disk_full=is_disk_full,
+            is_queued=is_queued,
         )
 
     async def recover(self) -> None:
@@ -168,7 +175,8 @@ class Engine:
             except JournalFullError:
                 if self._search is None or self._closing.is_set():
                     raise
-                self.is_short_of_room = True
+                self._running_base = self.running_seconds
+                self._is_journal_full = True
                 log.warning("journal_full", search_id=self.search_id, retry_seconds=self._pause_seconds)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._pause_seconds):
@@ -177,7 +185,7 @@ class Engine:
                 self._on_fatal(error)
                 raise
             else:
-                self.is_short_of_room = False
+                self._is_journal_full = False
                 return envelopes, records
 
     def _wrap(self, facts: Sequence[events.Event]) -> list[Envelope]:

@@ -172,7 +172,7 @@ class Registry:
         """Return all searches that have begun or been replayed, newest first."""
         shown = [engine for engine in self._all() if engine.search.state is not SearchState.DELETED]
         is_disk_full = self._scheduler.is_short_of_room
-        return [engine.view(is_disk_full=is_disk_full) for engine in reversed(shown)]
+        return [self._show(engine, is_disk_full) for engine in reversed(shown)]
 
     def has_running(self) -> bool:
         """Whether any search is at work."""
@@ -243,7 +243,10 @@ class Registry:
         return [engine for engine in self._engines.values() if engine.has_begun]
 
     def _view(self, engine: Engine) -> SearchView:
-        return engine.view(is_disk_full=self._scheduler.is_short_of_room)
+        return self._show(engine, self._scheduler.is_short_of_room)
+
+    def _show(self, engine: Engine, is_disk_full: bool) -> SearchView:
+        return engine.view(is_disk_full=is_disk_full, is_queued=self._scheduler.is_queued(engine))
 
     def _engine(self, search_id: str) -> Engine:
         engine = self._engines.get(search_id)

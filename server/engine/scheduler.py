@@ -54,6 +54,11 @@ class Scheduler:
         """Whether a search waits for room on the disk; it is the disk of all."""
         return any(engine.is_short_of_room for engine in self._active())
 
+    def is_queued(self, engine: Engine) -> bool:
+        """Whether a search waits for its turn: all workers are at work for others."""
+        is_full = len(self._executor.running()) >= self._executor.slots
+        return is_full and bool(_waiting(engine)) and not attempts_out(engine.search)
+
     def wake(self) -> None:
         """Say that something has changed."""
         self._wake.set()
@@ -131,8 +136,8 @@ class Scheduler:
         """The first attempt of the oldest search that waits, may run and finds room; looked up anew for every slot."""
         for engine in self._active():
             waiting = _waiting(engine) if _remaining_seconds(engine) > 0 else ()
-            engine.is_short_of_room = bool(waiting) and not self._has_room(engine, waiting[0])
-            if waiting and not engine.is_short_of_room:
+            engine.lacks_room = bool(waiting) and not self._has_room(engine, waiting[0])
+            if waiting and not engine.lacks_room:
                 return engine, waiting[0]
         return None
 
@@ -189,7 +194,7 @@ class Scheduler:
         reach("prune.after")
 
     def _seconds_to_next_look(self) -> float:
-        remaining = [_remaining_seconds(engine) for engine in self._active() if pending_work(engine.search)]
+        remaining = [_remaining_seconds(engine) for engine in self._active() if attempts_out(engine.search)]
         longest = _ROOM_CHECK_SECONDS if self.is_short_of_room else _LONGEST_WAIT_SECONDS
         return max(0.0, min([longest, *remaining]))
 

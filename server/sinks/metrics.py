@@ -123,7 +123,7 @@ class TrainingMetrics(Family):
         self.child_seconds = self._histogram("child_seconds", "Duration of all epochs of a child.", _CHILD_BUCKETS)
         self.queue = self._gauge("queued_attempts", "Attempts that wait for a worker.")
         self.queue_seconds = self._histogram(
-            "queue_seconds", "Running time of a search from a child's proposal or loss to its launch.", _WAIT_BUCKETS
+            "queue_seconds", "Time from a child's proposal or loss to its launch, without pauses.", _WAIT_BUCKETS
         )
         self.workers = self._gauge("workers", "Places for attempts, by state.", state=WORKER_STATES)
         self.checkpoint_seconds = self._histogram(

@@ -21,7 +21,7 @@ class _Open:
     Attributes:
         images: in the part that children train on.
         operations: how each child was derived.
-        waiting_since: running time at which a child was proposed or lost, in seconds.
+        waiting_since: when a child was proposed or lost, or when the search went on after it, in seconds.
         seconds: of each epoch of a child; the last report of an epoch counts.
         speeds: images per second in the last epoch of each attempt that is out.
         evaluated: the winner, once its test evaluation was launched; that resumes nothing.
@@ -52,7 +52,7 @@ class Tally:
         elif isinstance(fact, events.TERMINAL_EVENTS):
             self._open.pop(envelope.search_id, None)
         elif (search := self._open.get(envelope.search_id)) is not None:
-            self._count(search, fact, envelope.running_seconds)
+            self._count(search, fact, envelope.time_ns / 1e9)
 
     def _speed(self) -> float:
         return sum(speed for search in self._open.values() for speed in search.speeds.values())
@@ -78,6 +78,7 @@ class Tally:
                     self._search.resumes.labels("attempt").inc()
             case events.SearchResumed():
                 self._search.resumes.labels("search").inc()
+                search.waiting_since = dict.fromkeys(search.waiting_since, now)
             case events.AttemptLost(child_id=child_id, reason=lost):
                 self._training.faults.labels(lost.value).inc()
                 search.speeds.pop(child_id, None)

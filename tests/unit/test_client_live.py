@@ -31,6 +31,7 @@ TRAINED: tuple[dict[str, Any], ...] = (
 )
 LOST = event_pb2.AttemptLost(child_id="1-1", attempt=1, reason=search_pb2.LOST_REASON_OUT_OF_MEMORY)
 CANCELLED = event_pb2.SearchCancelled(incumbent_id="1-1")
+LAUNCHED: Any = {"attempt_launched": stream.launched("1-1")}
 
 
 def fold(*facts: dict[str, Any], opening: tuple[dict[str, Any], ...] = OPENING) -> LiveState:
@@ -210,20 +211,21 @@ def test_notes_do_not_pile_up() -> None:
 
 
 def test_the_clock_goes_on_between_events() -> None:
-    """Elapsed time is that of the last event and what has passed since."""
-    state = fold()
+    """Elapsed time is that of the last event and, while an attempt is out, what has passed since."""
+    idle, at_work = fold(), fold(LAUNCHED)
 
-    assert state.elapsed_seconds(stream.BEGIN + 4 + 100.0) == pytest.approx(104)
+    assert idle.elapsed_seconds(stream.BEGIN + 4 + 100.0) == pytest.approx(4)
+    assert at_work.elapsed_seconds(stream.BEGIN + 5 + 100.0) == pytest.approx(105)
 
 
 def test_a_late_guest_sees_the_right_time() -> None:
     """Whoever joins long after the last event sees the time since then, once the past has been told."""
     late = stream.BEGIN + 5_000.0
     state = LiveState(search_id=records.SEARCH_ID)
-    for sequence, fact in enumerate(OPENING, start=1):
+    for sequence, fact in enumerate((*OPENING, LAUNCHED), start=1):
         state = evolve(state, stream.event(sequence, **fact), late)
 
-    assert state.elapsed_seconds(late) == pytest.approx(4)
+    assert state.elapsed_seconds(late) == pytest.approx(5)
     assert state.elapsed_seconds(late + 1) == pytest.approx(5_001)
 
 
@@ -246,13 +248,13 @@ def test_clocks_may_differ(ahead: float) -> None:
     """A wrong clock here is found out by the first news or the first sign of life."""
     begin = stream.BEGIN + ahead
     state = LiveState(search_id=records.SEARCH_ID)
-    for sequence, fact in enumerate(OPENING, start=1):
+    for sequence, fact in enumerate((*OPENING, LAUNCHED), start=1):
         state = evolve(state, stream.event(sequence, **fact), begin + 10)
-    heartbeat = search_service_pb2.Heartbeat(sequence=4)
+    heartbeat = search_service_pb2.Heartbeat(sequence=5)
     heartbeat.time.FromSeconds(stream.BEGIN + 20)
 
     heard = hear(state, heartbeat, begin + 20)
-    told = evolve(state, stream.event(5, 30, attempt_launched=stream.launched("1-1")), begin + 30)
+    told = evolve(state, stream.event(6, 30, attempt_started=stream.started("1-1")), begin + 30)
 
     assert heard.elapsed_seconds(begin + 25) == pytest.approx(25)
     assert told.elapsed_seconds(begin + 35) == pytest.approx(35)
@@ -260,7 +262,7 @@ def test_clocks_may_differ(ahead: float) -> None:
 
 def test_the_clock_waits_for_the_connection() -> None:
     """While the server cannot be reached nobody knows whether the search goes on; both ends of that are noted."""
-    lost = lose(fold(), "Lost.", stream.BEGIN + 10.0)
+    lost = lose(fold(LAUNCHED), "Lost.", stream.BEGIN + 10.0)
     found = find(lost, "Connected again.", stream.BEGIN + 50.0)
 
     assert lost.elapsed_seconds(stream.BEGIN + 49.0) == pytest.approx(10)
@@ -285,13 +287,25 @@ def test_the_clock_stops_at_the_end() -> None:
 
 
 def test_the_clock_stops_in_a_pause() -> None:
-    """A pause costs no running time; the clock goes on when the search does."""
+    """A pause costs no running time; the clock goes on when a child does."""
     paused = fold({"pause_requested": event_pb2.PauseRequested()}, {"search_paused": event_pb2.SearchPaused()})
     noon = float(stream.BEGIN + 1_000)
     resumed = evolve(paused, stream.event(7, 6, search_resumed=event_pb2.SearchResumed()), noon)
+    at_work = evolve(resumed, stream.event(8, 6, **LAUNCHED), noon)
 
     assert paused.elapsed_seconds(noon) == pytest.approx(6)
-    assert resumed.elapsed_seconds(noon + QUIET_SECONDS) == pytest.approx(6 + QUIET_SECONDS)
+    assert resumed.elapsed_seconds(noon + QUIET_SECONDS) == pytest.approx(6)
+    assert at_work.elapsed_seconds(noon + QUIET_SECONDS) == pytest.approx(6 + QUIET_SECONDS)
+
+
+def test_a_search_that_waits_for_its_turn() -> None:
+    """A sign of life says why nothing happens."""
+    heartbeat = search_service_pb2.Heartbeat(sequence=4, pause_reason=search_pb2.PAUSE_REASON_NO_FREE_WORKER)
+
+    waiting = hear(fold(), heartbeat, stream.BEGIN + 20)
+
+    assert "running, paused: no free worker" in str(next(iter(render(waiting, 80, 24, now=0.0).renderables)))
+    assert "All workers are busy with earlier searches" in waiting.notes[-1]
 
 
 def test_ten_thousand_events_take_no_time() -> None:

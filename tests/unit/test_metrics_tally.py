@@ -87,6 +87,28 @@ async def test_faults_are_counted_by_their_kind(tmp_path: Path) -> None:
     assert 0 == series["nas_child_seconds_count"]
 
 
+async def test_waiting_for_a_worker_is_timed(tmp_path: Path) -> None:
+    """By the wall clock, which goes on while nothing of the search runs; a pause is nobody's wait."""
+    transcript = await _transcript(tmp_path)
+    launched = next(n for n, envelope in enumerate(transcript) if isinstance(envelope.fact, events.AttemptLaunched))
+    waiting = [replace(envelope, time_ns=0) for envelope in transcript[:launched]]
+    pause: tuple[events.Event, ...] = (
+        events.PauseRequested(principal=""),
+        events.SearchPaused(),
+        events.SearchResumed(principal=""),
+    )
+    paused = [
+        replace(transcript[launched], time_ns=second * 10**9, fact=fact)
+        for second, fact in zip((20, 20, 500), pause, strict=True)
+    ]
+
+    at_once = _count([*waiting, replace(transcript[launched], time_ns=60 * 10**9)])
+    after_a_pause = _count([*waiting, *paused, replace(transcript[launched], time_ns=507 * 10**9)])
+
+    assert (1, 60) == (at_once["nas_queue_seconds_count"], at_once["nas_queue_seconds_sum"])
+    assert (1, 7) == (after_a_pause["nas_queue_seconds_count"], after_a_pause["nas_queue_seconds_sum"])
+
+
 async def test_the_number_of_series_never_changes(tmp_path: Path) -> None:
     """Not after 1,200 searches, and neither search nor child stands in one."""
     transcript = await _transcript(tmp_path)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from attempts import DATASET
 from control_plane import TurnedClock, make_config
+from search_driver import RUNTIME
 
 from nas.child import ChildId
 from nas.search import commands, events
@@ -34,6 +35,7 @@ START = commands.StartSearch(
     software="seib-nas 0",
 )
 LAUNCH = commands.LaunchAttempt(child_id=ChildId(1, 1))
+BEGIN = commands.ReportStarted(child_id=ChildId(1, 1), attempt=1, runtime=RUNTIME, resumed_after_epoch=0)
 LOSE = commands.ReportLost(child_id=ChildId(1, 1), attempt=1, reason=LostReason.WORKER_EXITED, detail="it went")
 FULL, FAILED = JournalFullError(Path("journal.db")), JournalFailedError(Path("journal.db"), "disk I/O error")
 
@@ -164,6 +166,27 @@ async def test_a_search_waits_for_room_and_goes_on(bench: Bench) -> None:
     assert [] == waiting.fatal
 
 
+async def test_waiting_for_room_takes_no_running_time() -> None:
+    """The clock stands while a fact cannot be written, though an attempt is out."""
+    clock = TurnedClock()
+
+    class Filling(UnreliableJournal):
+        async def append(self, search_id: str, expected_sequence: int, payloads: Sequence[bytes]) -> Any:
+            clock.seconds += 10.0
+            return await super().append(search_id, expected_sequence, payloads)
+
+    journal = Filling()
+    bench = Bench(journal, clock=clock.as_clock())
+    await bench.engine.submit(START)
+    await bench.engine.submit(LAUNCH)
+    clock.seconds += 5.0
+    journal.failures = [FULL] * 360
+
+    await bench.engine.submit(BEGIN)
+
+    assert 15.0 == bench.engine.running_seconds
+
+
 async def test_a_closed_engine_does_not_wait_for_room() -> None:
     """A server that is asked to stop on a full disk stops; the next one finds what was not written by replay."""
     bench = Bench(UnreliableJournal(), pause_seconds=3600.0)
@@ -275,13 +298,15 @@ async def test_a_journal_of_a_newer_server_is_refused(bench: Bench) -> None:
         await Bench(bench.journal).engine.recover()
 
 
-async def test_running_time_leaves_out_downtime() -> None:
-    """It goes on where the last fact before the stop left it, and stands still once the search has ended."""
+async def test_running_time_leaves_out_waiting_and_downtime() -> None:
+    """It begins with the first attempt, goes on where the last fact left it, and ends with the search."""
     clock, journal = TurnedClock(), MemoryJournal()
     first = Bench(journal, clock=clock.as_clock())
     await first.engine.submit(START)
-    clock.seconds = 60.0
+    clock.seconds = 1000.0
     await first.engine.submit(LAUNCH)
+    clock.seconds += 60.0
+    await first.engine.submit(BEGIN)
     clock.seconds = 100_000.0
     second = Bench(journal, clock=clock.as_clock())
     await second.engine.recover()

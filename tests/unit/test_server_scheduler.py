@@ -146,9 +146,9 @@ async def test_the_time_budget_keeps_what_was_finished(tmp_path: Path) -> None:
     def turn(envelope: Envelope) -> None:
         if isinstance(envelope.fact, events.ChildSucceeded):
             finished.append(envelope.fact.child_id)
-            clock.seconds += 30.0
 
     def hold(request: AttemptRequest) -> None:
+        clock.seconds += 30.0
         executor.take(FOREVER if request.key.child_id == ChildId(1, 3) else 0.0)
 
     executor = ObservedExecutor(slots=1, epoch_seconds=0.0, on_launch=hold)
@@ -184,6 +184,32 @@ async def test_downtime_does_not_use_up_the_time_budget(tmp_path: Path) -> None:
         ended = await plane.end(search_id)
 
     assert not before
+    assert ended.search.is_out_of_time
+
+
+async def test_waiting_for_a_worker_does_not_use_up_the_time_budget(tmp_path: Path) -> None:
+    """A search that waits for a day behind another one says why, and then has all of its time."""
+    clock, executor = TurnedClock(), FakeExecutor(slots=1, epoch_seconds=FOREVER)
+    async with running(ControlPlane(folder=tmp_path, executor=executor, clock=clock.as_clock())) as plane:
+        older, younger = [
+            (await plane.start(number, seed=number, time_budget_seconds=budget)).search_id
+            for number, budget in ((1, 0), (2, 60))
+        ]
+        await plane.wait_for(older, events.AttemptStarted)
+        clock.seconds = 86_400.0
+        plane.registry._scheduler.wake()
+        queued = {search_id: plane.registry.view(search_id).is_queued for search_id in (older, younger)}
+        await plane.registry.control(older, commands.CancelSearch())
+        await plane.wait_for(younger, events.AttemptStarted)
+        begun = plane.registry.view(younger)
+        clock.seconds += 59.0
+        nearly = plane.registry.view(younger).running_seconds
+        clock.seconds += 2.0
+        plane.registry._scheduler.wake()
+        ended = await plane.end(younger)
+
+    assert {older: False, younger: True} == queued
+    assert (0.0, False, 59.0) == (begun.running_seconds, begun.is_queued, nearly)
     assert ended.search.is_out_of_time
 
 

@@ -64,7 +64,7 @@ class Event(_message.Message):
 
     @_builtins.property
     def running_time(self) -> _duration_pb2.Duration:
-        """Running time of the search so far, without downtime."""
+        """Running time of the search so far, as in Search."""
 
     @_builtins.property
     def search_started(self) -> Global___SearchStarted:

@@ -407,6 +407,8 @@ class _PauseReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PauseReas
     """It gets on."""
     PAUSE_REASON_DISK_FULL: _PauseReason.ValueType  # 1
     """The disk of the state folder is full; it goes on by itself when there is room."""
+    PAUSE_REASON_NO_FREE_WORKER: _PauseReason.ValueType  # 2
+    """All workers are at work for searches that were started before."""
 
 class PauseReason(_PauseReason, metaclass=_PauseReasonEnumTypeWrapper):
     """Why a search that is running does not get on at the moment. May grow."""
@@ -415,6 +417,8 @@ PAUSE_REASON_UNSPECIFIED: PauseReason.ValueType  # 0
 """It gets on."""
 PAUSE_REASON_DISK_FULL: PauseReason.ValueType  # 1
 """The disk of the state folder is full; it goes on by itself when there is room."""
+PAUSE_REASON_NO_FREE_WORKER: PauseReason.ValueType  # 2
+"""All workers are at work for searches that were started before."""
 Global___PauseReason: _TypeAlias = PauseReason  # noqa: Y015
 
 class _SearchFailure:
@@ -1767,7 +1771,7 @@ class Search(_message.Message):
     digest: _builtins.str
     """SHA-256 of what the search found, hexadecimal; equal for equal results. Left out in lists."""
     pause_reason: Global___PauseReason.ValueType
-    """Why it does not get on at the moment; not journaled, for a full disk leaves no room to say so."""
+    """Why it does not get on at the moment; not journaled: a full disk leaves no room to say so, and a queue says nothing."""
     @_builtins.property
     def config(self) -> Global___SearchConfig:
         """The settings as requested, with the preset's values filled in."""
@@ -1806,7 +1810,7 @@ class Search(_message.Message):
 
     @_builtins.property
     def running_time(self) -> _duration_pb2.Duration:
-        """Time without downtime."""
+        """Time in which an attempt of it was out: without downtime, pauses and waiting for a worker or for room."""
 
     @_builtins.property
     def assessed(self) -> _containers.RepeatedCompositeFieldContainer[Global___AssessedChild]:
