@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from real_server import RealServer, children_of, fact_of, is_alive, wait_for
+from real_server import RealServer, children_of, fact_of, is_alive, wait_for, wait_for_fact
 
 SEARCH = ("--dataset", "digits", "--block", "seib", "--seed", "7", "--max-iterations", "1", "--max-epochs", "3")
 SIMULATED = ("--trainer", "simulated", "--workers", "2")
@@ -18,9 +18,9 @@ SIMULATED = ("--trainer", "simulated", "--workers", "2")
 
 def test_sigterm_preempts(tmp_path: Path) -> None:
     """SIGTERM ends the server soon with 0 and no worker left; each attempt is lost as preempted, and blameless."""
-    with RealServer(tmp_path, SIMULATED, {"NAS_FAKE_EPOCH_SECONDS": "0.3"}) as server:
+    with RealServer(tmp_path, SIMULATED, {"NAS_FAKE_EPOCH_SECONDS": "60"}) as server:
         search_id = server.start_search(*SEARCH)
-        server.wait_for_sequence(search_id, 11)
+        wait_for_fact(server, search_id, "attempt_started", child_id="1-2")
         workers = list(children_of(server.pid))
         begin = time.monotonic()
 
@@ -29,6 +29,7 @@ def test_sigterm_preempts(tmp_path: Path) -> None:
         assert 0 == status
         assert time.monotonic() - begin < 20
         assert not any(is_alive(pid) for pid in workers)
+        server.environment["NAS_FAKE_EPOCH_SECONDS"] = "0"
         server.start()
         events = server.watch(search_id)
         lost = [event["attempt_lost"]["reason"] for event in events if "attempt_lost" in event]
@@ -65,9 +66,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk_pauses(small_disk: Path) -> None:
     """Without room the search waits and says so; reading works; with room it goes on by itself to the same result."""
-    with RealServer(small_disk, SIMULATED, {"NAS_FAKE_EPOCH_SECONDS": "0.05"}) as server:
+    with RealServer(small_disk, SIMULATED, {"NAS_FAKE_EPOCH_SECONDS": "1"}) as server:
         search_id = server.start_search(*SEARCH)
-        server.wait_for_sequence(search_id, 11)
+        wait_for_fact(server, search_id, "attempt_started")
         ballast = small_disk / "ballast"
         with ballast.open("wb") as file:
             try:

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from real_server import RealServer, fact_of, wait_for
+from real_server import RealServer, fact_of, wait_for_fact
 
 TINY_NET = "C(8,3) P(2,2) IB(8,4,8,4,4,4) P(2,2) F() FC(10)"
 TINY = (
@@ -66,7 +67,7 @@ def test_the_client_may_leave(fake: RealServer) -> None:
 
 def test_interrupting_the_client_detaches(fake: RealServer) -> None:
     """Ctrl-C ends the client with 130, says how to come back, and the search goes on."""
-    client = fake.client_process("start", *FAKE)
+    client = fake.client_process("start", *FAKE, "--max-epochs", "100")
     assert client.stdout is not None
     client.stdout.readline()
 
@@ -75,7 +76,9 @@ def test_interrupting_the_client_detaches(fake: RealServer) -> None:
 
     assert 130 == client.returncode
     assert "nas-client" in said
-    assert "watch" in said
+    (search_id,) = re.findall(r"watch ([0-9a-f]{12})", said)
+    assert "STATE_RUNNING" == fake.search(search_id)["state"]
+    assert 0 == fake.client("cancel", search_id).returncode
 
 
 def test_watch_survives_a_restart(tmp_path: Path) -> None:
@@ -102,9 +105,9 @@ def test_watch_survives_a_restart(tmp_path: Path) -> None:
 
 def test_cancel_frees_the_worker(tmp_path: Path) -> None:
     """A cancelled search ends soon although its worker is busy, and the next search gets the worker."""
-    with RealServer(tmp_path, ("--trainer", "simulated"), {"NAS_FAKE_EPOCH_SECONDS": "0.3"}) as server:
+    with RealServer(tmp_path, ("--trainer", "simulated"), {"NAS_FAKE_EPOCH_SECONDS": "60"}) as server:
         search_id = server.start_search(*FAKE)
-        wait_for(lambda: int(server.search(search_id)["sequence"]) >= 9, "a worker")
+        wait_for_fact(server, search_id, "attempt_started")
 
         cancelled = server.client("cancel", search_id)
         begin = time.monotonic()
@@ -116,7 +119,7 @@ def test_cancel_frees_the_worker(tmp_path: Path) -> None:
         assert 0 == cancelled.returncode, cancelled.stderr
         assert "search_cancelled" == fact_of(events[-1])
         assert time.monotonic() - begin < 10
-        wait_for(lambda: int(server.search(again)["sequence"]) >= 9, "the worker again")
+        wait_for_fact(server, again, "attempt_started")
 
 
 @pytest.mark.parametrize(

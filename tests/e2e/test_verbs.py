@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from real_server import RealServer, fact_of, wait_for
+from real_server import RealServer, fact_of, wait_for, wait_for_fact
 
 import client.cli
 
@@ -101,7 +101,7 @@ def test_a_pause_changes_nothing(server: RealServer) -> None:
     undisturbed = server.start_search(*SEARCH, "--threads", "1")
     server.watch(undisturbed)
     search_id = server.start_search(*SEARCH, "--threads", "1")
-    server.wait_for_sequence(search_id, 9)
+    wait_for_fact(server, search_id, "attempt_started")
 
     assert "STATE_PAUS" in ask(server, "pause", search_id)["state"]
     wait_for(lambda: "STATE_PAUSED" == server.search(search_id)["state"], "the pause")
@@ -123,7 +123,7 @@ def test_a_pause_changes_nothing(server: RealServer) -> None:
 
 def test_a_paused_search_can_be_cancelled(server: RealServer) -> None:
     """Without being resumed first."""
-    search_id = server.start_search(*SEARCH)
+    search_id = server.start_search(*SEARCH, "--max-epochs", "1000")
     server.client("pause", search_id)
     wait_for(lambda: "STATE_PAUSED" == server.search(search_id)["state"], "the pause")
 
