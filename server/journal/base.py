@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+_MOST_CHARACTERS = 300
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
@@ -107,6 +109,11 @@ def require_range(after_sequence: int, limit: int) -> None:
         raise ValueError(f"a read takes after_sequence >= 0 and limit >= 1, not {after_sequence} and {limit}")
 
 
+def in_one_line(words: object) -> str:
+    """Write what SQLite says as one short printable line; it quotes the file, and a damaged one can hold anything."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(words)[:_MOST_CHARACTERS])
+
+
 class JournalError(Exception):
     """Root of everything a journal raises about itself."""
 
@@ -135,6 +142,7 @@ class JournalFailedError(JournalError):
     """Reading or writing failed; retrying a failed fsync would lie, so nothing is accepted any more."""
 
     def __init__(self, path: Path, reason: str) -> None:
+        reason = in_one_line(reason)
         super().__init__(f"the journal {path} failed ({reason}): check the disk, then restart the server")
         self.path = path
         self.reason = reason
@@ -180,6 +188,7 @@ class JournalDamagedError(JournalError):
             if position
             else "no record is known to be good"
         )
+        reason = in_one_line(reason)
         super().__init__(
             f"the journal {path} is damaged: {reason}; {good}: "
             "restore the state folder from a backup, or see what 'nas-server doctor' can save"

@@ -19,7 +19,7 @@ from typing import Final
 import apsw
 
 from server.journal import database
-from server.journal.base import FutureVersionError, JournalDamagedError, JournalMissingError
+from server.journal.base import FutureVersionError, JournalDamagedError, JournalMissingError, in_one_line
 from server.journal.evidence import evidence_vfs
 from server.journal.high_water import Mark, read_slots
 from server.journal.image import read_images
@@ -116,7 +116,7 @@ def survey(state_dir: Path) -> Iterator[Survey]:
             connection = database.connect(state_dir / DATABASE, is_read_only=True, vfs=evidence_vfs())
             stack.enter_context(contextlib.closing(connection))
         except apsw.Error as error:
-            damages.append(Damage(part=Part.DATABASE, problem=f"SQLite cannot open {DATABASE}: {error}"))
+            damages.append(Damage(part=Part.DATABASE, problem=f"SQLite cannot open {DATABASE}: {in_one_line(error)}"))
             yield _look(state_dir, None, slots, damages, stack)
         else:
             yield _look(state_dir, connection, slots, damages, stack)
@@ -193,7 +193,7 @@ def _check_schema(connection: apsw.Connection, path: Path) -> tuple[int | None, 
     except JournalDamagedError as error:
         problem = error.reason
     except (apsw.Error, UnicodeError) as error:
-        return None, [Damage(part=Part.DATABASE, problem=f"SQLite cannot read {DATABASE}: {error}")]
+        return None, [Damage(part=Part.DATABASE, problem=f"SQLite cannot read {DATABASE}: {in_one_line(error)}")]
     return (1 if database.has_first_schema(connection) else None), [Damage(part=Part.SCHEMA, problem=problem)]
 
 
@@ -204,7 +204,7 @@ def _check_pages(connection: apsw.Connection) -> list[Damage]:
         messages = [str(error)]
     if messages == ["ok"]:
         return []
-    text = "; ".join(" ".join(str(message).split()) for message in messages)
+    text = "; ".join(in_one_line(" ".join(str(message).split())) for message in messages)
     return [Damage(part=Part.DATABASE, problem=f"SQLite's own check says: {text}")]
 
 

@@ -106,6 +106,23 @@ async def test_a_forged_database_is_refused(
     assert tmp_path / "journal.db" == error.path
 
 
+@pytest.mark.parametrize("damage", [b"`", b"\n", b"\x1b", b"\xff", b"\0"])
+async def test_what_sqlite_quotes_is_shown_in_one_line(tmp_path: Path, damage: bytes) -> None:
+    """A damaged description of the tables is part of SQLite's message, line breaks and control characters included."""
+    async with _opened(tmp_path):
+        pass
+    content = bytearray((tmp_path / "journal.db").read_bytes())
+    place = content.index(b"INTEGER")
+    content[place : place + 1] = damage
+    (tmp_path / "journal.db").write_bytes(content)
+
+    with pytest.raises(JournalDamagedError) as caught:
+        await SqliteJournal.open(tmp_path)
+
+    assert str(caught.value).isprintable()
+    assert "nas-server doctor" in str(caught.value)
+
+
 async def test_a_bad_index_is_refused(tmp_path: Path) -> None:
     """Every record can be read by it and it is wrong all the same: a later append would meet what is not there."""
     async with _opened(tmp_path) as journal:
