@@ -118,11 +118,15 @@ async def cancel_for_ever(server: ChaosServer, config: search_pb2.SearchConfig) 
 async def die_at(server: ChaosServer, point: str, hit: int, feed: Feed, config: search_pb2.SearchConfig) -> None:
     """Live one life that ends at a place, in the server or in each of its workers."""
     server.spawn(NAS_CRASH_AT=f"{point}:{hit}", NAS_CRASH_POINTS_ENABLED="1")
-    lost, seen = feed.seen["attempt_lost"], feed.seen.total()
+    lost = feed.seen["attempt_lost"]
     cancelling = asyncio.ensure_future(cancel_for_ever(server, config)) if point.startswith("cancel.") else None
     try:
         if point.startswith(ON_STOP):
-            await until(lambda: server.has_died or feed.seen.total() > seen, f"an event before {point}")
+            await until(
+                server.serving.is_set, "the server to serve"
+            )  # what was on its way from the life before, has come
+            seen = feed.seen.total()
+            await until(lambda: feed.seen.total() > seen, f"an event before {point}")
             server.terminate()
         if point.startswith(IN_WORKER):
             out = lambda: feed.seen["attempt_lost"] > lost + 2  # noqa: E731 - two at most are lost to the life before
