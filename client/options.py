@@ -102,6 +102,8 @@ _OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "initial": {"type": parse_net, "metavar": "NOTATION"},
     "selection_metric": {"type": click.Choice(list(METRICS))},
     "max_parameters": {"type": _INT64, "metavar": "N"},
+    "max_attempts": {"type": _INT32, "metavar": "N"},
+    "max_failed_children": {"type": _INT32, "metavar": "N"},
     "class_map": {"metavar": "MAP"},
     "fit": {"type": click.Choice(FITS)},
     "group_regex": {"metavar": "REGEX"},
@@ -113,7 +115,7 @@ _OPTIONS: Mapping[str, Mapping[str, Any]] = {
 
 _PLAIN = (
     *("seed", "initial", "input_size", "train_limit", "max_iterations", "max_parameters", "threads", "class_map"),
-    *("max_bad_files", "fit", "group_regex", "folds", "fold", "sample_bits"),
+    *("max_attempts", "max_failed_children", "max_bad_files", "fit", "group_regex", "folds", "fold", "sample_bits"),
 )
 _PLAIN_TRAINING = ("learning_rate", "weight_decay", "batch_size", "max_epochs", "patience", "augment")
 _CHOSEN = ("preset", "selection_metric", "device", "precision", "imbalance")

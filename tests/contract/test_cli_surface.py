@@ -29,7 +29,16 @@ SEARCH_OPTIONS = {
     ),
     *("--weight-decay", "--batch-size", "--input-size", "--train-limit", "--time-budget", "--device", "--precision"),
     *("--threads", "--initial", "--selection-metric", "--max-parameters", "--class-map", "--max-bad-files", "--fit"),
-    *("--group-regex", "--sample-bits", "--imbalance", "--augment", "--folds", "--fold"),
+    *(
+        "--max-attempts",
+        "--max-failed-children",
+        "--group-regex",
+        "--sample-bits",
+        "--imbalance",
+        "--augment",
+        "--folds",
+        "--fold",
+    ),
 }
 CREDENTIALS = {"--tls-ca", "--tls-cert", "--tls-key", "--token-file"}
 SURFACE = {

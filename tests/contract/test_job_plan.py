@@ -74,7 +74,14 @@ def test_server_understands_every_setting() -> None:
     """Each option of ``submit`` that describes the search is one of ``nas-server run``, with the same words."""
     words = {
         **{"seed": "7", "initial": "C(64,3) F() FC(10)", "input_size": "28", "train_limit": "300", "preset": "paper"},
-        **{"max_iterations": "2", "max_parameters": "1000000", "threads": "1", "max_bad_files": "3"},
+        **{
+            "max_iterations": "2",
+            "max_parameters": "1000000",
+            "max_attempts": "5",
+            "max_failed_children": "2",
+            "threads": "1",
+            "max_bad_files": "3",
+        },
         **{"class_map": "birads", "learning_rate": "0.001", "weight_decay": "0.02", "batch_size": "64"},
         **{"max_epochs": "3", "patience": "2", "time_budget": "12h", "selection_metric": "balanced-accuracy"},
         **{"device": "cpu", "precision": "bf16", "fit": "pad", "sample_bits": "12", "group_regex": "^(p[0-9]+)"},
