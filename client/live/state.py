@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from client.follow import TERMINAL_FACTS
 from client.phrases import block_name
 from nas.api.v1 import search_pb2
 
@@ -84,11 +83,6 @@ class LiveState:
     selected_iteration: int = 0
     choices: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the search has ended."""
-        return self.state in TERMINAL_FACTS.values()
 
     @property
     def is_at_work(self) -> bool:

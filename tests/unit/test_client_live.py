@@ -160,7 +160,7 @@ def test_the_end() -> None:
     ending = event_pb2.SearchSucceeded(winner_id="1-1")
     state = fold(*TRAINED, {"winner_evaluated": winner}, {"search_succeeded": ending})
 
-    assert state.is_over
+    assert search_pb2.Search.STATE_SUCCEEDED == state.state
     assert (records.TEST, "1-1", "") == (
         state.test_evaluation,
         state.incumbent and state.incumbent.child_id,
