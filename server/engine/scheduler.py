@@ -56,8 +56,9 @@ class Scheduler:
 
     def is_queued(self, engine: Engine) -> bool:
         """Whether a search waits for its turn: all workers are at work for others."""
-        is_full = len(self._executor.running()) >= self._executor.slots
-        return is_full and bool(_waiting(engine)) and not attempts_out(engine.search)
+        if attempts_out(engine.search) or not _waiting(engine):
+            return False
+        return len(self._executor.running()) >= self._executor.slots
 
     def wake(self) -> None:
         """Say that something has changed."""

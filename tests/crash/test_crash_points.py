@@ -122,9 +122,7 @@ async def die_at(server: ChaosServer, point: str, hit: int, feed: Feed, config: 
     cancelling = asyncio.ensure_future(cancel_for_ever(server, config)) if point.startswith("cancel.") else None
     try:
         if point.startswith(ON_STOP):
-            await until(
-                server.serving.is_set, "the server to serve"
-            )  # what was on its way from the life before, has come
+            await until(server.serving.is_set, "the server to serve")  # before that SIGTERM ends it unheard
             seen = feed.seen.total()
             await until(lambda: feed.seen.total() > seen, f"an event before {point}")
             server.terminate()
