@@ -208,10 +208,10 @@ class App:
         settings = self._settings
         if settings.data_root is None or not settings.data_root.is_dir():
             log.warning("data_root_missing", hint="only data sets that ship with the package can be used")
-        write_atomically(files.address, places["address"] + "\n")
-        if settings.port_file is not None:
-            write_atomically(settings.port_file, places["address"] + "\n")
         log.info("server_serving", **places, executor=settings.executor, workers=settings.workers)
+        write_atomically(files.address, places["address"] + "\n")
+        if settings.port_file is not None:  # last: whoever waits for it finds all the rest in the log
+            write_atomically(settings.port_file, places["address"] + "\n")
 
     def _end(self, error: BaseException) -> None:
         """Stop because going on could lose something."""

@@ -56,6 +56,17 @@ def test_a_search_can_be_scraped(server: RealServer) -> None:
     assert series["nas_state_free_bytes"] > 0
 
 
+def test_whoever_waits_for_the_port_file_finds_the_addresses_in_the_log(tmp_path: Path) -> None:
+    """A server that is killed before it has written the file has said them already."""
+    dying = {"NAS_CRASH_POINTS_ENABLED": "1", "NAS_CRASH_AT": "port_file.before_rename:1"}
+    server = RealServer(tmp_path, OPEN, dying)
+    with pytest.raises(AssertionError, match="server_serving"), server:
+        pass
+
+    assert not (tmp_path / "address").exists()
+    assert {"address", "metrics", "health"} <= set(_places(server))
+
+
 def test_counts_survive_a_kill(tmp_path: Path) -> None:
     """After kill -9 the next server shows the counts that follow from the journal as they were."""
     with RealServer(tmp_path, OPEN, QUICK) as server:
