@@ -185,16 +185,12 @@ def write(path: Path, *, name: str, shape: InputShape, contents: Contents) -> No
     groups_N = contents.groups_N
     columns = 1 if groups_N is None else 2
     needed = count * (shape.channels * shape.height * shape.width + columns * _LABEL.itemsize)
-    free = shutil.disk_usage(path.parent).free
-    if needed > free:
-        raise CacheError(path.name, f"needs {needed / 1e9:.1f} GB of disk, and {free / 1e9:.1f} GB are free")
+    _require_room(path, needed)
     building = path.parent / _BUILDING
     building.mkdir()
     images_sha256 = _write_synced(building / _IMAGES, (np.ascontiguousarray(x).data for x in contents.batches_nCHW))
     labels_sha256 = _write_synced(building / _LABELS, [contents.labels_N.astype(_LABEL).data])
-    groups_sha256 = None
-    if groups_N is not None:
-        groups_sha256 = _write_synced(building / _GROUPS, [groups_N.astype(_LABEL).data])
+    groups_sha256 = None if groups_N is None else _write_synced(building / _GROUPS, [groups_N.astype(_LABEL).data])
     if sum(file.stat().st_size for file in building.iterdir()) != needed:
         raise CacheError(path.name, f"would not hold {count} images of {shape}, one for each label")
     meta = _Meta(
@@ -217,6 +213,12 @@ def write(path: Path, *, name: str, shape: InputShape, contents: Contents) -> No
         shutil.rmtree(path)  # who has it mapped keeps it
     building.rename(path)
     _sync_folder(path.parent)
+
+
+def _require_room(path: Path, needed: int) -> None:
+    free = shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise CacheError(path.name, f"needs {needed / 1e9:.1f} GB of disk, and {free / 1e9:.1f} GB are free")
 
 
 def _open(path: Path, expected_fingerprint: str) -> tuple[CachedDataset, _Meta]:

@@ -47,10 +47,9 @@ def arrange_birads(found: Found) -> Arrangement:
     sheet_file, sheet, fault = _open_sheet(found)
     roots = _class_folders(listing)
     categories = {file.parts: category for file in listing.files if (category := _category_of(file, roots)) is not None}
-    by_sheet = not categories and sheet is not None
-    if by_sheet:
-        assert sheet is not None  # noqa: S101 - as just asked
-        categories = _categories_by_sheet(listing, sheet)
+    by_sheet = False
+    if not categories and sheet is not None:
+        categories, by_sheet = _categories_by_sheet(listing, sheet), True
     if not categories:
         raise EmptyFolderError(
             found.dataset,
@@ -63,8 +62,6 @@ def arrange_birads(found: Found) -> Arrangement:
     used = [file for file in listing.files if file.parts not in doubtful and categories.get(file.parts) in labels]
     items = _items(found, used, categories, labels)
     kept = doubtful | {file.parts for file in used} | ({sheet_file.parts} if sheet_file is not None else set())
-    is_one_class = len({item.label for item in items}) < 2
-    advice = "its images are of one class, and a search needs at least two; see --class-map"
     return Arrangement(
         class_names=tuple(classes),
         items=items,
@@ -72,11 +69,17 @@ def arrange_birads(found: Found) -> Arrangement:
         left_out_files=tuple(sorted(file.parts for file in listing.files if file.parts not in kept)),
         is_grouped=True,
         patients_from=PatientSource.PATTERN if found.group_regex else PatientSource.FILE_NAME,
-        refusal=OneClassError(found.dataset, advice) if is_one_class else None,
+        refusal=_refusal(found, items),
         contradictions=contradictions,
         unlisted=() if sheet is None else _unlisted(categories, sheet),
         index_fault=fault,
     )
+
+
+def _refusal(found: Found, items: tuple[Item, ...]) -> OneClassError | None:
+    if len({item.label for item in items}) > 1:
+        return None
+    return OneClassError(found.dataset, "its images are of one class, and a search needs at least two; see --class-map")
 
 
 def _open_sheet(found: Found) -> tuple[FoundFile | None, Sheet | None, str]:

@@ -6,7 +6,7 @@ Deterministic: classes by name, images by path.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -128,14 +128,7 @@ def arrange_classes(found: Found) -> Arrangement:
     dataset, listing = found.dataset, found.listing
     parts = _find_parts(dataset, listing)
     depth = 1 if parts else 0
-    images: dict[tuple[Part, str], list[FoundFile]] = {}
-    left_out: list[Parts] = []
-    for file in listing.files:
-        part = parts.get(file.parts[0]) if parts else Part.TRAIN
-        if part is None or len(file.parts) < depth + 2 or not is_image_name(file.parts[-1]):
-            left_out.append(file.parts)
-        else:
-            images.setdefault((part, file.parts[depth]), []).append(file)
+    images, left_out = _sort_by_class(listing, parts, depth)
     classes = {
         folder[depth] for folder in listing.folders if len(folder) == depth + 1 and (not parts or folder[0] in parts)
     }
@@ -161,6 +154,21 @@ def arrange_classes(found: Found) -> Arrangement:
         patients_from=PatientSource.PATTERN if found.group_regex else PatientSource.NONE,
         refusal=_one_class(dataset, class_names),
     )
+
+
+def _sort_by_class(
+    listing: Listing, parts: Mapping[str, Part], depth: int
+) -> tuple[dict[tuple[Part, str], list[FoundFile]], list[Parts]]:
+    """The images by part and class folder, and the paths of all other files."""
+    images: dict[tuple[Part, str], list[FoundFile]] = {}
+    others: list[Parts] = []
+    for file in listing.files:
+        part = parts.get(file.parts[0]) if parts else Part.TRAIN
+        if part is None or len(file.parts) < depth + 2 or not is_image_name(file.parts[-1]):
+            others.append(file.parts)
+        else:
+            images.setdefault((part, file.parts[depth]), []).append(file)
+    return images, others
 
 
 def name_classes(class_map: str, labels: Sequence[str]) -> dict[str, str]:

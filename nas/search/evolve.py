@@ -27,6 +27,17 @@ from nas.search.transitions import (
 BLAMELESS = (LostReason.SERVER_RESTARTED, LostReason.CANCELLED, LostReason.PREEMPTED, LostReason.DISK_FULL)
 """Losses that do not count against ``max_attempts``."""
 
+_StateEvent = (
+    events.SearchStarted
+    | events.CancelRequested
+    | events.PauseRequested
+    | events.SearchPaused
+    | events.SearchResumed
+    | events.SearchSucceeded
+    | events.SearchCancelled
+    | events.SearchDeleted
+)
+"""Events that say nothing but that the search is in another state."""
 _AttemptEvent = events.AttemptLaunched | events.AttemptStarted | events.AttemptLost
 _ChildEvent = events.EpochCompleted | events.ChildSucceeded | events.ChildFailed | events.ChildCancelled
 
@@ -41,18 +52,9 @@ def evolve(search: Search | None, event: events.Event) -> Search:
         return _begun(event)
     if search.state.is_terminal and not isinstance(event, events.SearchDeleted):
         raise IllegalEventError(event, search.state)
+    if isinstance(event, _StateEvent):
+        return replace(search, state=next_state(SEARCH_TRANSITIONS, search.state, event))
     match event:
-        case (
-            events.SearchStarted()
-            | events.CancelRequested()
-            | events.PauseRequested()
-            | events.SearchPaused()
-            | events.SearchResumed()
-            | events.SearchSucceeded()
-            | events.SearchCancelled()
-            | events.SearchDeleted()
-        ):
-            return replace(search, state=next_state(SEARCH_TRANSITIONS, search.state, event))
         case events.SearchFailed():
             state = next_state(SEARCH_TRANSITIONS, search.state, event)
             return replace(search, state=state, failure=event.reason, failure_detail=event.detail)

@@ -57,7 +57,6 @@ def decode_assessment(message: pb.Assessment) -> Assessment:
     Raises:
         CodecError: a share is none, or the confusion matrix has another size than the classes.
     """
-    baseline = message.baseline
     try:
         return Assessment(
             accuracy=_decode_estimate(message.accuracy),
@@ -66,25 +65,8 @@ def decode_assessment(message: pb.Assessment) -> Assessment:
             auc=_decode_optional(message, "auc"),
             log_loss=message.log_loss,
             calibration_error=message.calibration_error,
-            baseline=Baseline(
-                label=baseline.label,
-                accuracy=baseline.accuracy,
-                balanced_accuracy=baseline.balanced_accuracy,
-                macro_f1=baseline.macro_f1,
-                only_net=baseline.only_net_count,
-                only_baseline=baseline.only_baseline_count,
-                p_value=baseline.p_value,
-            ),
-            classes=tuple(
-                ClassAssessment(
-                    images=found.image_count,
-                    sensitivity=_decode_optional(found, "sensitivity"),
-                    specificity=_decode_optional(found, "specificity"),
-                    precision=_decode_optional(found, "precision"),
-                    auc=_decode_optional(found, "auc"),
-                )
-                for found in message.classes
-            ),
+            baseline=_decode_baseline(message.baseline),
+            classes=tuple(_decode_class(found) for found in message.classes),
             confusion=tuple(tuple(row.counts) for row in message.confusion),
             patients=message.patient_count,
         )
@@ -92,6 +74,28 @@ def decode_assessment(message: pb.Assessment) -> Assessment:
         raise
     except ValueError as error:
         raise CodecError("assessment", f"has wrong figures: {error}") from error
+
+
+def _decode_baseline(message: pb.Baseline) -> Baseline:
+    return Baseline(
+        label=message.label,
+        accuracy=message.accuracy,
+        balanced_accuracy=message.balanced_accuracy,
+        macro_f1=message.macro_f1,
+        only_net=message.only_net_count,
+        only_baseline=message.only_baseline_count,
+        p_value=message.p_value,
+    )
+
+
+def _decode_class(message: pb.ClassAssessment) -> ClassAssessment:
+    return ClassAssessment(
+        images=message.image_count,
+        sensitivity=_decode_optional(message, "sensitivity"),
+        specificity=_decode_optional(message, "specificity"),
+        precision=_decode_optional(message, "precision"),
+        auc=_decode_optional(message, "auc"),
+    )
 
 
 def encode_assessed(assessed: Assessed) -> pb.AssessedChild:
