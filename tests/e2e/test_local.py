@@ -129,15 +129,18 @@ def test_idle_servers_leave(local: Local) -> None:
     """A server that nobody talks to and that has no search to go on with ends by itself."""
     local.run("list", NAS_IDLE_TIMEOUT="0.3")
 
-    wait_for(lambda: not local.servers(), "the idle server to leave", seconds=10)
+    wait_for(lambda: not local.servers(), "the idle server to leave")
     assert not (local.state_dir / "address").exists()
 
 
 def test_a_search_keeps_its_server(local: Local) -> None:
     """A running search keeps the server although no client is there, and then lets it go."""
-    started = local.run("start", *SEARCH[1:], "--detach", NAS_IDLE_TIMEOUT="0.2")
+    started = local.run("start", *SEARCH[1:], "--detach", NAS_FAKE_EPOCH_SECONDS="60")
+    local.kill()
+
+    local.run("list", NAS_IDLE_TIMEOUT="0.2")  # so impatient a server could leave before a first search is started
 
     assert 0 == started.returncode, started.stderr
-    wait_for(lambda: not local.servers(), "the server to leave after the search", seconds=30)
-    (search,) = json.loads(local.run("--output", "json", "list").stdout)["searches"]
+    wait_for(lambda: not local.servers(), "the server to leave after the search")
+    (search,) = json.loads(local.run("--output", "json", "list", NAS_FAKE_EPOCH_SECONDS="60").stdout)["searches"]
     assert "STATE_SUCCEEDED" == search["state"]
