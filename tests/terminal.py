@@ -102,7 +102,9 @@ class Terminal:
         return status
 
     def _has_ended_without(self, piece: str) -> bool:
-        assert self.process.poll() is None or piece in self.text, self.text
+        if self.process.poll() is not None:
+            self._reader.join()  # there may be more to read than was looked at
+            assert piece in self.text, self.text
         return False
 
     def _read(self) -> None:
