@@ -5,23 +5,16 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from real_server import RealServer
 from terminal import LEAVE_SCREEN, Terminal
 
 SEARCH = ("--dataset", "digits", "--block", "seib", "--seed", "5", "--max-iterations", "2", "--max-epochs", "3")
 BRIEF = {"NAS_FAKE_EPOCH_SECONDS": "0.02"}
-LENGTHY = {"NAS_FAKE_EPOCH_SECONDS": "0.2"}
-
-
-@pytest.fixture
-def lengthy(tmp_path: Path) -> Iterator[RealServer]:
-    """A server whose training takes long enough to be watched."""
-    with RealServer(tmp_path, ("--executor", "fake"), LENGTHY) as server:
-        yield server
+LENGTHY = {"NAS_FAKE_EPOCH_SECONDS": "0.5"}
+ENDLESS = {"NAS_FAKE_EPOCH_SECONDS": "600"}
+"""The first attempt is out whenever one looks."""
 
 
 def test_start_shows_the_search_to_its_end(tmp_path: Path) -> None:
@@ -46,31 +39,35 @@ def test_start_shows_the_search_to_its_end(tmp_path: Path) -> None:
             assert piece in left
 
 
-def test_leave_and_come_back(lengthy: RealServer) -> None:
+def test_leave_and_come_back(tmp_path: Path) -> None:
     """Ctrl-C leaves the search running; the sentence that it ends with leads back to the same search, further on."""
-    with Terminal("--server", lengthy.address, "start", *SEARCH) as terminal:
-        terminal.wait_for_frame("1-1   ")
-        terminal.process.send_signal(signal.SIGINT)
-        status = terminal.finish()
-        way_back = re.search(r"come back with:\s+nas-client ([^\r\n]+)", terminal.text)
-        assert way_back is not None
-    with Terminal(*way_back[1].split()) as again:
-        frame = again.wait_for_frame("succeeded")
+    with RealServer(tmp_path, ("--executor", "fake"), LENGTHY) as server:
+        with Terminal("--server", server.address, "start", *SEARCH, "--max-iterations", "30") as terminal:
+            terminal.wait_for_frame("1-1   ")
+            terminal.process.send_signal(signal.SIGINT)
+            status = terminal.finish()
+            way_back = re.search(r"come back with:\s+nas-client ([^\r\n]+)", terminal.text)
+            assert way_back is not None
+        with Terminal(*way_back[1].split()) as again:
+            frame = again.wait_for_frame("succeeded")
 
         assert 130 == status
         assert "1-1   " in terminal.written.split(LEAVE_SCREEN)[1]
         assert frame[0].startswith(f"Search {way_back[1].split()[-1]}  running")
 
 
-def test_a_new_server_is_found(lengthy: RealServer) -> None:
+def test_a_new_server_is_found(tmp_path: Path) -> None:
     """Killing the server shows as a lost connection; its successor is found and the search goes on in the same view."""
-    address = lengthy.address
-    with Terminal("--server", address, "start", *SEARCH) as terminal:
-        terminal.wait_for_frame("running   █")
-        lengthy.kill()
+    with (
+        RealServer(tmp_path, ("--executor", "fake"), ENDLESS) as server,
+        Terminal("--server", server.address, "start", *SEARCH) as terminal,
+    ):
+        address = server.address
+        terminal.wait_for_frame("running   ░")
+        server.kill()
         terminal.wait_for_frame("connection lost")
-        lengthy.options = (*lengthy.options, "--listen", address)
-        lengthy.start()
+        server.options = (*server.options, "--listen", address)
+        server.start()
         frame = terminal.wait_for_frame("attempt 1 lost: server restarted")
 
         assert "Connected again." in "\n".join(frame)
