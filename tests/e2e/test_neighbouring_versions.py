@@ -82,9 +82,12 @@ def test_a_client_of_the_last_release(server: RealServer) -> None:
         assert client_version() == old.call("GetServerInfo").version
         assert "digits" in [dataset.name for dataset in old.call("ListDatasets").datasets]
         assert 5 == len(old.call("StartSearch", config=config, validate_only=True).plan.children)
+        long = {**config, "max_iterations": 30}  # has the worker until it is cancelled
+        another = old.call("StartSearch", config=long, request_id=str(uuid.uuid4())).search.search_id
         search_id = old.call("StartSearch", config=config, request_id=str(uuid.uuid4())).search.search_id
         assert old.call("PauseSearch", search_id=search_id).search.state in (6, 7)  # PAUSING, PAUSED
         assert 1 == old.call("ResumeSearch", search_id=search_id).search.state  # RUNNING
+        assert old.call("CancelSearch", search_id=another).search.state in (2, 5)  # CANCELLING, CANCELLED
         events = [item.event for item in old.stream("WatchSearch", search_id=search_id) if item.HasField("event")]
         search = old.call("GetSearch", search_id=search_id).search
         children = old.call("ListChildren", search_id=search_id).children
@@ -92,8 +95,6 @@ def test_a_client_of_the_last_release(server: RealServer) -> None:
         log = b"".join(item.chunk for item in old.stream("ReadLog", search_id=search_id, child_id="1-1"))
         description, *chunks = old.stream("ExportModel", search_id=search_id)
         weights = b"".join(item.chunk for item in chunks)
-        another = old.call("StartSearch", config=config, request_id=str(uuid.uuid4())).search.search_id
-        assert old.call("CancelSearch", search_id=another).search.state in (2, 5)  # CANCELLING, CANCELLED
         assert search_id in [found.search_id for found in old.call("ListSearches").searches]
         old.call("DeleteSearch", search_id=search_id)
 
@@ -166,7 +167,7 @@ def test_a_server_of_the_last_release(
 def test_verbs_that_change_a_search_of_the_last_release(server: RealServer, capsys: pytest.CaptureFixture[str]) -> None:
     """Pause, resume, logs, cancel and delete work with it, too."""
     with older(server) as proxy:
-        assert 0 == run(["--server", proxy.address, "start", *SEARCH, "--max-epochs", "50", "--detach"])
+        assert 0 == run(["--server", proxy.address, "start", *SEARCH, "--max-iterations", "30", "--detach"])
         search_id = capsys.readouterr().out.strip()
         for verb in ("pause", "resume", "cancel", "watch", "delete"):
             more = ["--yes"] if verb == "delete" else []
