@@ -96,27 +96,30 @@ def test_every_verb_speaks_json(server: RealServer, ended: str, tmp_path: Path) 
     assert {words[0] for words in VERBS} == client.cli.VERBS.keys() - WITHOUT_JSON - OF_A_CLUSTER
 
 
-def test_a_pause_changes_nothing(server: RealServer) -> None:
+def test_a_pause_changes_nothing(tmp_path: Path) -> None:
     """Paused in the middle of a training and over a restart, the search finds what an undisturbed one finds."""
-    undisturbed = server.start_search(*SEARCH, "--threads", "1")
-    server.watch(undisturbed)
-    search_id = server.start_search(*SEARCH, "--threads", "1")
-    wait_for_fact(server, search_id, "attempt_started")
+    with RealServer(tmp_path, ("--trainer", "simulated"), {"NAS_FAKE_EPOCH_SECONDS": "2"}) as server:
+        search_id = server.start_search(*SEARCH, "--threads", "1")
+        wait_for_fact(server, search_id, "epoch_completed")
 
-    assert "STATE_PAUS" in ask(server, "pause", search_id)["state"]
-    wait_for(lambda: "STATE_PAUSED" == server.search(search_id)["state"], "the pause")
-    paused = server.search(search_id)
-    server.kill()
-    server.start()
-    assert paused["sequence"] == server.search(search_id)["sequence"]
-    assert "STATE_PAUSED" == server.search(search_id)["state"]
-    assert "STATE_RUNNING" == ask(server, "resume", search_id)["state"]
-    events = server.watch(search_id)
+        assert "STATE_PAUS" in ask(server, "pause", search_id)["state"]
+        wait_for(lambda: "STATE_PAUSED" == server.search(search_id)["state"], "the pause")
+        paused = server.search(search_id)
+        server.kill()
+        server.environment["NAS_FAKE_EPOCH_SECONDS"] = "0"
+        server.start()
+        assert paused["sequence"] == server.search(search_id)["sequence"]
+        assert "STATE_PAUSED" == server.search(search_id)["state"]
+        assert "STATE_RUNNING" == ask(server, "resume", search_id)["state"]
+        events = server.watch(search_id)
+        undisturbed = server.start_search(*SEARCH, "--threads", "1")
+        server.watch(undisturbed)
+        found, expected = (server.search(each)["digest"] for each in (search_id, undisturbed))
 
     assert ["pause_requested", "search_paused", "search_resumed"] == [
         fact_of(event) for event in events if fact_of(event) in ("pause_requested", "search_paused", "search_resumed")
     ]
-    assert server.search(undisturbed)["digest"] == server.search(search_id)["digest"]
+    assert expected == found
     lost = [event["attempt_lost"]["reason"] for event in events if "attempt_lost" in event]
     assert set(lost) <= {"LOST_REASON_PREEMPTED"}
 
@@ -237,8 +240,10 @@ def test_damaged_weights_are_not_exported(server: RealServer, tmp_path: Path) ->
 
 def test_delete(server: RealServer) -> None:
     """A running search is refused; one that has ended is gone, with its files, and stays gone after a restart."""
+    running = server.start_search(*SEARCH, "--max-epochs", "1000")
+    refused = server.client("delete", running, "--yes")
+    server.client("cancel", running)
     search_id = server.start_search(*SEARCH)
-    refused = server.client("delete", search_id, "--yes")
     server.watch(search_id)
     folder = server.state_dir / "searches" / search_id
 
