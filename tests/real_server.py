@@ -51,8 +51,9 @@ class RealServer:
 
     @property
     def log(self) -> str:
-        """Everything that the servers wrote."""
-        return (self.folder / "server.log").read_text()
+        """Everything that the servers wrote, but for a line that is still being written."""
+        written, end, _ = (self.folder / "server.log").read_text().rpartition("\n")
+        return written + end
 
     @property
     def pid(self) -> int:
