@@ -111,7 +111,7 @@ class Connection:
                     sentence = self._progress()
                     if sentence and sentence != said:
                         note(sentence)
-                    said = sentence
+                        said = sentence
         except BaseException:
             answer.cancel()
             raise
