@@ -21,6 +21,8 @@ from nas.api.v1 import event_pb2, search_pb2, search_service_pb2
 
 EVENTS = stream.long_search(60)
 LOST = Refusal(code=grpc.StatusCode.UNAVAILABLE)
+DONE = "3/8 children done"
+"""What the view says once the children that ``EVENTS`` end have ended."""
 HINT = "Ctrl-C leaves the search running."
 COLOUR = re.compile(r"\x1b\[[0-9;]*3[0-7]m")
 
@@ -53,7 +55,7 @@ def ended() -> list[event_pb2.Event]:
 def test_one_screen_is_kept_up_to_date(server: ScriptedServer) -> None:
     """A frame fills the terminal: settings, children, and how to leave; the cursor is out of the way."""
     with watch(server) as terminal:
-        frame = terminal.wait_for_frame("1-8")
+        frame = terminal.wait_for_frame(DONE)
 
         assert frame[0].startswith(f"Search {records.SEARCH_ID}  running  ib on mnist")
         assert "1-1   widen(1, by=32)             418018 succeeded █████ 10/10  0.2500  90.00 %" == frame[4]
@@ -136,7 +138,7 @@ def test_documents_are_for_programs(script: Script, server: ScriptedServer, outp
 def test_no_color(server: ScriptedServer, environment: dict[str, str], has_colours: bool) -> None:
     """NO_COLOR takes the colours away and nothing else."""
     with watch(server, environment=environment) as terminal:
-        frame = terminal.wait_for_frame("1-8")
+        frame = terminal.wait_for_frame(DONE)
 
         assert has_colours == bool(COLOUR.search(terminal.written))
         assert "█████ 10/10" in frame[4]
