@@ -46,6 +46,14 @@ def server(script: Script) -> Iterator[ScriptedServer]:
         yield server
 
 
+@pytest.fixture
+def nobody() -> Iterator[str]:
+    """An address at which nobody listens, and nobody else can meanwhile."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{taken.getsockname()[1]}"
+
+
 def ask(server: ScriptedServer, *arguments: str) -> int:
     """Run one verb in this process."""
     return run(["--server", server.address, *arguments])
@@ -165,9 +173,9 @@ def test_version_with_a_server(server: ScriptedServer, capsys: pytest.CaptureFix
     assert expected == document["server"]
 
 
-def test_version_without_a_server(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_without_a_server(nobody: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A server that is not there is said on standard error and is no failure."""
-    status = run(["--server", nobody(), "version"])
+    status = run(["--server", nobody, "version"])
 
     out, err = capsys.readouterr()
     assert 0 == status
@@ -252,22 +260,13 @@ def test_a_call_has_a_deadline(script: Script, server: ScriptedServer, capsys: p
 
 
 @pytest.mark.parametrize("verb", [("get", "x"), ("start", "--dataset", "mnist", "--block", "ib"), ("watch", "x")])
-def test_nobody_there(capsys: pytest.CaptureFixture[str], verb: tuple[str, ...]) -> None:
+def test_nobody_there(nobody: str, capsys: pytest.CaptureFixture[str], verb: tuple[str, ...]) -> None:
     """Without a server one sentence names the address and how to start one."""
-    address = nobody()
-
-    status = run(["--server", address, *verb])
+    status = run(["--server", nobody, *verb])
 
     where = "start one with `nas-server serve`, name another with --server, or use --local."
-    expected = f"Error: No server answers at {address}; {where}\n"
+    expected = f"Error: No server answers at {nobody}; {where}\n"
     assert (5, expected) == (status, capsys.readouterr().err)
-
-
-def nobody() -> str:
-    """An address at which nobody listens."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{listener.getsockname()[1]}"
 
 
 def test_waiting_for_data_is_talked_about(
