@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -165,8 +167,10 @@ def test_a_training_goes_on_on_another_node(nodes: RayNodes, tmp_path: Path) -> 
     nodes.add()
     with RealServer(tmp_path, _options(nodes), nodes.environment) as server:
         search_id = server.start_search(*TINY)
-        wait_for_fact(server, search_id, "epoch_completed")
+        checkpoints = server.state_dir / "searches" / search_id / "checkpoints"
+        wait_for(lambda: any(checkpoints.glob("*/epoch-*.jsonl")), "the first epoch to end")
         (worker,) = nodes.workers()
+        os.kill(worker, signal.SIGSTOP)  # or the training might end before its node does
         nodes.remove_that_of(worker)
         events = server.watch(search_id)
         assert 0 == server.stop()
