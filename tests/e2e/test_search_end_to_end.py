@@ -7,8 +7,8 @@ import hashlib
 import json
 import re
 import signal
-import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -72,7 +72,7 @@ def test_interrupting_the_client_detaches(fake: RealServer) -> None:
     client.stdout.readline()
 
     client.send_signal(signal.SIGINT)
-    _, said = client.communicate(timeout=10)
+    _, said = client.communicate(timeout=60)
 
     assert 130 == client.returncode
     assert "nas-client" in said
@@ -110,7 +110,6 @@ def test_cancel_frees_the_worker(tmp_path: Path) -> None:
         wait_for_fact(server, search_id, "attempt_started")
 
         cancelled = server.client("cancel", search_id)
-        begin = time.monotonic()
         events = [
             json.loads(line) for line in server.client("--output", "jsonl", "watch", search_id).stdout.splitlines()
         ]
@@ -118,7 +117,9 @@ def test_cancel_frees_the_worker(tmp_path: Path) -> None:
 
         assert 0 == cancelled.returncode, cancelled.stderr
         assert "search_cancelled" == fact_of(events[-1])
-        assert time.monotonic() - begin < 10
+        (request,) = [event for event in events if "cancel_requested" in event]
+        asked, over = (datetime.fromisoformat(event["time"]) for event in (request, events[-1]))
+        assert over - asked < timedelta(seconds=10)
         wait_for_fact(server, again, "attempt_started")
 
 
