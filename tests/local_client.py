@@ -29,7 +29,7 @@ class Local:
         self.here = here
         self._environment = {**os.environ, **environment, "NAS_STATE_DIR": str(state_dir)}
 
-    def run(self, *arguments: str, timeout: float = 60, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, timeout: float = 100, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run nas-client to its end."""
         return subprocess.run(
             [sys.executable, "-m", "client", "--local", *arguments],

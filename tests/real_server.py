@@ -97,7 +97,7 @@ class RealServer:
         """SIGTERM; returns the exit status."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
-        return self.wait(30)
+        return self.wait()
 
     def wait(self, seconds: float = _DEADLINE_SECONDS) -> int:
         """Wait until the server ends by itself; returns the exit status."""

@@ -58,7 +58,7 @@ class TestRayExecutor(ExecutorContract):
 
     def processes(self) -> set[int]:
         """Those that are left once the nodes have had the time to end what is no longer wanted."""
-        deadline = time.monotonic() + 5.0
+        deadline = time.monotonic() + 30.0
         while (found := self._nodes.workers()) and time.monotonic() < deadline:
             time.sleep(0.02)
         return found
