@@ -27,11 +27,15 @@ def write(text: str) -> None:
     try:
         print(text, flush=True)
     except OSError as error:
-        # Python flushes what is left once more on the way out; let that go nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        give_up_output()
         if isinstance(error, BrokenPipeError):
             raise OutputClosed from None
         raise ClientError(f"Standard output cannot be written: {error.strerror}.", Exit.UNEXPECTED) from error
+
+
+def give_up_output() -> None:
+    """Let what is left for standard output go nowhere: Python flushes it on the way out, and would end with 120."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def terminal_columns() -> int | None:

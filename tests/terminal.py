@@ -21,6 +21,8 @@ from real_server import wait_for
 ENTER_SCREEN, LEAVE_SCREEN = "\x1b[?1049h", "\x1b[?1049l"
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 HOME = "\x1b[H"
+_UNUSUAL = ("NO_COLOR", "COLUMNS", "LINES", "PYTHONUNBUFFERED")
+"""Variables that whoever runs the tests may have set and a person at a terminal has not."""
 _SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -30,7 +32,7 @@ class Terminal:
     def __init__(
         self, *arguments: str, columns: int = 80, lines: int = 24, environment: Mapping[str, str] | None = None
     ) -> None:
-        usual = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS", "LINES")}
+        usual = {name: value for name, value in os.environ.items() if name not in _UNUSUAL}
         self._ours, theirs = os.openpty()
         self._written = b""
         self._is_closed = threading.Event()
