@@ -83,7 +83,7 @@ def test_interrupting_the_client_detaches(fake: RealServer) -> None:
 
 def test_watch_survives_a_restart(tmp_path: Path) -> None:
     """A watch goes on across a kill of the server: every event once, in order, to the last."""
-    options, environment = ("--executor", "fake"), {"NAS_FAKE_EPOCH_SECONDS": "0.05"}
+    options, environment = ("--executor", "fake"), {"NAS_FAKE_EPOCH_SECONDS": "1"}
     with RealServer(tmp_path, options, environment) as server:
         port = server.address.rpartition(":")[2]
         search_id = server.start_search(*FAKE)
@@ -94,6 +94,7 @@ def test_watch_survives_a_restart(tmp_path: Path) -> None:
 
         server.kill()
         server.options = (*options, "--listen", f"127.0.0.1:{port}")
+        server.environment = {"NAS_FAKE_EPOCH_SECONDS": "0"}
         server.start()
         lines = watch.stdout.read()  # communicate would pass over what came together with the first line
         _, said = watch.communicate(timeout=60)
