@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -55,7 +56,7 @@ class RayNodes:
             try:
                 return self._cluster.add_node(**options, **_SMALL)
             except Exception as error:
-                if not tries_left or "timed out during startup" not in str(error):
+                if not tries_left or not _TOO_LATE.search(str(error)):
                     raise
         raise AssertionError("it was tried at least once")
 
@@ -93,6 +94,7 @@ class RayNodes:
 
 _SMALL = {"object_store_memory": 80 << 20}
 _TRIES = 4
+_TOO_LATE = re.compile("timed out during startup|Timed out waiting for file")
 
 
 def _ancestors(pid: int) -> list[int]:
