@@ -85,13 +85,17 @@ class Listener:
 
 def worker_pids() -> set[int]:
     """Living processes that this one has started as workers."""
-    found = set()
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
-            command = (stat.parent / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if int(parent) == os.getpid() and state != "Z" and b"--trainer" in command:
-            found.add(int(stat.parent.name))
-    return found
+    return {int(process.name) for process in Path("/proc").glob("[0-9]*") if b"--trainer" in _words_of_child(process)}
+
+
+def _words_of_child(process: Path) -> list[bytes]:
+    """The words that a living child of this process runs with; for a moment after its start there are none to read."""
+    try:
+        while True:
+            state, parent = (process / "stat").read_text().rpartition(")")[2].split()[:2]
+            if int(parent) != os.getpid() or state == "Z":
+                return []
+            if command := (process / "cmdline").read_bytes():
+                return command.split(b"\0")
+    except OSError:
+        return []
