@@ -68,8 +68,7 @@ async def test_terminated_at_random(tmp_path: Path) -> None:
             finally:
                 await server.close()
 
+        slowest = max(seconds, default=0.0)  # there is none where each was killed before it had gone
         proof.n = tally.kills
-        proof.result = (
-            f"{tally.kills} SIGTERMs, slowest exit after {max(seconds):.1f} s, {tally.searches} searches intact"
-        )
-        assert max(seconds) <= EXIT_SECONDS
+        proof.result = f"{tally.kills} SIGTERMs, slowest exit after {slowest:.1f} s, {tally.searches} searches intact"
+        assert slowest <= EXIT_SECONDS
