@@ -15,7 +15,7 @@ from real_server import RealServer, children_of, fact_of, is_alive, wait_for_fac
 
 TINY = (
     *("--dataset", "digits", "--block", "ib", "--seed", "3", "--max-iterations", "1", "--max-epochs", "3"),
-    *("--train-limit", "200", "--batch-size", "1", "--threads", "1", "--max-parameters", "10000"),
+    *("--train-limit", "600", "--batch-size", "1", "--threads", "1", "--max-parameters", "10000"),
     *("--initial", "C(8,3) P(2,2) IB(8,4,8,4,4,4) P(2,2) F() FC(10)"),
 )
 CHILD = "1-4"
@@ -89,7 +89,8 @@ def test_sigterm_to_all_processes_at_once_preempts(tmp_path: Path) -> None:
     """Service managers do that: a worker leaves the answer to its server, and no child is blamed."""
     with RealServer(tmp_path, SIMULATED, {"NAS_FAKE_EPOCH_SECONDS": "60"}) as server:
         search_id = server.start_search(*SEARCH)
-        wait_for_fact(server, search_id, "attempt_started", child_id="1-2")
+        for child_id in ("1-1", "1-2"):  # before its worker says so it may not have learned to pass SIGTERM over
+            wait_for_fact(server, search_id, "attempt_started", child_id=child_id)
         for pid in children_of(server.pid):
             os.kill(pid, signal.SIGTERM)
         stop_in_time(server)
