@@ -1,2 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The processes that the server starts: one trains, one prepares data. Only here does anything load torch."""
+"""The processes that the server starts: one trains, one prepares data. Only here does anything load torch.
+
+Each is bound to the life of its server before it loads anything else, which can take seconds.
+"""
+
+from __future__ import annotations
+
+import os
+
+from server.worker.lifeline import PARENT_VARIABLE, die_with_parent
+
+if PARENT_VARIABLE in os.environ:
+    die_with_parent(int(os.environ[PARENT_VARIABLE]))

@@ -15,9 +15,9 @@ import click
 
 from nas.search import commands
 from nas.search.facts import LostReason
-from server.codec.lines import WorkerRequest, decode_request, encode_report
+from server.codec.lines import STOP, WorkerRequest, decode_request, encode_report
 from server.crash_points import reach
-from server.worker.lifeline import claim_stdout, die_with_parent, leave_at_end_of
+from server.worker.lifeline import claim_stdout, leave_at_end_of
 from server.worker.signs import Signs
 
 Trainer = Callable[[WorkerRequest, Signs, threading.Event], Iterator[commands.Report]]
@@ -27,7 +27,6 @@ Trainer = Callable[[WorkerRequest, Signs, threading.Event], Iterator[commands.Re
 @click.option("--trainer", type=click.Choice(["torch", "simulated"]), default="torch")
 def main(trainer: str) -> None:
     """Run one attempt; started by the server, which writes the request to standard input."""
-    die_with_parent()
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # service managers send it to all at once; the server says when
     reports = claim_stdout()
     run = load_trainer(trainer)  # before the request arrives: this is what a warm worker has behind it
@@ -36,7 +35,7 @@ def main(trainer: str) -> None:
     if not line:
         return
     stop = threading.Event()
-    leave_at_end_of(sys.stdin.buffer, stop)
+    leave_at_end_of(sys.stdin.buffer, STOP, stop)
     request = decode_request(line)
     reach("worker.requested")
     try:

@@ -9,14 +9,13 @@ from pathlib import Path
 from nas.data import DatasetError, check
 from server.codec.checking import CheckRequest, encode_inspection
 from server.codec.preparing import PrepareAnswer
-from server.worker.lifeline import claim_stdout, die_with_parent
+from server.worker.lifeline import claim_stdout
 from server.worker.limits import limit_memory
 from server.worker.prepare import image_options, tell_progress
 
 
 def main() -> None:
     """Check a folder, and say what was found or why it cannot be looked at."""
-    die_with_parent()
     answers = claim_stdout()
     request = CheckRequest.from_json(sys.stdin.buffer.read())
     limit_memory()

@@ -15,13 +15,12 @@ from dataclasses import asdict
 
 from nas.config import InputShape
 from nas.data import FoundFile, Limits, Reading, Tree, Wanted, read_file
-from server.worker.lifeline import claim_stdout, die_with_parent
+from server.worker.lifeline import claim_stdout
 from server.worker.limits import limit_memory, renew_processor
 
 
 def main() -> None:
     """Answer until there are no more requests."""
-    die_with_parent()
     answers = claim_stdout()
     limit_memory()
     signal.signal(signal.SIGXCPU, signal.SIG_DFL)  # a decoder that hangs in C code never comes back to hear of it

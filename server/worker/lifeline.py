@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A worker dies with its server, for three reasons: the kernel's signal, its parent's id, the end of its input."""
+"""A worker dies with its server, for three reasons: the kernel's signal, its parent's id, the end of its input.
+
+Imported before anything else, so nothing here takes time to load.
+"""
 
 from __future__ import annotations
 
@@ -10,30 +13,32 @@ import sys
 import threading
 from typing import BinaryIO
 
-from server.codec.lines import STOP
-
 PARENT_VARIABLE = "NAS_WORKER_PARENT"
+"""Environment variable in which the parent gives its process id."""
 _PR_SET_PDEATHSIG = 1
 
 
-def die_with_parent() -> None:
-    """Ask the kernel for SIGKILL when the parent dies; leave at once if it is dead already."""
+def die_with_parent(parent: int) -> None:
+    """Ask the kernel for SIGKILL when the parent dies; leave at once if it is dead already.
+
+    Args:
+        parent: process id of whoever started this process.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    expected = os.environ.get(PARENT_VARIABLE)
-    if expected is not None and os.getppid() != int(expected):  # it died before the kernel was asked
+    if os.getppid() != parent:  # it died before the kernel was asked
         os._exit(0)
 
 
-def leave_at_end_of(stream: BinaryIO, stop: threading.Event) -> None:
+def leave_at_end_of(stream: BinaryIO, sign: bytes, stop: threading.Event) -> None:
     """Exit when nobody holds the other end of ``stream`` any more; works where the kernel's signal does not.
 
-    Until then ``stop`` is set when the server asks for it.
+    Until then ``stop`` is set by the line ``sign``.
     """
 
     def watch() -> None:
         for line in stream:
-            if line == STOP:
+            if line == sign:
                 stop.set()
         os._exit(0)
 

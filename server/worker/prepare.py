@@ -27,7 +27,7 @@ from nas.data import (
 )
 from server.codec.preparing import DataRequest, PrepareAnswer, PrepareProgress, PrepareRequest
 from server.worker.decoders import DecoderProcesses
-from server.worker.lifeline import claim_stdout, die_with_parent
+from server.worker.lifeline import claim_stdout
 from server.worker.limits import limit_memory, limited_processor
 
 MAX_IMAGE_PIXELS = "NAS_MAX_IMAGE_PIXELS"
@@ -40,7 +40,6 @@ PROGRESS_SECONDS = 0.5
 
 def main() -> None:
     """Prepare a data set, divide it, and describe the result or what is wrong."""
-    die_with_parent()
     answers = claim_stdout()
     request = PrepareRequest.from_json(sys.stdin.buffer.read())
     try:
