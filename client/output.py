@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from client.errors import ClientError, Exit, OutputClosed
 from client.text import escape
@@ -27,15 +26,15 @@ def write(text: str) -> None:
     try:
         print(text, flush=True)
     except OSError as error:
-        give_up_output()
+        give_up(sys.stdout)
         if isinstance(error, BrokenPipeError):
             raise OutputClosed from None
         raise ClientError(f"Standard output cannot be written: {error.strerror}.", Exit.UNEXPECTED) from error
 
 
-def give_up_output() -> None:
-    """Let what is left for standard output go nowhere: Python flushes it on the way out, and would end with 120."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def give_up(stream: TextIO) -> None:
+    """Let what is left for an output go nowhere: Python flushes it on the way out, and would end with 120."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def terminal_columns() -> int | None:
@@ -68,5 +67,7 @@ def note(text: str) -> None:
     """Say one line on standard error; a closed one is no reason to fail."""
     if sys.stderr is None:  # closed before the start; print() would turn to standard output
         return
-    with contextlib.suppress(OSError):
+    try:
         print(escape(text), file=sys.stderr, flush=True)
+    except OSError:
+        give_up(sys.stderr)

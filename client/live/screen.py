@@ -23,7 +23,7 @@ from client.errors import OutputClosed
 from client.live.evolve import evolve, find, hear, lose
 from client.live.frame import render
 from client.live.state import LiveState
-from client.output import give_up_output, note
+from client.output import give_up, note
 from nas.api.v1 import event_pb2, search_service_pb2
 
 FRAME_SECONDS = 0.1
@@ -67,7 +67,7 @@ class LiveView:
             for number, handler in self._handlers.items():
                 signal.signal(number, handler)
         if isinstance(self._failure, OSError):
-            give_up_output()
+            give_up(sys.stdout)
             raise OutputClosed from self._failure
         if self._failure is not None:
             raise self._failure

@@ -240,6 +240,15 @@ def test_talk_never_becomes_data() -> None:
     assert (2, "") == (finished.returncode, finished.stdout)
 
 
+def test_talk_that_nobody_hears_changes_no_status() -> None:
+    """A full disk or a reader that has left, as in ``2>&1 | head``, is no reason to end otherwise."""
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "client", "no-such-verb"]
+        finished = subprocess.run(command, stderr=full, timeout=60, check=False, env=BUFFERED)
+
+    assert 2 == finished.returncode
+
+
 def test_a_full_disk_is_one_sentence() -> None:
     """Output that cannot be written is a failure."""
     command = [sys.executable, "-m", "client", "arch", "show", "C(2,3) F() FC(2)", "--input", "1x8x8"]
