@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from importlib import import_module
 from importlib.metadata import version
+from typing import TextIO
 
 # gRPC's core would write lines of its own among those of the log; what goes wrong there is told by the calls.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -52,10 +54,24 @@ def main() -> None:
     try:
         cli.main(prog_name="nas-server", standalone_mode=False)
     except click.UsageError as error:
-        error.show()
+        with contextlib.suppress(OSError):
+            error.show()
         sys.exit(64)
     except click.Abort:
         sys.exit(130)
+    finally:
+        _let_go(sys.stdout)
+        _let_go(sys.stderr)
+
+
+def _let_go(stream: TextIO | None) -> None:
+    """Leave Python nothing to write on its way out: where that fails, on a full disk, it ends with 120."""
+    if stream is None:  # closed before the start
+        return
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 if __name__ == "__main__":

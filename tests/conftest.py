@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
@@ -14,6 +15,9 @@ pytest.register_assert_rewrite("chaos_run", "chaos_server", "chaos_verdict", "ex
 # How long examples take says more about what else the machine does than about them.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
+
+# As on a user's machine: what a failed write leaves in the buffer is written again when Python ends.
+os.environ.pop("PYTHONUNBUFFERED", None)
 
 # A shell's background jobs ignore Ctrl-C, and so would every program that tests start to interrupt it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -21,7 +21,7 @@ from real_server import wait_for
 ENTER_SCREEN, LEAVE_SCREEN = "\x1b[?1049h", "\x1b[?1049l"
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 HOME = "\x1b[H"
-_UNUSUAL = ("NO_COLOR", "COLUMNS", "LINES", "PYTHONUNBUFFERED")
+_UNUSUAL = ("NO_COLOR", "COLUMNS", "LINES")
 """Variables that whoever runs the tests may have set and a person at a terminal has not."""
 _SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 from typing import NoReturn
 
@@ -94,13 +93,15 @@ def exit_codes() -> Iterator[None]:
     except OSError as error:
         leave(Exit.CONFIG, f"{error.filename or 'the system'}: {error.strerror or error}")
     except Exception:
-        traceback.print_exc()
+        with suppress(OSError):
+            traceback.print_exc()
         leave(Exit.BUG, "this is a bug; please report it with the lines above")
 
 
 def leave(code: Exit, message: str) -> NoReturn:
     """End with one sentence."""
-    print(f"Error: {message}", file=sys.stderr)
+    with suppress(OSError):
+        click.echo(f"Error: {message}", err=True)
     raise SystemExit(code)
 
 

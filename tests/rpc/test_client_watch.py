@@ -305,11 +305,7 @@ def test_closed_standard_output_ends_quietly(script: Script, server: ScriptedSer
         "jsonl",
     ]
 
-    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-
-    finished = subprocess.run(
-        command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60, check=False, env=buffered
-    )
+    finished = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
     os.close(writing)
 
     assert 1 == finished.returncode

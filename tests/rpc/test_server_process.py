@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import socket
@@ -53,6 +54,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
         yield server
 
 
+INITIAL_ALONE = ("--dataset", "digits", "--block", "ib", "--max-iterations", "0", "--max-epochs", "2")
+
 USAGE: list[tuple[str, ...]] = [
     (),
     ("fly",),
@@ -63,6 +66,30 @@ USAGE: list[tuple[str, ...]] = [
     ("digest",),
     ("digest", "a", "b"),
 ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (("fly",), 64),
+        (("serve", "--listen", "nowhere"), 78),
+        (("run", "--executor", "fake", "--listen", "127.0.0.1:0", *INITIAL_ALONE), 0),
+    ],
+    ids=["usage", "setting", "log"],
+)
+def test_words_that_cannot_be_written_change_no_status(tmp_path: Path, arguments: tuple[str, ...], status: int) -> None:
+    """Standard error may be a file on a disk that is full."""
+    command = [sys.executable, "-m", "server", *arguments]
+    environment = {
+        **os.environ,
+        "NAS_STATE_DIR": str(tmp_path),
+        "NAS_METRICS_LISTEN": "off",
+        "NAS_FAKE_EPOCH_SECONDS": "0",
+    }
+    with open("/dev/full", "w") as full:
+        finished = subprocess.run(command, stderr=full, timeout=60, check=False, env=environment)
+
+    assert status == finished.returncode
 
 
 @pytest.mark.parametrize("arguments", USAGE, ids=" ".join)
