@@ -22,6 +22,7 @@ from nas.search.facts import AttemptKind
 from nas.training import TrainingData
 from server.codec.lines import WorkerRequest
 from server.codec.preparing import ENVIRONMENT, PROGRAM, DataRequest, PrepareAnswer, PrepareRequest
+from server.worker.lifeline import PARENT_VARIABLE
 
 _POLL_SECONDS = 0.5
 
@@ -114,7 +115,7 @@ def _prepare_again(data: DataRequest, on_step: Callable[[], None]) -> str:
         [sys.executable, *PROGRAM],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, **ENVIRONMENT, "NAS_WORKER_PARENT": str(os.getpid())},
+        env={**os.environ, **ENVIRONMENT, PARENT_VARIABLE: str(os.getpid())},
     )
     with process:
         content: bytes | None = PrepareRequest(data=data).to_json()

@@ -23,6 +23,7 @@ import numpy as np
 
 from nas.data import FoundFile, Header, Picture, Reading, Tree, Wanted
 from server.codec.preparing import ENVIRONMENT
+from server.worker.lifeline import PARENT_VARIABLE
 
 PROGRAM = ("-m", "server.worker.decode")
 """Arguments of Python that start one process."""
@@ -150,7 +151,7 @@ class _Decoder:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=(self.tree.descriptor,),
-            env={**os.environ, **ENVIRONMENT, "NAS_WORKER_PARENT": str(os.getpid())},
+            env={**os.environ, **ENVIRONMENT, PARENT_VARIABLE: str(os.getpid())},
         )
         self._process = process
         if self._is_stopped.is_set():  # ``stop`` may have come before it could see this process
