@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from nas.data.cache import CachedDataset, find_by_fingerprint, open_cached
-from nas.data.check import check
-from nas.data.decode import Header, Limits, Picture
-from nas.data.division import inspect_division, report_division
-from nas.data.download import download
+from nas.data.cache.entry import CachedDataset, find_by_fingerprint, open_cached
+from nas.data.checking.check import check
+from nas.data.checking.findings import Finding, Inspection, Kind, Level
+from nas.data.decoding.decode import Header, Limits, Picture
+from nas.data.division.counts import inspect_division, report_division
+from nas.data.division.splits import Split, describe, find_leaks, split
 from nas.data.errors import (
     CacheError,
     CorruptFileError,
@@ -25,12 +26,11 @@ from nas.data.errors import (
     UnknownDatasetError,
     UnreadableImagesError,
 )
-from nas.data.findings import Finding, Inspection, Kind, Level
-from nas.data.plan import ImageOptions
-from nas.data.reading import InProcess, Progress, Reader, Reading, Wanted, read_file
+from nas.data.folders.tree import FoundFile, Tree
+from nas.data.images.plan import ImageOptions
+from nas.data.images.reading import InProcess, Progress, Reader, Reading, Wanted, read_file
 from nas.data.registry import prepare
-from nas.data.splits import Split, describe, find_leaks, split
-from nas.data.tree import FoundFile, Tree
+from nas.data.sources.download import download
 
 __all__ = [
     "CacheError",

@@ -13,14 +13,14 @@ import numpy.typing as npt
 
 from nas.catalogue import DatasetInfo, find_dataset, known_datasets
 from nas.config import InputShape
-from nas.data.cache import INGEST_VERSION, CachedDataset, find_intact, locked, write
-from nas.data.digits import DigitsSource
+from nas.data.cache.entry import INGEST_VERSION, CachedDataset, find_intact, locked, write
 from nas.data.errors import CacheError, CorruptFileError, EmptyFolderError, UnknownDatasetError
-from nas.data.idx import IdxSource
-from nas.data.images import ImageSource
-from nas.data.plan import ImageOptions, locate
-from nas.data.report import IngestReport
-from nas.data.source import Contents, Source, resize
+from nas.data.images.plan import ImageOptions, locate
+from nas.data.images.report import IngestReport
+from nas.data.images.source import ImageSource
+from nas.data.sources.digits import DigitsSource
+from nas.data.sources.idx import IdxSource
+from nas.data.sources.source import Contents, Source, resize
 from nas.folders import PatientSource
 
 SOURCES: dict[str, Callable[[DatasetInfo, Path | None], Source]] = {
@@ -28,7 +28,7 @@ SOURCES: dict[str, Callable[[DatasetInfo, Path | None], Source]] = {
     "mnist": IdxSource,
     "fashion-mnist": IdxSource,
 }
-"""What reads each data set of the catalogue that is no folder of images; ``nas.data.images`` reads those."""
+"""What reads each data set of the catalogue that is no folder of images; ``nas.data.images.source`` reads those."""
 _AS_ALWAYS = ImageOptions()
 
 

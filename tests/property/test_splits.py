@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from labelled_dataset import labelled_dataset
 
 from nas.data import CachedDataset, Split, SplitError, describe, split
-from nas.data.units import apportion
+from nas.data.division.units import apportion
 
 SEEDS = st.integers(0, 2**63 - 1)
 

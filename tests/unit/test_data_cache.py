@@ -27,11 +27,11 @@ from nas.data import (
     open_cached,
     prepare,
 )
-from nas.data.cache import locked, write
-from nas.data.idx import IdxSource
-from nas.data.plan import LAYOUTS
+from nas.data.cache.entry import locked, write
+from nas.data.images.plan import LAYOUTS
 from nas.data.registry import SOURCES
-from nas.data.source import Contents
+from nas.data.sources.idx import IdxSource
+from nas.data.sources.source import Contents
 
 GREY_28 = InputShape(channels=1, height=28, width=28)
 FILES = ["images.uint8", "labels.int64", "meta.json", "meta.json.sha256"]

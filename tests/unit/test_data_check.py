@@ -27,7 +27,7 @@ from nas.data import (
     check,
     prepare,
 )
-from nas.data.shortcuts import guess_labels
+from nas.data.checking.shortcuts import guess_labels
 from server.worker.limits import limited_processor
 
 
@@ -259,9 +259,9 @@ def test_a_folder_without_one_readable_image(tmp_path: Path) -> None:
 
 def test_what_a_search_of_the_folder_finds_decoded(kau: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second check reads no file again, and says the same."""
-    monkeypatch.setattr("nas.data.survey._SETTLED_NS", -(10**12))
+    monkeypatch.setattr("nas.data.images.survey._SETTLED_NS", -(10**12))
     first = inspect(kau)
-    monkeypatch.setattr("nas.data.reading.read_file", lambda *_: pytest.fail("a file was read again"))
+    monkeypatch.setattr("nas.data.images.reading.read_file", lambda *_: pytest.fail("a file was read again"))
 
     assert first == inspect(kau)
 

@@ -17,10 +17,10 @@ from nas.data import (
     find_by_fingerprint,
     open_cached,
     prepare,
-    survey,
 )
-from nas.data.images import ImageSource
-from nas.data.tree import Tree
+from nas.data.folders.tree import Tree
+from nas.data.images import survey
+from nas.data.images.source import ImageSource
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from nas.data import (
     report_division,
     split,
 )
-from nas.data.kau import find_patient, read_name
+from nas.data.folders.kau import find_patient, read_name
 
 SMALL = (24, 30)
 THREE = [4 * PATIENTS[1], 4 * PATIENTS[3], 4 * (PATIENTS[4] + PATIENTS[5])]

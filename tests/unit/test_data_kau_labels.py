@@ -30,8 +30,8 @@ from nas.data import (
     prepare,
     split,
 )
-from nas.data.fitting import find_breast, fit_into
-from nas.data.sheet import SheetFault, key_of, read_sheet
+from nas.data.decoding.fitting import find_breast, fit_into
+from nas.data.folders.sheet import SheetFault, key_of, read_sheet
 
 FEW = {1: 6, 3: 4, 4: 3, 5: 3}
 SMALL = (24, 30)

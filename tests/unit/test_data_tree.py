@@ -22,7 +22,7 @@ from nas.data import (
     PathOutsideError,
     prepare,
 )
-from nas.data.tree import FileError, FoundFile, open_tree
+from nas.data.folders.tree import FileError, FoundFile, open_tree
 
 SECRET = b"root:x:0:0"
 NOBODY = 65534

@@ -203,7 +203,7 @@ def test_nobody_but_that_process_decodes(root: Path) -> None:
         "import sys\n"
         "import server.app, server.worker.__main__\n"
         "assert 'PIL' not in sys.modules, 'PIL'\n"
-        "import nas.data.cache, server.executor.preparation\n"
+        "import nas.data.cache.entry, server.executor.preparation\n"
         f"print({json.dumps(list(PROGRAM))}[-1])\n"
     )
 

@@ -16,7 +16,7 @@ from image_files import draw, encode, write_folder
 
 from nas.config import InputShape
 from nas.data import ImageOptions, Limits, Reading, Wanted, prepare, read_file
-from nas.data.tree import FoundFile, Parts, Tree, open_tree
+from nas.data.folders.tree import FoundFile, Parts, Tree, open_tree
 from server.worker import decoders
 from server.worker.decoders import DecoderProcesses
 
@@ -117,8 +117,8 @@ class Killed(InProcess):
             if number == 75:
                 os._exit(9)
             yield found
-import nas.data.survey
-nas.data.survey._SETTLED_NS = -(10**12)
+import nas.data.images.survey
+nas.data.images.survey._SETTLED_NS = -(10**12)
 prepare("kau", data_root=Path(sys.argv[1]), cache_dir=Path(sys.argv[2]), options=ImageOptions(reader=Killed()))
 """
 
@@ -129,7 +129,7 @@ def test_a_killed_ingest_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytes
     write_folder(tmp_path / "root" / "kau", counts)
     command = [sys.executable, "-c", INTERRUPTED, str(tmp_path / "root"), str(tmp_path / "cache")]
     assert 9 == subprocess.run(command, check=False).returncode
-    monkeypatch.setattr("nas.data.survey._SETTLED_NS", -(10**12))
+    monkeypatch.setattr("nas.data.images.survey._SETTLED_NS", -(10**12))
     told: list[tuple[int, int]] = []
 
     options = ImageOptions(on_progress=lambda done, total: told.append((done, total)))
@@ -144,8 +144,8 @@ def test_a_killed_ingest_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytes
 def test_verify_hashes_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file whose bytes changed while size, times and inode seem the same is noticed with --verify only."""
     write_folder(tmp_path / "root" / "pets", {"cat": 6, "dog": 6})
-    monkeypatch.setattr("nas.data.survey._SETTLED_NS", -(10**12))
-    monkeypatch.setattr("nas.data.tree._state", lambda found: (found.st_size, 0, 0, 0))
+    monkeypatch.setattr("nas.data.images.survey._SETTLED_NS", -(10**12))
+    monkeypatch.setattr("nas.data.folders.tree._state", lambda found: (found.st_size, 0, 0, 0))
 
     def fingerprint(is_verifying: bool) -> str:
         options = ImageOptions(is_verifying=is_verifying)

@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cache of a data set: one folder with its images as one uint8 array, memory-mapped, and its labels.
+
+    images.uint8       N x C x H x W bytes
+    labels.int64       N little-endian int64
+    groups.int64       the same; only where images must not be divided, such as those of one patient
+    meta.json          name, class names, shape, parts, ingest version, SHA-256 of the arrays
+    meta.json.sha256   SHA-256 of meta.json: the fingerprint of the data set
+
+Whoever knows the fingerprint can so check everything. A folder is written aside, synced and renamed into place under a
+lock, so it is whole or absent whatever is killed.
+
+Shapes: N images of the whole set or n of a batch, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from nas.config import InputShape
+from nas.data.errors import CacheError, cannot_write
+from nas.data.sources.source import Contents
+from nas.folders import PatientSource
+
+INGEST_VERSION = 1
+"""Part of every fingerprint; rises when the same source files give other bytes."""
+
+_IMAGES = "images.uint8"
+_LABELS = "labels.int64"
+_GROUPS = "groups.int64"
+_META = "meta.json"
+_FINGERPRINT = "meta.json.sha256"
+_LABEL = np.dtype("<i8")
+_BUILDING = ".building"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CachedDataset:
+    """A data set that is ready to be trained on.
+
+    Attributes:
+        images_NCHW: uint8, mapped read-only from the cache.
+        labels_N: int64, from 0, in the order of ``class_names``.
+        class_names: one a class.
+        shape: of one image.
+        test_start: index of the first image of the publisher's test part, which comes last; None if there is none.
+        fingerprint: SHA-256 over images, labels, groups, names, shape, parts and the ingest version.
+        path: the cache's folder, for ``open_cached``.
+        validation_start: index of the first image of the publisher's validation part, which comes before the test part;
+            None if there is none.
+        validation_percent: share of the whole that goes to validation where the publisher made no parts.
+        groups_N: int64, equal for images that must lie in one part; None if none must.
+        patients_from: what says whose images they are; no part of the fingerprint.
+        warnings: what the user should know about the source, a sentence each; no part of the fingerprint.
+    """
+
+    name: str
+    images_NCHW: npt.NDArray[np.uint8]
+    labels_N: npt.NDArray[np.int64]
+    class_names: tuple[str, ...]
+    shape: InputShape
+    test_start: int | None
+    fingerprint: str
+    path: Path
+    validation_start: int | None = None
+    validation_percent: int = 10
+    groups_N: npt.NDArray[np.int64] | None = None
+    patients_from: PatientSource = PatientSource.NONE
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Meta:
+    """What ``meta.json`` states; equal metas mean equal data sets."""
+
+    ingest_version: int
+    name: str
+    class_names: tuple[str, ...]
+    shape: InputShape
+    test_start: int | None
+    images: int
+    images_sha256: str
+    labels_sha256: str
+    validation_start: int | None = None
+    validation_percent: int = 10
+    groups_sha256: str | None = None
+
+    def to_json(self) -> bytes:
+        """Canonical: keys sorted, no white space, ASCII; what has its default is left out, as in older caches."""
+        defaults = {field.name: field.default for field in fields(self)}
+        content = {name: value for name, value in asdict(self).items() if value != defaults[name]}
+        return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> _Meta:
+        """Read what ``to_json`` wrote; the caller has checked that it is that."""
+        content = json.loads(text)
+        revived = {"class_names": tuple(content["class_names"]), "shape": InputShape(**content["shape"])}
+        return cls(**content | revived)
+
+
+def open_cached(path: Path, expected_fingerprint: str) -> CachedDataset:
+    """Open what ``prepare`` made, for example in a worker; cheap, for the images are only mapped.
+
+    Meta file and labels are checked against the fingerprint, of the images only the size: ``prepare`` checks the rest.
+
+    Args:
+        path: ``CachedDataset.path``.
+        expected_fingerprint: ``CachedDataset.fingerprint``.
+
+    Raises:
+        CacheError: it is not there, damaged, or another data set's.
+    """
+    return _open(path, expected_fingerprint)[0]
+
+
+def find_intact(path: Path) -> CachedDataset | None:
+    """Open a cached data set if it is there and every byte of it is as it was written."""
+    try:
+        cached, meta = _open(path, (path / _FINGERPRINT).read_text("ascii", errors="replace"))
+    except (CacheError, OSError):
+        return None
+    return cached if _sha256([cached.images_NCHW.data]) == meta.images_sha256 else None
+
+
+def find_by_fingerprint(cache_dir: Path, fingerprint: str) -> CachedDataset | None:
+    """Open the cached data set that a search was started with, if it is there and intact, without a look at its source.
+
+    Args:
+        cache_dir: as given to ``prepare``.
+        fingerprint: ``CachedDataset.fingerprint``.
+    """
+    for file in cache_dir.glob(f"*/{_FINGERPRINT}"):
+        if (
+            file.read_text("ascii", errors="replace") == fingerprint
+            and (cached := find_intact(file.parent)) is not None
+        ):
+            return cached
+    return None
+
+
+@contextmanager
+def locked(cache_dir: Path, entry: str) -> Iterator[None]:
+    """Make the cache folder and keep other builders out of it; what a killed builder left behind is swept away.
+
+    Raises:
+        CacheError: the folder cannot be made or written; so does any ``OSError`` of the ``with`` block end.
+    """
+    try:
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        lock = os.open(cache_dir / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel lets go of it, however this process ends
+            _sweep(cache_dir)
+            try:
+                yield
+            finally:
+                _sweep(cache_dir)
+        finally:
+            os.close(lock)
+    except OSError as error:
+        raise cannot_write(entry, error) from error
+
+
+def write(path: Path, *, name: str, shape: InputShape, contents: Contents) -> None:
+    """Write a data set to ``path``, in place of a damaged one if there is one; call it ``locked``.
+
+    Raises:
+        CacheError: the disk is too small.
+        DatasetError: the source turned out to be unusable while it was read.
+    """
+    count = len(contents.labels_N)
+    groups_N = contents.groups_N
+    columns = 1 if groups_N is None else 2
+    needed = count * (shape.channels * shape.height * shape.width + columns * _LABEL.itemsize)
+    _require_room(path, needed)
+    building = path.parent / _BUILDING
+    building.mkdir()
+    images_sha256 = _write_synced(building / _IMAGES, (np.ascontiguousarray(x).data for x in contents.batches_nCHW))
+    labels_sha256 = _write_synced(building / _LABELS, [contents.labels_N.astype(_LABEL).data])
+    groups_sha256 = None if groups_N is None else _write_synced(building / _GROUPS, [groups_N.astype(_LABEL).data])
+    if sum(file.stat().st_size for file in building.iterdir()) != needed:
+        raise CacheError(path.name, f"would not hold {count} images of {shape}, one for each label")
+    meta = _Meta(
+        ingest_version=INGEST_VERSION,
+        name=name,
+        class_names=contents.class_names,
+        shape=shape,
+        test_start=contents.test_start,
+        images=count,
+        images_sha256=images_sha256,
+        labels_sha256=labels_sha256,
+        validation_start=contents.validation_start,
+        validation_percent=contents.validation_percent,
+        groups_sha256=groups_sha256,
+    )
+    fingerprint = _write_synced(building / _META, [meta.to_json()])
+    _write_synced(building / _FINGERPRINT, [fingerprint.encode()])
+    _sync_folder(building)
+    if path.exists():
+        shutil.rmtree(path)  # who has it mapped keeps it
+    building.rename(path)
+    _sync_folder(path.parent)
+
+
+def _require_room(path: Path, needed: int) -> None:
+    free = shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise CacheError(path.name, f"needs {needed / 1e9:.1f} GB of disk, and {free / 1e9:.1f} GB are free")
+
+
+def _open(path: Path, expected_fingerprint: str) -> tuple[CachedDataset, _Meta]:
+    try:
+        text = (path / _META).read_bytes()
+        if _sha256([text]) != expected_fingerprint:
+            raise CacheError(path.name, "is damaged or holds other data than expected; the next start builds it anew")
+        meta = _Meta.from_json(text)
+        shape_NCHW = (meta.images, meta.shape.channels, meta.shape.height, meta.shape.width)
+        if (path / _IMAGES).stat().st_size != math.prod(shape_NCHW):
+            raise CacheError(path.name, "is damaged; the next start builds it anew")
+        labels_N = _read_column(path / _LABELS, meta.images, meta.labels_sha256)
+        groups_N = None if meta.groups_sha256 is None else _read_column(path / _GROUPS, meta.images, meta.groups_sha256)
+        images_NCHW = np.memmap(path / _IMAGES, np.uint8, mode="r", shape=shape_NCHW)
+    except OSError as error:
+        raise CacheError(path.name, f"cannot be read ({error.strerror}); the next start builds it anew") from error
+    cached = CachedDataset(
+        name=meta.name,
+        images_NCHW=images_NCHW,
+        labels_N=labels_N,
+        class_names=meta.class_names,
+        shape=meta.shape,
+        test_start=meta.test_start,
+        fingerprint=expected_fingerprint,
+        path=path,
+        validation_start=meta.validation_start,
+        validation_percent=meta.validation_percent,
+        groups_N=groups_N,
+    )
+    return cached, meta
+
+
+def _read_column(file: Path, images: int, expected_sha256: str) -> npt.NDArray[np.int64]:
+    """Read one number an image."""
+    if file.stat().st_size != images * _LABEL.itemsize:
+        raise CacheError(file.parent.name, "is damaged; the next start builds it anew")
+    column_N = np.fromfile(file, _LABEL)
+    if _sha256([column_N.data]) != expected_sha256:
+        raise CacheError(file.parent.name, "is damaged; the next start builds it anew")
+    column_N.flags.writeable = False
+    return column_N.astype(np.int64, copy=False)
+
+
+def _sha256(parts: Iterable[bytes | memoryview]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _write_synced(path: Path, parts: Iterable[bytes | memoryview]) -> str:
+    """Write to the disk itself and return the SHA-256."""
+    digest = hashlib.sha256()
+    with path.open("xb") as file:
+        for part in parts:
+            digest.update(part)
+            file.write(part)
+        file.flush()
+        os.fsync(file.fileno())
+    return digest.hexdigest()
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _sweep(cache_dir: Path) -> None:
+    if (cache_dir / _BUILDING).exists():
+        shutil.rmtree(cache_dir / _BUILDING)

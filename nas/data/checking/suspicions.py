@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What pixels and names give away: masks among photographs, the same picture in two files, endings that lie.
+
+Shapes: N images, H height, W width, C channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from nas.data.decoding.decode import Picture, is_dark
+from nas.data.folders.layout import Item
+from nas.data.images.reading import Reading
+
+_SIDE = 16
+"""Pixels of the small picture that look-alikes are told by."""
+_ALIKE = 1.0
+"""Mean difference of its grey levels; saving as JPEG again changes less."""
+_MOST_COMPARED = 20_000
+"""Images; comparing takes time with their square."""
+_BLACK, _WHITE = 24, 231
+_MOST_GREY = 0.01
+"""Share of pixels between black and white in a mask."""
+_ODD = 0.2
+"""Share of the set above which images without grey are what the set is made of."""
+_KINDS = {
+    **{"png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "bmp": "BMP"},
+    **{"tif": "TIFF", "tiff": "TIFF", "pgm": "PPM", "dcm": "DICOM"},
+}
+"""What a file is by the ending of its name."""
+_MAGIC = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"BM": "BMP"}
+"""How a file of each kind begins."""
+MAGIC_BYTES = 4
+
+
+class Impressions:
+    """What is kept of every image while all of them go by."""
+
+    def __init__(self) -> None:
+        self._items: list[Item] = []
+        self._small: list[npt.NDArray[np.uint8]] = []
+        self._odd: dict[int, str] = {}
+        self._bits: list[int] = []
+
+    def add(self, item: Item, picture: Picture) -> None:
+        """Look at one image."""
+        self._bits.append(picture.bits)
+        levels_HW = picture.pixels_CHW.mean(axis=0)
+        number = len(self._items)
+        if levels_HW.max() - levels_HW.min() < 8:
+            self._odd[number] = "is blank"
+        elif ((levels_HW > _BLACK) & (levels_HW < _WHITE)).mean() < _MOST_GREY:
+            self._odd[number] = "is black and white only, like a mask"
+        small = Image.fromarray(levels_HW.astype(np.uint8)).resize((_SIDE, _SIDE), Image.Resampling.BOX)
+        self._items.append(item)
+        self._small.append(np.asarray(small))
+
+    def odd(self) -> list[tuple[Item, str]]:
+        """Images that look like masks or like nothing, if most of the set does not."""
+        if len(self._odd) > _ODD * len(self._items):
+            return []
+        return [(self._items[number], reason) for number, reason in self._odd.items()]
+
+    def dark(self, sample_bits: int) -> list[tuple[Item, int]]:
+        """Images that use a few of their bits only, and how many bits that is."""
+        return [(item, bits) for item, bits in zip(self._items, self._bits, strict=True) if is_dark(bits, sample_bits)]
+
+    def look_alikes(self) -> list[tuple[Item, Item]]:
+        """Pairs of images that are the same picture, blank ones left out; none of a set too large to compare."""
+        kept = [number for number in range(len(self._items)) if number not in self._odd]
+        if not kept or len(kept) > _MOST_COMPARED:
+            return []
+        small_NP = np.stack([self._small[number] for number in kept]).reshape(len(kept), -1).astype(np.float32)
+        order = np.argsort(small_NP.mean(axis=1), kind="stable")
+        small_NP = small_NP[order]
+        mean_N = small_NP.mean(axis=1)
+        ends_N = np.searchsorted(mean_N, mean_N + _ALIKE, side="right")  # beyond, the means alone differ by more
+        pairs = []
+        for place, end in enumerate(ends_N):
+            differences = np.abs(small_NP[place + 1 : end] - small_NP[place]).mean(axis=1)
+            for other in np.flatnonzero(differences <= _ALIKE):
+                numbers = kept[order[place]], kept[order[place + 1 + other]]
+                pairs.append((self._items[min(numbers)], self._items[max(numbers)]))
+        return sorted(pairs, key=lambda pair: (pair[0].file.parts, pair[1].file.parts))
+
+
+def wrong_endings(items: Sequence[Item], surveyed: dict[tuple[str, ...], Reading]) -> list[tuple[Item, str]]:
+    """Images whose name says another format than their content."""
+    wrong = []
+    for item in items:
+        header = surveyed[item.file.parts].header
+        named = _KINDS.get(item.file.parts[-1].rpartition(".")[2].casefold())
+        if header is not None and header.kind and named != header.kind:
+            wrong.append((item, f"is {header.kind} by its content"))
+    return wrong
+
+
+def kind_by_magic(beginning: bytes) -> str | None:
+    """The format of an image by its first ``MAGIC_BYTES`` bytes; None if it is none."""
+    return next((kind for magic, kind in _MAGIC.items() if beginning.startswith(magic)), None)

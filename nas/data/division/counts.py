@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What became of a data set when it was divided, and that nothing leaks: for the record, without names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from nas.data.cache.entry import CachedDataset
+from nas.data.division.splits import Split, find_leaks
+from nas.data.images.report import IngestReport
+from nas.data.registry import report_path_of
+
+
+def inspect_division(dataset: CachedDataset, parts: Split) -> dict[str, object]:
+    """Count what each part got and what lies in more than one, as plain JSON values.
+
+    Returns:
+        Images of each class and patients of each part, who says whose they are, and how many images and patients lie in
+        two parts.
+    """
+    named = {"train": parts.train, "validation": parts.validation, "test": parts.test}
+    groups_N, classes = dataset.groups_N, len(dataset.class_names)
+    _, times = np.unique(np.concatenate(list(named.values())), return_counts=True)
+    patients = None
+    if groups_N is not None:
+        patients = {name: len(np.unique(groups_N[part])) for name, part in named.items()}
+    return {
+        "images": {
+            name: np.bincount(dataset.labels_N[part], minlength=classes).tolist() for name, part in named.items()
+        },
+        "patients": patients,
+        "patients_from": dataset.patients_from.name,
+        "leaks": {"images": int((times > 1).sum()), "patients": len(find_leaks(dataset, parts))},
+    }
+
+
+def report_division(dataset: CachedDataset, parts: Split, asked: Mapping[str, int]) -> None:
+    """Write into the report of a folder how it was divided; a data set without a report has none.
+
+    Args:
+        dataset: what was divided.
+        parts: what it became.
+        asked: what ``split`` was given beside the data set.
+    """
+    path = report_path_of(dataset.path)
+    report = IngestReport.load(path)
+    division = {**asked, **inspect_division(dataset, parts)}
+    if report is not None and report.division != division:
+        replace(report, division=division).save(path)

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Folds of cross-validation: as many test parts, disjoint, that together are the whole set.
+
+The units of each class, in their seeded order and one class after the other, are dealt like cards. So folds differ by
+at most one unit of each class, and by at most one in all.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nas.config import FEWEST_FOLDS
+from nas.data.division.units import Indices, Units
+from nas.data.errors import SplitError
+
+
+def take_fold(units: Units, order: Indices, *, folds: int, fold: int) -> tuple[Indices, Indices]:
+    """Take the units of one fold; return them and the rest, both in order by class.
+
+    Args:
+        units: what is divided.
+        order: all of them, in the seeded order.
+        folds: how many there are.
+        fold: which one is wanted, from 1.
+
+    Raises:
+        SplitError: the publisher has made parts, or there is a fold without some class.
+    """
+    dataset, by_class = units.dataset, units.by_class(order)
+    for start, part in ((dataset.test_start, "test"), (dataset.validation_start, "validation")):
+        if start is not None:
+            reason = f"it has a {part} part of its own, and folds are for sets without parts; leave out --folds"
+            raise SplitError(dataset.name, reason)
+    counts = [len(members) for members in by_class]
+    scarce = int(np.argmin(counts))
+    if counts[scarce] < folds:
+        there = (
+            f"class {dataset.class_names[scarce]!r} has only {counts[scarce]} of the {folds} {units.noun} that it needs"
+        )
+        most = f"; at most {counts[scarce]} folds are possible"
+        if counts[scarce] < FEWEST_FOLDS:
+            most = f", and {FEWEST_FOLDS} folds are the fewest that can be"
+        raise SplitError(dataset.name, f"{there}, one for each fold{most}")
+    dealt = np.concatenate(by_class)
+    is_taken = np.arange(len(dealt)) % folds == fold - 1
+    return dealt[is_taken], dealt[~is_taken]

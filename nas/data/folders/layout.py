@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which file of a folder is an image of which class and part: a folder for each class, or the same below part folders.
+
+Deterministic: classes by name, images by path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from nas.data.decoding.decode import ENDINGS
+from nas.data.errors import EmptyFolderError, FolderError, OneClassError
+from nas.data.folders.tree import FoundFile, Listing, Parts
+from nas.folders import PatientSource, compile_group_regex, parse_class_map
+
+
+class Part(IntEnum):
+    """What the owner of a folder says an image is for, in the order of the cache."""
+
+    TRAIN = 0
+    VALIDATION = 1
+    TEST = 2
+
+
+PART_NAMES = {
+    "train": Part.TRAIN,
+    "training": Part.TRAIN,
+    "val": Part.VALIDATION,
+    "valid": Part.VALIDATION,
+    "validation": Part.VALIDATION,
+    "test": Part.TEST,
+    "testing": Part.TEST,
+}
+"""Names of part folders, in any case."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One image file.
+
+    Attributes:
+        label: index into the class names.
+        number: place in its class folder, from 1; with the class it tells people which image is meant.
+        group: what must not be divided, such as a patient; None where that is not known.
+    """
+
+    file: FoundFile
+    label: int
+    number: int
+    part: Part = Part.TRAIN
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrangement:
+    """A folder read as a data set.
+
+    Attributes:
+        items: by part, class and path.
+        left_out_folders: folders that are no part of it; what is below them is not listed again.
+        left_out_files: files that are no images of it, in these folders or elsewhere.
+        is_grouped: whether the data set is about patients, whether or not they are known.
+        patients_from: what names the groups.
+        refusal: why no search can use it; None if one may.
+        contradictions: images left out because two sources give them different labels: path and what each says.
+        unlisted: what only one of sheet and folder knows, in words.
+        index_fault: why a sheet of labels could not be read; empty if it could, or if there is none.
+    """
+
+    class_names: tuple[str, ...]
+    items: tuple[Item, ...]
+    left_out_folders: tuple[Parts, ...]
+    left_out_files: tuple[Parts, ...]
+    is_grouped: bool = False
+    patients_from: PatientSource = PatientSource.NONE
+    refusal: FolderError | None = None
+    contradictions: tuple[tuple[Parts, str], ...] = ()
+    unlisted: tuple[str, ...] = ()
+    index_fault: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A folder before it is arranged.
+
+    Attributes:
+        dataset: as the user wrote it.
+        class_map: as the user wrote it; empty means the data set's own.
+        group_regex: finds the group of an image in its path; empty means the data set's own way.
+        index: name of a file that lists the images, where the user named one.
+        read: reads a file of at most so many bytes; raises ``FileError``.
+    """
+
+    dataset: str
+    listing: Listing
+    class_map: str = ""
+    group_regex: str = ""
+    index: str = ""
+    read: Callable[[FoundFile, int], bytes]
+
+    def find_group(self, parts: Parts) -> str | None:
+        """The group of an image as the user's pattern finds it in its path; None if it does not or there is none."""
+        if not self.group_regex:
+            return None
+        found = compile_group_regex(self.group_regex).search("/".join(parts))
+        return None if found is None else found[found.re.groups]
+
+
+Layout = Callable[[Found], Arrangement]
+"""Reads a folder as a data set."""
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file name ends as one of the formats does."""
+    stem, dot, ending = name.rpartition(".")
+    return bool(stem and dot) and ending.casefold() in ENDINGS
+
+
+def arrange_classes(found: Found) -> Arrangement:
+    """Read a folder with a folder for each class, or with train, validation and test folders of such folders.
+
+    Raises:
+        FolderError: two folders are for the same part, or a class has no printable name.
+        EmptyFolderError: there are no images in class folders.
+    """
+    dataset, listing = found.dataset, found.listing
+    parts = _find_parts(dataset, listing)
+    depth = 1 if parts else 0
+    images, left_out = _sort_by_class(listing, parts, depth)
+    classes = {
+        folder[depth] for folder in listing.folders if len(folder) == depth + 1 and (not parts or folder[0] in parts)
+    }
+    _require_classes(dataset, tuple(sorted(classes)), bool(images))
+    names = name_classes(found.class_map, sorted(classes))
+    left_out += [file.parts for (_, name), files in images.items() if name not in names for file in files]
+    class_names = tuple(dict.fromkeys(names.values()))
+    labels = {name: class_names.index(one) for name, one in names.items()}
+    items = [
+        Item(file=file, label=labels[name], number=number, part=part, group=found.find_group(file.parts))
+        for (part, name), files in sorted(images.items(), key=lambda entry: entry[0])
+        if name in names
+        for number, file in enumerate(files, 1)
+    ]
+    items.sort(key=lambda item: (item.part, item.label))  # stable: by path within a class
+    other_folders = [folder for folder in listing.folders if len(folder) == 1 and parts and folder[0] not in parts]
+    return Arrangement(
+        class_names=class_names,
+        items=tuple(items),
+        left_out_folders=tuple(other_folders),
+        left_out_files=tuple(sorted(left_out)),
+        is_grouped=bool(found.group_regex),
+        patients_from=PatientSource.PATTERN if found.group_regex else PatientSource.NONE,
+        refusal=_one_class(dataset, class_names),
+    )
+
+
+def _sort_by_class(
+    listing: Listing, parts: Mapping[str, Part], depth: int
+) -> tuple[dict[tuple[Part, str], list[FoundFile]], list[Parts]]:
+    """The images by part and class folder, and the paths of all other files."""
+    images: dict[tuple[Part, str], list[FoundFile]] = {}
+    others: list[Parts] = []
+    for file in listing.files:
+        part = parts.get(file.parts[0]) if parts else Part.TRAIN
+        if part is None or len(file.parts) < depth + 2 or not is_image_name(file.parts[-1]):
+            others.append(file.parts)
+        else:
+            images.setdefault((part, file.parts[depth]), []).append(file)
+    return images, others
+
+
+def name_classes(class_map: str, labels: Sequence[str]) -> dict[str, str]:
+    """Return the class of each label as found, in the order of the classes, without labels that the map leaves out.
+
+    Args:
+        class_map: as the user wrote it; empty for a class each.
+        labels: as found, in order.
+    """
+    if not class_map:
+        return {label: label for label in labels}
+    return {label: name for label, name in parse_class_map(class_map).items() if label in labels}
+
+
+def _find_parts(dataset: str, listing: Listing) -> dict[str, Part]:
+    """Return the part folders; none unless there is one for training that holds folders and no images."""
+    found = {
+        folder[0]: PART_NAMES[folder[0].casefold()]
+        for folder in listing.folders
+        if len(folder) == 1 and folder[0].casefold() in PART_NAMES
+    }
+    training = [name for name, part in found.items() if part is Part.TRAIN]
+    holds_folders = any(len(folder) == 2 and folder[0] in training for folder in listing.folders)
+    holds_images = any(
+        len(file.parts) == 2 and file.parts[0] in training and is_image_name(file.parts[1]) for file in listing.files
+    )
+    if not holds_folders or holds_images:
+        return {}
+    for part in Part:
+        names = sorted(name for name, its_part in found.items() if its_part is part)
+        if len(names) > 1:
+            raise FolderError(dataset, f"{' and '.join(map(repr, names))} are for the same part; keep one of them")
+    return found
+
+
+def _require_classes(dataset: str, class_names: tuple[str, ...], has_images: bool) -> None:
+    if not has_images:
+        raise EmptyFolderError(
+            dataset,
+            "it has no folder with images; put each class into a folder of its own, "
+            f"with files that end in {', '.join(ENDINGS)}",
+        )
+    unprintable = [name for name in class_names if not name.isprintable()]
+    if unprintable:
+        raise FolderError(dataset, f"the class folder {unprintable[0]!r} has no printable name; rename it")
+
+
+def _one_class(dataset: str, class_names: tuple[str, ...]) -> OneClassError | None:
+    if len(class_names) > 1:
+        return None
+    if not class_names:
+        return OneClassError(dataset, "no class folder is in --class-map")
+    return OneClassError(
+        dataset,
+        f"{class_names[0]!r} is its only class folder, and a search needs at least two classes; "
+        "if they lie deeper, name the folder that holds them",
+    )

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a folder of images will be as a data set, before it is one: walked, arranged, surveyed, chosen from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nas.catalogue import DatasetInfo
+from nas.config import InputShape
+from nas.data.decoding.decode import Limits, Picture
+from nas.data.errors import CorruptFileError, FolderError
+from nas.data.folders.kau import arrange_birads
+from nas.data.folders.layout import Arrangement, Found, Item, Layout, arrange_classes
+from nas.data.folders.manifest import arrange_manifest
+from nas.data.folders.tree import Listing, Parts, Tree
+from nas.data.images.choice import Choice, choose, find_shape
+from nas.data.images.patients import name_patients
+from nas.data.images.reading import Guard, InProcess, Progress, Reader, Reading, Wanted
+from nas.data.images.store import PixelStore, exclusive
+from nas.data.images.survey import Surveyor
+
+LAYOUTS: dict[str, Layout] = {"folder": arrange_classes, "kau": arrange_birads, "manifest": arrange_manifest}
+"""How each folder data set of the catalogue is arranged."""
+
+
+_READING_VERSION = 2
+"""Rises when images are read differently, or more is kept of them: what was decoded before is decoded anew."""
+
+
+def _silent(_done: int, _total: int) -> None:
+    """Nobody wants to know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageOptions:
+    """How a folder is read.
+
+    Attributes:
+        input_size: side in pixels; 0 means the data set's own.
+        class_map: empty means the data set's own.
+        fit: one of ``nas.folders.FITS``; empty means the first.
+        group_regex: finds the patient in the path of an image; empty means the data set's own way.
+        sample_bits: that a value of a 16-bit grey image takes; 0 means all of them.
+        index: name of a file in the folder that lists its images; empty if there is none.
+        max_bad_files: images that may be unreadable.
+        limits: of one file.
+        reader: reads and decodes the files.
+        guard: entered around what a user's pattern and sheet may do.
+        is_verifying: whether files that seem unchanged are hashed again.
+        on_progress: told how many files are done.
+    """
+
+    input_size: int = 0
+    class_map: str = ""
+    fit: str = ""
+    group_regex: str = ""
+    sample_bits: int = 0
+    index: str = ""
+    max_bad_files: int = 0
+    limits: Limits = field(default_factory=Limits)
+    reader: Reader = field(default_factory=InProcess)
+    guard: Guard = nullcontext
+    is_verifying: bool = False
+    on_progress: Progress = _silent
+
+    def wanted(self, shape: InputShape | None) -> Wanted:
+        """What is read of each file for images of that shape; of None, headers only."""
+        return Wanted(shape=shape, limits=self.limits, fit=self.fit or "pad", sample_bits=self.sample_bits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is known of a folder before its images are handed over.
+
+    Attributes:
+        location: from ``<data root>`` on.
+        surveyed: every image file of the arrangement.
+        store_path: of what has been decoded already.
+    """
+
+    info: DatasetInfo
+    options: ImageOptions
+    location: str
+    listing: Listing
+    arrangement: Arrangement
+    surveyed: dict[Parts, Reading]
+    choice: Choice
+    shape: InputShape
+    store_path: Path
+
+    def fingerprint(self) -> str:
+        """SHA-256 over what the folder is read as: each image's content, class, part, group and name, in order."""
+        told: tuple[object, ...] = (self.info.name, self.options.limits, self.shape, self.arrangement.class_names)
+        told = (*told, _READING_VERSION, self.options.sample_bits)
+        if self.options.fit not in ("", "pad"):
+            told = (*told, self.options.fit)
+        digest = hashlib.sha256(repr(told).encode(errors="backslashreplace"))
+        for item in self.arrangement.items:
+            content = self.surveyed[item.file.parts].sha256
+            told_item = (int(item.part), item.label, item.group, item.file.parts, content)
+            digest.update(repr(told_item).encode(errors="backslashreplace"))
+        return digest.hexdigest()
+
+    def decode(self, tree: Tree, use: Callable[[Item, Picture], None]) -> dict[Parts, str]:
+        """Hand over the picture of every chosen image, in order, reading what has not been decoded before.
+
+        Returns:
+            Why images cannot be used after all, by path.
+
+        Raises:
+            CorruptFileError: a file has changed since it was surveyed.
+            CacheError: the disk refuses.
+        """
+        faults: dict[Parts, str] = {}
+        with exclusive(self.store_path.parent):
+            store = PixelStore(self.store_path, self.shape)
+            try:
+                self._fill(tree, store, faults)
+                for item in self.choice.items:
+                    if item.file.parts not in faults:
+                        use(item, store.get(self.surveyed[item.file.parts].sha256))
+            finally:
+                store.close()
+        return faults
+
+    def _fill(self, tree: Tree, store: PixelStore, faults: dict[Parts, str]) -> None:
+        missing = [item.file for item in self.choice.items if self.surveyed[item.file.parts].sha256 not in store]
+        wanted = self.options.wanted(self.shape)
+        for done, (file, reading) in enumerate(self.options.reader.read(tree, missing, wanted), 1):
+            if reading.sha256 not in ("", self.surveyed[file.parts].sha256):
+                raise CorruptFileError(self.location, "changed while it was read")
+            if reading.picture is None:
+                faults[file.parts] = reading.fault
+            else:
+                store.put(reading.sha256, reading.picture)
+            self.options.on_progress(done, len(missing))
+        store.flush()
+
+
+def locate(info: DatasetInfo, path: str) -> tuple[str, str]:
+    """Return the folder that a path of the user means, and the name of the file in it that lists the images."""
+    folder, _, name = path.rpartition("/")
+    if info.name == "manifest" and name.casefold().endswith(".csv"):
+        return folder or ("/" if path.startswith("/") else "."), name
+    return path, ""
+
+
+def make_plan(
+    info: DatasetInfo, dataset: str, tree: Tree, cache_dir: Path, options: ImageOptions, *, accepts_all: bool = False
+) -> Plan:
+    """Plan a folder.
+
+    Args:
+        info: of the catalogue.
+        dataset: as the user wrote it.
+        tree: the folder.
+        cache_dir: where the index of its files is kept.
+        options: how it is read.
+        accepts_all: whether to go on with a folder that no search can use.
+
+    Raises:
+        DatasetError: it cannot be a data set.
+    """
+    listing = tree.walk()
+    arrangement = _arrange(info, dataset, tree, listing, options)
+    if arrangement.refusal is not None and not accepts_all:
+        raise arrangement.refusal
+    side = options.input_size or (info.shape.height if info.shape else 0)
+    fixed = None if info.shape is None else InputShape(channels=info.shape.channels, height=side, width=side)
+    surveyor = _make_surveyor(tree, cache_dir, options, fixed)
+    surveyed = surveyor.survey(tree, [item.file for item in arrangement.items])
+    arrangement = name_patients(arrangement, surveyed)
+    choice = choose(arrangement, surveyed)
+    return Plan(
+        info=info,
+        options=options,
+        location=tree.location,
+        listing=listing,
+        arrangement=arrangement,
+        surveyed=surveyed,
+        choice=choice,
+        shape=find_shape(choice, surveyed, fixed=fixed, input_size=options.input_size),
+        store_path=surveyor.store_path,
+    )
+
+
+def _make_surveyor(tree: Tree, cache_dir: Path, options: ImageOptions, fixed: InputShape | None) -> Surveyor:
+    """Make what looks at the files; pixels are stored apart for each way of reading them."""
+    wanted = options.wanted(None if options.is_verifying else fixed)
+    told = f"{_READING_VERSION}/{tree.key}/{wanted.limits}/{wanted.fit}/{wanted.sample_bits}/{options.input_size}"
+    key = hashlib.sha256(told.encode(errors="surrogateescape")).hexdigest()[:16]
+    return Surveyor(
+        cache_dir=cache_dir,
+        wanted=wanted,
+        store_path=cache_dir / f"decoded-{key}.pixels",
+        reader=options.reader,
+        is_verifying=options.is_verifying,
+        on_progress=options.on_progress,
+    )
+
+
+def _arrange(info: DatasetInfo, dataset: str, tree: Tree, listing: Listing, options: ImageOptions) -> Arrangement:
+    found = Found(
+        dataset=dataset,
+        listing=listing,
+        class_map=options.class_map,
+        group_regex=options.group_regex,
+        index=options.index,
+        read=tree.read,
+    )
+    try:
+        with options.guard():
+            return LAYOUTS[info.name](found)
+    except TimeoutError as error:
+        reason = "sorting its files takes too long; write a simpler --group-regex, or a smaller sheet"
+        raise FolderError(dataset, reason) from error

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Folders of image files as a source: plan, decode what has not been decoded into a scratch file, hand over.
+
+Memory holds a few images at a time, whatever the size of the folder.
+
+Shapes: N images of the whole set or n of a batch, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+
+from nas.catalogue import DatasetInfo
+from nas.config import InputShape
+from nas.data.decoding.decode import Picture, is_dark
+from nas.data.folders.layout import Item, Part
+from nas.data.folders.tree import Parts, open_tree
+from nas.data.images.plan import ImageOptions, Plan, make_plan
+from nas.data.images.report import IngestReport, UnreadableImage
+from nas.data.sources.source import Contents
+from nas.folders import PatientSource
+
+_BATCH_BYTES = 16 * 2**20
+"""Most bytes of images that are handed over at a time (one image at least)."""
+
+
+@dataclass(slots=True)
+class ImageSource:
+    """One folder of images.
+
+    Attributes:
+        dataset: as the user wrote it.
+        path: of the folder, relative to the data root or absolute inside it.
+    """
+
+    info: DatasetInfo
+    dataset: str
+    path: str
+    data_root: Path | None
+    cache_dir: Path
+    options: ImageOptions
+    _plan: Plan | None = field(default=None, init=False)
+    _report: IngestReport | None = field(default=None, init=False)
+
+    @property
+    def shape(self) -> InputShape:
+        """Shape of an image, as the user or the images say."""
+        return self._planned().shape
+
+    @property
+    def report(self) -> IngestReport:
+        """What ``read`` found."""
+        assert self._report is not None  # noqa: S101 - asked after read only
+        return self._report
+
+    def fingerprint(self) -> str:
+        """SHA-256 over what the folder is read as: each image's content, class, part, group and name, in order."""
+        with open_tree(self.dataset, self.path, self.data_root) as tree:
+            self._plan = make_plan(self.info, self.dataset, tree, self.cache_dir, self.options)
+        return self._plan.fingerprint()
+
+    def read(self) -> Contents:
+        """Decode every image; which of them cannot be is known when this returns, and stands in ``report``.
+
+        Raises:
+            DatasetError: the folder is gone, or a file has changed since ``fingerprint``.
+        """
+        plan = self._planned()
+        used: list[Item] = []
+        dark: list[int] = []
+        with ExitStack() as stack:
+            scratch = stack.enter_context(tempfile.TemporaryFile(dir=self.cache_dir))  # gone with this process
+
+            def keep(item: Item, picture: Picture) -> None:
+                scratch.write(picture.pixels_CHW.data)
+                used.append(item)
+                if is_dark(picture.bits, plan.options.sample_bits):
+                    dark.append(picture.bits)
+
+            tree = stack.enter_context(open_tree(self.dataset, self.path, self.data_root))
+            faults = {**plan.choice.faults, **plan.decode(tree, keep)}
+            scratch.flush()
+            images_NCHW = _map(scratch, plan.shape)
+        report = self._make_report(plan, faults, used)
+        self._report = replace(report, dark=len(dark), dark_bits=max(dark, default=0))
+        return Contents(
+            labels_N=np.array([item.label for item in used], np.int64),
+            class_names=plan.arrangement.class_names,
+            validation_start=start_of(Part.VALIDATION, used),
+            test_start=start_of(Part.TEST, used),
+            validation_percent=self.info.validation_percent,
+            groups_N=number_groups(used),
+            batches_nCHW=_in_batches(images_NCHW),
+        )
+
+    @property
+    def patients_from(self) -> PatientSource:
+        """What says whose images they are."""
+        return self._planned().arrangement.patients_from
+
+    def renew_report(self, written: IngestReport) -> IngestReport:
+        """Say of the folder as it is now what ``written`` said of it when its images were decoded.
+
+        What is left out of a data set is no part of its fingerprint, so it may have changed since.
+        """
+        plan = self._planned()
+        known = {image.file: image.reason for image in written.unreadable}
+        faults = {
+            item.file.parts: known[name] for item in plan.choice.items if (name := _join(item.file.parts)) in known
+        }
+        used = [item for item in plan.choice.items if item.file.parts not in faults]
+        report = self._make_report(plan, {**plan.choice.faults, **faults}, used)
+        return replace(report, dark=written.dark, dark_bits=written.dark_bits)
+
+    def forget_decoded(self) -> None:
+        """Delete what ``read`` would have gone on from; call it when the cache is there."""
+        self._planned().store_path.unlink(missing_ok=True)
+
+    def _planned(self) -> Plan:
+        if self._plan is None:
+            self.fingerprint()
+        assert self._plan is not None  # noqa: S101 - fingerprint has just set it
+        return self._plan
+
+    def _make_report(self, plan: Plan, faults: dict[Parts, str], used: Sequence[Item]) -> IngestReport:
+        names = plan.arrangement.class_names
+        per_class = np.bincount([item.label for item in used], minlength=len(names)).tolist() if used else []
+        unknown = sum(item.group is None for item in used) if plan.arrangement.is_grouped else 0
+        groups = {item.group for item in used} - {None}
+        return IngestReport(
+            dataset=self.dataset,
+            location=plan.location,
+            images=len(plan.arrangement.items),
+            images_per_class=dict(zip(names, per_class, strict=False)),
+            patients=len(groups) or None,
+            unknown_patients=unknown,
+            unreadable=tuple(
+                UnreadableImage(
+                    file=_join(item.file.parts),
+                    place=f"image {item.number} of class {names[item.label]!r}",
+                    reason=faults[item.file.parts],
+                )
+                for item in plan.arrangement.items
+                if item.file.parts in faults
+            ),
+            copies=tuple(_join(item.file.parts) for item in plan.choice.copies),
+            conflicts=tuple(_join(item.file.parts) for item in plan.choice.conflicts),
+            left_out_folders=tuple(map(_join, plan.arrangement.left_out_folders)),
+            left_out_files=tuple(map(_join, plan.arrangement.left_out_files)),
+            passed_over=plan.listing.passed_over,
+            contradictions=tuple(f"{_join(parts)}: {said}" for parts, said in plan.arrangement.contradictions),
+            unlisted=plan.arrangement.unlisted,
+            sheet_fault=plan.arrangement.index_fault,
+            sample_bits=plan.options.sample_bits or 16,
+        )
+
+
+def _join(parts: Parts) -> str:
+    return "/".join(parts)
+
+
+def start_of(part: Part, used: Sequence[Item]) -> int | None:
+    """Index of the first image of a part; None if it has none."""
+    return next((index for index, item in enumerate(used) if item.part is part), None)
+
+
+def number_groups(used: Sequence[Item]) -> npt.NDArray[np.int64] | None:
+    """Number the groups by their names; an image without one is a group of its own, unless all are without."""
+    names = sorted({item.group for item in used if item.group is not None})
+    if not names:
+        return None
+    numbers = {name: number for number, name in enumerate(names)}
+    groups = [numbers[item.group] if item.group is not None else len(names) + i for i, item in enumerate(used)]
+    return np.array(groups, np.int64)
+
+
+def _map(scratch: IO[bytes], shape: InputShape) -> npt.NDArray[np.uint8]:
+    """Map what was decoded as (N, C, H, W); the map outlives the file."""
+    images = os.fstat(scratch.fileno()).st_size // math.prod((shape.channels, shape.height, shape.width))
+    shape_NCHW = (images, shape.channels, shape.height, shape.width)
+    return np.memmap(scratch, np.uint8, mode="r", shape=shape_NCHW) if images else np.empty(shape_NCHW, np.uint8)
+
+
+def _in_batches(images_NCHW: npt.NDArray[np.uint8]) -> Iterator[npt.NDArray[np.uint8]]:
+    step = max(1, _BATCH_BYTES // math.prod(images_NCHW.shape[1:]))
+    for start in range(0, len(images_NCHW), step):
+        yield images_NCHW[start : start + step]

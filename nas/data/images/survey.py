@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every image file is, by content: hashed and looked at once, afterwards told by size, times and inode.
+
+The index lies in the cache folder, a line a file, appended while files are read, so that a kill costs the last few.
+Losing it costs time and nothing else. The id of a patient stands nowhere: what is kept instead is its hash under a
+random key that begins the index.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import time
+import zlib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+from nas.data.decoding.decode import Header
+from nas.data.folders.tree import FoundFile, Parts, Tree
+from nas.data.images.reading import Progress, Reader, Reading, Wanted
+from nas.data.images.store import PixelStore, exclusive
+
+_SETTLED_NS = 2 * 10**9
+"""A file that changed less than this before it was read may change again within the same tick of the clock."""
+_INDEX_VERSION = 3
+_FLUSH_EVERY = 32
+"""Files that a kill may cost."""
+_KEY_LINE = ""
+"""The name that no file has, in front of the key."""
+_KEY_BYTES = 32
+_HASH_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surveyor:
+    """How the files of one folder are looked at.
+
+    Attributes:
+        cache_dir: where the index is kept.
+        wanted: of each file; with a shape, its pixels go to the store at once.
+        store_path: of the decoded images.
+        reader: reads the files.
+        is_verifying: whether files that seem unchanged are hashed again.
+        on_progress: told how many files are done.
+    """
+
+    cache_dir: Path
+    wanted: Wanted
+    store_path: Path
+    reader: Reader
+    is_verifying: bool
+    on_progress: Progress
+
+    def survey(self, tree: Tree, files: Iterable[FoundFile]) -> dict[Parts, Reading]:
+        """Look at every file that is not in the index as it is now."""
+        listed = tuple(files)
+        index = self.cache_dir / f"index-{self._key(tree)}.jsonl"
+        found = {} if self.is_verifying else _known(_load(index), listed)
+        if len(found) < len(listed):
+            with exclusive(self.cache_dir):
+                entries = _load(index)  # another process may have been faster
+                found = {} if self.is_verifying else _known(entries, listed)
+                self._read(tree, [file for file in listed if file.parts not in found], index, _key_of(entries), found)
+        return {file.parts: found[file.parts] for file in listed}
+
+    def _key(self, tree: Tree) -> str:
+        told = f"{_INDEX_VERSION}/{tree.key}/{self.wanted.limits}"
+        return hashlib.sha256(told.encode(errors="surrogateescape")).hexdigest()[:16]
+
+    def _read(
+        self, tree: Tree, files: list[FoundFile], index: Path, known_key: bytes, found: dict[Parts, Reading]
+    ) -> None:
+        with contextlib.ExitStack() as stack:
+            log = stack.enter_context(_open_private(index))
+            key = known_key or secrets.token_bytes(_KEY_BYTES)
+            if not known_key:
+                log.write(_to_line([_KEY_LINE, key.hex()]))
+            store = None
+            if self.wanted.shape is not None:
+                store = PixelStore(self.store_path, self.wanted.shape)
+                stack.callback(store.close)
+            for done, (file, reading) in enumerate(self.reader.read(tree, files, self.wanted), 1):
+                header = None if reading.header is None else _without_id(reading.header, key)
+                found[file.parts] = Reading(sha256=reading.sha256, header=header, fault=reading.fault)
+                if store is not None and reading.picture is not None:
+                    store.put(reading.sha256, reading.picture)
+                is_settled = file.state[2] + _SETTLED_NS < time.time_ns()
+                if is_settled and header is not None and not reading.fault:  # a fault may pass: a disk that was gone
+                    log.write(_to_line([_name(file), file.state, reading.sha256, asdict(header)]))
+                if done % _FLUSH_EVERY == 0:
+                    log.flush()
+                    if store is not None:
+                        store.flush()
+                self.on_progress(done, len(files))
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read, whole or not at all: names of images may be names of people."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    building = path.with_name(f".{path.name}.new")
+    descriptor = os.open(building, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        building.replace(path)
+    finally:
+        building.unlink(missing_ok=True)
+
+
+def _open_private(path: Path) -> IO[bytes]:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    return os.fdopen(descriptor, "ab")
+
+
+def _without_id(header: Header, key: bytes) -> Header:
+    """Replace the id of a patient by what only tells whether it is the same one, and only with this key."""
+    if not header.patient:
+        return header
+    told = header.patient.encode(errors="backslashreplace")
+    return replace(header, patient=hashlib.blake2b(told, key=key, digest_size=_HASH_BYTES).hexdigest())
+
+
+def _key_of(entries: dict[str, list[Any]]) -> bytes:
+    return bytes.fromhex(entries[_KEY_LINE][1]) if _KEY_LINE in entries else b""
+
+
+def _known(entries: dict[str, list[Any]], files: tuple[FoundFile, ...]) -> dict[Parts, Reading]:
+    """Return what the index says of files that are as they were; nothing if its key is lost."""
+    if _KEY_LINE not in entries:
+        return {}
+    found = {}
+    for file in files:
+        entry = entries.get(_name(file))
+        if entry is not None and tuple(entry[1]) == file.state:
+            found[file.parts] = Reading(sha256=entry[2], header=Header(**entry[3]), fault="")
+    return found
+
+
+def _name(file: FoundFile) -> str:
+    return "/".join(file.parts)
+
+
+def _to_line(entry: list[Any]) -> bytes:
+    text = json.dumps(entry, separators=(",", ":")).encode()
+    return b"\n%08x %s\n" % (zlib.crc32(text), text)  # the first break ends a line that a kill cut short
+
+
+def _load(index: Path) -> dict[str, list[Any]]:
+    """Read the index by name; a damaged line is none, and later lines win."""
+    try:
+        lines = index.read_bytes().split(b"\n")
+    except OSError:
+        return {}
+    entries: dict[str, list[Any]] = {}
+    for line in lines:
+        check, _, text = line.partition(b" ")
+        if len(check) == 8 and check == b"%08x" % zlib.crc32(text):
+            entry = json.loads(text)
+            entries[entry[0]] = entry
+    return entries
