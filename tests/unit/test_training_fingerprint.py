@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, make_dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from tiny_training import LINEAR_NET, make_data, make_request
 
 from nas.child import ChildId
-from nas.config import Precision
+from nas.config import Precision, TrainingConfig
 from nas.training import FitRequest, TrainingData, resolve_runtime
 from nas.training.fingerprint import compute_fingerprint
 
@@ -73,3 +74,18 @@ def test_the_folder_does_not_belong_to_the_fingerprint(tmp_path: Path) -> None:
     moved = replace(REQUEST, checkpoint_dir=tmp_path)
 
     assert 1 == len({compute_fingerprint(each, runtime, make_data()) for each in (REQUEST, moved)})
+
+
+def test_a_new_setting_with_a_default_invalidates_no_checkpoint() -> None:
+    """A later version adds a setting: a training that leaves it at its default is continued, another one is not."""
+    runtime = resolve_runtime(REQUEST.training, 1)
+    later: Any = make_dataclass(
+        "TrainingConfig", [("dropout", float, 0.0)], bases=(TrainingConfig,), frozen=True, slots=True, kw_only=True
+    )
+    settings = {field.name: getattr(REQUEST.training, field.name) for field in fields(REQUEST.training)}
+    upgraded = [replace(REQUEST, training=later(**settings, dropout=dropout)) for dropout in (0.0, 0.5)]
+
+    before, same, other = (compute_fingerprint(each, runtime, make_data()) for each in (REQUEST, *upgraded))
+
+    assert before == same
+    assert before != other
