@@ -69,12 +69,15 @@ def train_ours(model, images_NCHW, labels_N, precision):  # type: ignore[no-unty
     import torch
 
     from nas.config import Precision, TrainingConfig
-    from nas.training.epoch import make_optimizer, train_epoch
+    from nas.training.epoch import EpochPlan, Learner, train_epoch
+    from nas.training.recipe import make_recipe
 
     model = model.to(memory_format=torch.channels_last)
-    optimizer = make_optimizer(model, TrainingConfig())
-    order = torch.randperm(IMAGES)
-    train_epoch(model, optimizer, images_NCHW, labels_N, order, batch_size=BATCH, precision=Precision(precision))
+    recipe = make_recipe(TrainingConfig())
+    learner = Learner(model=model, optimizer=recipe.make_optimizer(model), precision=Precision(precision))
+    steps = IMAGES // BATCH
+    plan = EpochPlan(order_N=torch.randperm(IMAGES), batch_size=BATCH, rate=lambda step: recipe.rate(step, steps))
+    train_epoch(learner, images_NCHW, labels_N, plan)
 
 
 def peak_gflops(precision: str) -> float:

@@ -8,99 +8,108 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.config import Precision, TrainingConfig
+from nas.config import Precision
 from nas.evaluation import compute_logits
 from nas.training.augmentation import Augmentation
 from nas.training.imbalance import Loss
+from nas.training.progress import EpochProgress
+from nas.training.recipe import set_rate
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class EpochProgress:
-    """How far the training of one epoch has got; the order of an epoch is derived, so this is all to go on from.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Learner:
+    """A net and how a batch of images changes its weights.
 
     Attributes:
-        loss_sums: of each step done, the loss summed over the images of its batch, a scalar.
-        seconds: that these steps took.
+        model: on the device that it trains on.
+        optimizer: of that model.
+        precision: FP32 or BF16.
+        compute_loss: what a step makes smaller.
     """
 
-    loss_sums: list[Tensor] = field(default_factory=list)
-    seconds: float = 0.0
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    precision: Precision
+    compute_loss: Loss = functional.cross_entropy
 
-    @property
-    def steps(self) -> int:
-        """Number of steps done."""
-        return len(self.loss_sums)
+    def step(self, images_BCHW: Tensor, labels_B: Tensor, rate: float) -> Tensor:
+        """Take one step at a learning rate, and return the loss before it, a scalar on the device.
+
+        A loss that is not finite takes no step on the CPU. An accelerator is not made to wait for it and steps.
+        """
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self.compute_loss(compute_logits(self.model, images_BCHW, self.precision), labels_B)
+        if not _is_known_to_diverge(loss):
+            set_rate(self.optimizer, rate)
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+        return loss.detach()
 
 
-def make_optimizer(model: nn.Module, training: TrainingConfig) -> torch.optim.AdamW:
-    """Make Adam with decoupled weight decay on all weights and biases; docs/paper-map.md says why decoupled."""
-    return torch.optim.AdamW(
-        model.parameters(),
-        lr=training.learning_rate,
-        betas=(training.beta1, training.beta2),
-        eps=training.epsilon,
-        weight_decay=training.weight_decay,
-        fused=True,
-    )
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EpochPlan:
+    """What one epoch shows, in which order, and how fast is learnt from it.
+
+    Attributes:
+        order_N: indices of the images in the order of their use, int64, on the device of the images.
+        batch_size: B of all batches but the last, which may be smaller.
+        rate: learning rate of each step of this epoch, counted from 0.
+        augmentation: how the images are varied; None leaves them as they are.
+    """
+
+    order_N: Tensor
+    batch_size: int
+    rate: Callable[[int], float]
+    augmentation: Augmentation | None = None
 
 
 def train_epoch(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    learner: Learner,
     images_NCHW: Tensor,
     labels_N: Tensor,
-    order_N: Tensor,
+    plan: EpochPlan,
     *,
-    batch_size: int,
-    precision: Precision,
-    compute_loss: Loss = functional.cross_entropy,
-    augmentation: Augmentation | None = None,
     progress: EpochProgress | None = None,
     on_step: Callable[[], None] = lambda: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> float | None:
-    """Train on the images of one epoch; the last batch may be smaller.
+    """Train on the images (uint8) and labels (int64) of one epoch.
 
     Args:
-        model: on the device of the images.
-        optimizer: of that model.
+        learner: on the device of the images.
         images_NCHW: uint8.
         labels_N: int64.
-        order_N: indices of the images in the order of their use, on the device of the images.
-        batch_size: B of all batches but the last.
-        precision: FP32 or BF16.
-        compute_loss: mean over a batch of what is to become smaller.
-        augmentation: how the images are varied.
+        plan: what this epoch does.
         progress: the steps that are done already; each further one is added to it.
         on_step: called after every step.
         should_stop: asked before every step.
 
     Returns:
-        None if it was asked to stop before the last step; else the mean loss, each image as seen by the
-        weights of its step. If it is not finite the weights are of no use. The CPU stops before the step that would
-        spoil them; an accelerator is not made to wait for every loss, so there it shows at the end.
+        The mean loss, each image as seen by the weights of its step; None if it was asked to stop before the last step.
+        If it is not finite the weights are of no use: the CPU stops there, an accelerator at the end of the epoch.
     """
     progress = EpochProgress() if progress is None else progress
-    model.train()
-    for batch_B in torch.split(order_N, batch_size)[progress.steps :]:
+    learner.model.train()
+    for batch_B in torch.split(plan.order_N, plan.batch_size)[progress.steps :]:
         if should_stop():
             return None
-        optimizer.zero_grad(set_to_none=True)
         images_BCHW = images_NCHW[batch_B]
-        if augmentation is not None:
-            images_BCHW = augmentation.apply(images_BCHW, progress.steps * batch_size)
-        logits_BK = compute_logits(model, images_BCHW, precision)
-        loss = compute_loss(logits_BK, labels_N[batch_B])
-        if loss.device.type == "cpu" and not math.isfinite(loss.item()):
+        if plan.augmentation is not None:
+            images_BCHW = plan.augmentation.apply(images_BCHW, progress.steps * plan.batch_size)
+        loss = learner.step(images_BCHW, labels_N[batch_B], plan.rate(progress.steps))
+        if _is_known_to_diverge(loss):
             return loss.item()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        progress.loss_sums.append(loss.detach() * len(batch_B))
+        progress.loss_sums.append(loss * len(batch_B))
         on_step()
-    return torch.stack(progress.loss_sums).cpu().double().sum().item() / len(order_N)
+    return torch.stack(progress.loss_sums).cpu().double().sum().item() / len(plan.order_N)
+
+
+def _is_known_to_diverge(loss: Tensor) -> bool:
+    """Whether a loss on the CPU is not finite; reading it from an accelerator would cost a wait in every step."""
+    return loss.device.type == "cpu" and not math.isfinite(loss.item())

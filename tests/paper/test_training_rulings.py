@@ -13,7 +13,8 @@ from nas.config import Precision, TrainingConfig
 from nas.evaluation import compute_logits
 from nas.training import Trained
 from nas.training.early_stopping import EarlyStopping
-from nas.training.epoch import make_optimizer, train_epoch
+from nas.training.epoch import EpochPlan, Learner, train_epoch
+from nas.training.recipe import make_recipe
 from nas.training.seeding import build_seeded, draw_order
 
 PAPER = TrainingConfig()
@@ -30,10 +31,17 @@ def _epochs_trained(losses: list[float]) -> int:
 
 def test_adam_has_the_papers_parameters() -> None:
     """'Alpha (learning rate): 0.001. Beta1: 0.9. Beta2: 0.999. Epsilon: 10^{-7} ... Weight decay = 0.02', IV.D.2."""
-    optimizer = make_optimizer(build_seeded(make_request()), PAPER)
+    optimizer = make_recipe(PAPER).make_optimizer(build_seeded(make_request()))
 
     (group,) = optimizer.param_groups
     assert (0.001, (0.9, 0.999), 1e-7, 0.02) == tuple(group[key] for key in ("lr", "betas", "eps", "weight_decay"))
+
+
+def test_the_rate_is_constant() -> None:
+    """'Alpha (learning rate): 0.001', section IV.D.2, and no schedule anywhere in the paper."""
+    recipe = make_recipe(PAPER)
+
+    assert {0.001} == {recipe.rate(step, 8440) for step in (0, 1, 843, 844, 8439)}
 
 
 def test_weight_decay_is_decoupled_and_on_all_weights() -> None:
@@ -45,9 +53,11 @@ def test_weight_decay_is_decoupled_and_on_all_weights() -> None:
     net = build_seeded(make_request(SMALL_NET))
     before = [parameter.detach().double().clone() for parameter in net.parameters()]
     images, labels = (torch.from_numpy(array) for array in make_images(12, seed=1))
-    optimizer = make_optimizer(net, PAPER)
+    recipe = make_recipe(PAPER)
+    learner = Learner(model=net, optimizer=recipe.make_optimizer(net), precision=Precision.FP32)
 
-    train_epoch(net, optimizer, images, labels, torch.arange(12), batch_size=64, precision=Precision.FP32)
+    plan = EpochPlan(order_N=torch.arange(12), batch_size=64, rate=lambda step: recipe.rate(step, 1))
+    train_epoch(learner, images, labels, plan)
 
     for old, parameter in zip(before, net.parameters(), strict=True):
         assert parameter.grad is not None

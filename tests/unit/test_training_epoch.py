@@ -13,19 +13,20 @@ from nas.child import ChildId
 from nas.config import Precision, TrainingConfig
 from nas.evaluation import evaluate
 from nas.models import Network
-from nas.training.epoch import make_optimizer, train_epoch
+from nas.training.epoch import EpochPlan, Learner, train_epoch
+from nas.training.recipe import make_recipe
 from nas.training.seeding import build_seeded, draw_order
 
 IMAGES, LABELS = (torch.from_numpy(array) for array in make_images(10, seed=1))
 
 
 def _train(net: Network, training: TrainingConfig) -> tuple[torch.optim.Optimizer, float]:
-    optimizer = make_optimizer(net, training)
-    loss = train_epoch(
-        net, optimizer, IMAGES, LABELS, torch.arange(10), batch_size=training.batch_size, precision=Precision.FP32
-    )
+    recipe = make_recipe(training)
+    learner = Learner(model=net, optimizer=recipe.make_optimizer(net), precision=Precision.FP32)
+    plan = EpochPlan(order_N=torch.arange(10), batch_size=training.batch_size, rate=lambda step: recipe.rate(step, 10))
+    loss = train_epoch(learner, IMAGES, LABELS, plan)
     assert loss is not None
-    return optimizer, loss
+    return learner.optimizer, loss
 
 
 @pytest.mark.parametrize(("batch_size", "steps"), [(1, 10), (4, 3), (5, 2), (64, 1)])
