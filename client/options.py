@@ -4,22 +4,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
 from typing import Any, TypeVar
 
 import click
+from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 
 from client.local import local_dataset
-from client.phrases import BLOCKS
 from client.settings import Settings
-from client.text import word
 from nas.api.v1 import search_pb2
-from nas.descriptions import SETTINGS
-from nas.folders import FITS
+from nas.config import search_settings
 from nas.notation import NotationError, format_notation, parse_notation
+from nas.settings import REQUIRED, Option, Setting
+from nas.settings import parse_span as seconds_of
 
 _MAX_DURATION_SECONDS = 315_576_000_000  # what google.protobuf.Duration can hold
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -44,12 +44,10 @@ def parse_span(value: str | int) -> int:
         click.BadParameter: it is none.
     """
     text = str(value)
-    if text == "none":
-        return 0
-    match = re.fullmatch(r"([0-9]{1,12})([smhd]?)", text)
-    if match is None:
-        raise click.BadParameter(f"{text!r} is no time span; write for example 90s, 30m, 12h, 2d, or none.")
-    seconds = int(match[1]) * _UNITS[match[2]]
+    try:
+        seconds = seconds_of(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is no time span; write for example 90s, 30m, 12h, 2d, or none.") from error
     if seconds > _MAX_DURATION_SECONDS:
         raise click.BadParameter(f"{text!r} is too long.")
     return seconds
@@ -67,95 +65,67 @@ def parse_net(text: str) -> str:
         raise click.BadParameter(f"it is no net: {error}.") from error
 
 
-def choices(enum: Any) -> dict[str, int]:
-    """The values of a generated enum by the words that an option takes."""
-    numbers = [value.number for value in enum.DESCRIPTOR.values if value.number]
-    return {word(enum, number).replace(" ", "-"): number for number in numbers}
-
-
-PRESETS = choices(search_pb2.Preset)
-DEVICES = choices(search_pb2.Device)
-PRECISIONS = choices(search_pb2.Precision)
-IMBALANCES = choices(search_pb2.Imbalance)
-METRICS = choices(search_pb2.SelectionMetric)
-
-_INT32, _INT64 = parse_whole(32), parse_whole(64)
-_OPTIONS: Mapping[str, Mapping[str, Any]] = {
-    "dataset": {"metavar": "NAME", "required": True},
-    "block": {"type": click.Choice(list(BLOCKS)), "required": True},
-    "preset": {"type": click.Choice(list(PRESETS))},
-    "seed": {"type": _INT64, "metavar": "N"},
-    "max_iterations": {"type": _INT32, "metavar": "N"},
-    "max_epochs": {"type": _INT32, "metavar": "N"},
-    "patience": {"type": _INT32, "metavar": "N"},
-    "learning_rate": {"type": float, "metavar": "X"},
-    "weight_decay": {"type": float, "metavar": "X"},
-    "batch_size": {"type": _INT32, "metavar": "N"},
-    "input_size": {"type": _INT32, "metavar": "N"},
-    "train_limit": {"type": _INT32, "metavar": "N"},
-    "time_budget": {"type": parse_span, "metavar": "SPAN"},
-    "imbalance": {"type": click.Choice(list(IMBALANCES))},
-    "augment": {"metavar": "KINDS"},
-    "device": {"type": click.Choice(list(DEVICES))},
-    "precision": {"type": click.Choice(list(PRECISIONS))},
-    "threads": {"type": _INT32, "metavar": "N"},
-    "initial": {"type": parse_net, "metavar": "NOTATION"},
-    "selection_metric": {"type": click.Choice(list(METRICS))},
-    "max_parameters": {"type": _INT64, "metavar": "N"},
-    "max_attempts": {"type": _INT32, "metavar": "N"},
-    "max_failed_children": {"type": _INT32, "metavar": "N"},
-    "class_map": {"metavar": "MAP"},
-    "fit": {"type": click.Choice(FITS)},
-    "group_regex": {"metavar": "REGEX"},
-    "folds": {"type": _INT32, "metavar": "K"},
-    "fold": {"type": _INT32, "metavar": "I"},
-    "sample_bits": {"type": _INT32, "metavar": "N"},
-    "max_bad_files": {"type": _INT32, "metavar": "N"},
-}
-
-_PLAIN = (
-    *("seed", "initial", "input_size", "train_limit", "max_iterations", "max_parameters", "threads", "class_map"),
-    *("max_attempts", "max_failed_children", "max_bad_files", "fit", "group_regex", "folds", "fold", "sample_bits"),
-)
-_PLAIN_TRAINING = ("learning_rate", "weight_decay", "batch_size", "max_epochs", "patience", "augment")
-_CHOSEN = ("preset", "selection_metric", "device", "precision", "imbalance")
-
-
 verify_option = click.option("--verify", is_flag=True, help="Hash data again that seems unchanged since it was read.")
+
+_SETTINGS = tuple(each for each in search_settings() if each.declaration.option is Option.BOTH)
+_FIELDS: Mapping[str, FieldDescriptor] = {
+    **search_pb2.SearchConfig.DESCRIPTOR.fields_by_name,
+    **search_pb2.TrainingConfig.DESCRIPTOR.fields_by_name,
+}
 
 
 def search_options(command: Command) -> Command:
     """Give a command every option that describes a search."""
-    for name, form in reversed(tuple(_OPTIONS.items())):
-        command = click.option(f"--{name.replace('_', '-')}", help=SETTINGS[name], **form)(command)
+    for setting in reversed(_SETTINGS):
+        choices = setting.declaration.choices or tuple(setting.words)
+        command = click.option(
+            f"--{setting.wire_name.replace('_', '-')}",
+            type=click.Choice(choices) if choices else _reader(setting),
+            metavar=None if choices else setting.metavar,
+            required=setting.default is REQUIRED,
+            help=setting.help,
+        )(command)
     return command
+
+
+def _reader(setting: Setting) -> Any:
+    if setting.is_span:
+        return parse_span
+    if setting.metavar == "NOTATION":
+        return parse_net
+    if setting.kind is int:
+        return parse_whole(64 if _FIELDS[setting.wire_name].type == FieldDescriptor.TYPE_INT64 else 32)
+    return setting.kind
 
 
 def make_config(given: Mapping[str, Any], settings: Settings) -> search_pb2.SearchConfig:
     """Build the config from the values of the options; None means not given."""
-    dataset = given["dataset"] if settings.state_dir is None else local_dataset(given["dataset"])
-    config = search_pb2.SearchConfig(dataset=dataset, block=BLOCKS[given["block"]])
-    for name in _PLAIN:
-        if given[name] is not None:
-            setattr(config, name, given[name])
-    for name in _PLAIN_TRAINING:
-        if given[name] is not None:
-            setattr(config.training, name, given[name])
-    if given["time_budget"] is not None:
-        config.time_budget.FromSeconds(given["time_budget"])
-    for message, name, words in (
-        (config, "preset", PRESETS),
-        (config, "selection_metric", METRICS),
-        (config.training, "device", DEVICES),
-        (config.training, "precision", PRECISIONS),
-        (config.training, "imbalance", IMBALANCES),
-    ):
-        if given[name] is not None:
-            setattr(message, name, words[given[name]])
+    config = search_pb2.SearchConfig()
+    for setting, value in _values(given):
+        name, field = setting.wire_name, _FIELDS[setting.wire_name]
+        message = config if name in config.DESCRIPTOR.fields_by_name else config.training
+        if setting.is_span:
+            getattr(message, name).FromSeconds(value)
+        elif field.enum_type is not None:
+            setattr(message, name, _number(field.enum_type, setting.words[value]))
+        else:
+            setattr(message, name, value)
+    if settings.state_dir is not None:
+        config.dataset = local_dataset(config.dataset)
     return config
+
+
+def _number(enum: EnumDescriptor, member: Enum) -> int:
+    prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
+    return int(enum.values_by_name[prefix + member.name].number)
 
 
 def search_words(given: Mapping[str, Any]) -> tuple[str, ...]:
     """Spell the options that were given, without data set and block, as ``nas-server run`` takes them."""
-    names = (*_PLAIN, *_PLAIN_TRAINING, *_CHOSEN, "time_budget")
-    return tuple(f"--{name.replace('_', '-')}={given[name]}" for name in names if given[name] is not None)
+    values = ((setting.wire_name, value) for setting, value in _values(given) if setting.default is not REQUIRED)
+    return tuple(f"--{name.replace('_', '-')}={value}" for name, value in values)
+
+
+def _values(given: Mapping[str, Any]) -> Iterator[tuple[Setting, Any]]:
+    values = ((setting, given[setting.wire_name]) for setting in _SETTINGS)
+    return ((setting, value) for setting, value in values if value is not None)

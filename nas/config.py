@@ -1,22 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every setting of a search, as frozen records; defaults from the paper carry their section."""
+"""Every setting of a search, declared once; defaults from the paper carry their section.
+
+A new setting needs its declaration here and a field of the same name in ``proto/nas/api/v1/search.proto``.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
+from itertools import chain
+from typing import Any
 
 from nas.architecture import BlockType
-from nas.augmentations import parse_augmentations
+from nas.augmentations import AUGMENTATIONS, parse_augmentations
 from nas.folders import (
     CLASS_MAPS,
     FITS,
     LEAST_SAMPLE_BITS,
     MOST_SAMPLE_BITS,
-    FolderRuleError,
+    check_class_map,
     compile_group_regex,
-    parse_class_map,
 )
+from nas.settings import REQUIRED, ConfigError, Option, Setting, require_settings, setting, settings_of
 
 FEWEST_FOLDS, MOST_FOLDS = 3, 20
 """Of a cross-validation: two leave half of the images for training, and more than twenty little for a test."""
@@ -62,137 +68,151 @@ class Imbalance(Enum):
     FOCAL = "focal"
 
 
-class ConfigError(ValueError):
-    """A setting out of its range; ``field`` names it."""
-
-    def __init__(self, field_name: str, reason: str) -> None:
-        super().__init__(f"{field_name} {reason}")
-        self.field = field_name
-        self.reason = reason
-
-
-def _require_range(record: object, name: str, *, low: float, high: float) -> None:
-    value = getattr(record, name)
-    if not low <= value <= high:  # false for NaN, too
-        raise ConfigError(name, f"must lie between {low} and {high}, not {value}")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingConfig:
-    """How one child is trained (paper section III.B and IV.D.2)."""
+    """How one child is trained (paper sections III.B and IV.D.2)."""
 
-    learning_rate: float = 0.001
-    """Adam's alpha, section IV.D.2."""
-    beta1: float = 0.9
+    learning_rate: float = setting(0.001, help="Step size of Adam.", low=1e-9, high=10.0)
     """Section IV.D.2."""
-    beta2: float = 0.999
+    beta1: float = setting(0.9, help="Decay rate of Adam's mean of the gradients.", option=Option.SERVER)
     """Section IV.D.2."""
-    epsilon: float = 1e-7
+    beta2: float = setting(0.999, help="Decay rate of Adam's mean of the squared gradients.", option=Option.SERVER)
+    """Section IV.D.2."""
+    epsilon: float = setting(1e-7, help="What Adam adds to its divisor.", option=Option.SERVER)
     """Section IV.D.2; not PyTorch's default."""
-    weight_decay: float = 0.02
-    """Section III.B; decoupled (AdamW), see docs/paper-map.md."""
-    batch_size: int = 64
+    weight_decay: float = setting(0.02, help="Decoupled weight decay, as in AdamW.", low=0.0, high=10.0)
+    """Section III.B; docs/paper-map.md says why it is decoupled."""
+    batch_size: int = setting(64, help="Images per training step.", low=1, high=65536)
     """Section IV.D.2."""
-    max_epochs: int = 10
+    max_epochs: int = setting(10, help="Most epochs of one training.", low=1, high=10_000)
     """Section IV.D.2."""
-    patience: int = 2
-    """Epochs in a row without a lower validation loss that end a training, section IV.D.2."""
-    device: Device = Device.AUTO
-    precision: Precision = Precision.AUTO
-    imbalance: Imbalance = Imbalance.NONE
-    augment: str = ""
-    """Kinds of augmentation as ``parse_augmentations`` reads them; the paper has neither these nor a remedy."""
+    patience: int = setting(
+        2, help="Epochs in a row without a lower validation loss after which a training stops.", low=1, high=10_000
+    )
+    """Section IV.D.2."""
+    imbalance: Imbalance = setting(
+        Imbalance.NONE,
+        help="Remedy for classes of different size: weighted loss, equally many images of each class, or focal loss.",
+    )
+    """The paper has none."""
+    augment: str = setting(
+        "",
+        help=f"Random changes to training images: all, or some of {','.join(AUGMENTATIONS)}.",
+        check=parse_augmentations,
+        empty="no changes",
+        metavar="KINDS",
+    )
+    """The paper has none."""
+    device: Device = setting(Device.AUTO, help="Where children train; auto takes CUDA, then MPS, then the CPU.")
+    precision: Precision = setting(
+        Precision.AUTO, help="Number format of the forward pass; auto is bf16 where the hardware has it, else fp32."
+    )
 
     def __post_init__(self) -> None:
-        _require_range(self, "learning_rate", low=1e-9, high=10.0)
-        _require_range(self, "weight_decay", low=0.0, high=10.0)
-        _require_range(self, "batch_size", low=1, high=65536)
-        _require_range(self, "max_epochs", low=1, high=10_000)
-        _require_range(self, "patience", low=1, high=10_000)
-        try:
-            parse_augmentations(self.augment)
-        except ValueError as error:
-            raise ConfigError("augment", str(error)) from error
+        require_settings(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchConfig:
     """What a user asks for when starting a search; the same config always means the same search."""
 
-    dataset: str
-    block: BlockType
-    preset: Preset = Preset.PAPER
-    seed: int = 0
-    initial: str = ""
-    """Notation of the initial model; empty means the paper's."""
-    input_size: int = 0
-    """Side of the square input in pixels; 0 means the data set's own."""
-    train_limit: int = 0
-    """Images in the pool from which training and validation are split; 0 means all."""
-    max_iterations: int = 30
-    """0 means that nothing is derived: the initial model alone is trained, and evaluated like a winner."""
-    time_budget_seconds: int = 43_200
-    """Most time with an attempt out, so without pauses, queues and downtime; 12 h as in section IV. 0: no budget."""
-    max_attempts: int = 3
-    """Attempts of one child that may fail before the child has failed."""
-    max_failed_children: int = 16
-    max_parameters: int = 50_000_000
-    selection_metric: SelectionMetric | None = None
-    """None means the preset's choice. Never AUTO in a search that has started."""
-    threads: int = 0
-    """CPU threads of one worker; 0 means the server's choice, fixed when the search starts."""
-    class_map: str = ""
-    """How the classes as found become those of the search, one of ``CLASS_MAPS`` or as ``parse_class_map`` reads it;
-    empty means the data set's own."""
-    max_bad_files: int = 0
-    """Images that may be unreadable; they are left out. One more, and the search is not started."""
-    fit: str = ""
-    """One of ``FITS``; empty means the first."""
-    group_regex: str = ""
-    """Finds in the path of an image what must not be divided, such as its patient; empty means the data set's own."""
-    folds: int = 0
-    """Disjoint test parts that the images are dealt into, for cross-validation; 0 means the data set's own division."""
-    fold: int = 0
-    """Which of them is the test part, from 1; 0 without folds."""
-    sample_bits: int = 0
-    """Bits that a value of a 16-bit grey image takes, from ``LEAST_SAMPLE_BITS`` on; 0 means all of them."""
+    dataset: str = setting(REQUIRED, help="Data set of the server: mnist, kau, folder:PATH and others.", metavar="NAME")
+    block: BlockType = setting(REQUIRED, help="Inception, or SE-Inception.")
+    preset: Preset = setting(Preset.PAPER, help="Named set of rules and defaults.")
+    seed: int = setting(0, help="Seed of everything random.", low=0, high=2**63 - 1)
+    initial: str = setting("", help="The initial model.", empty="the paper's", metavar="NOTATION")
+    max_iterations: int = setting(
+        30, help="Most iterations; 0 trains and evaluates the initial model alone.", low=0, high=10_000
+    )
+    time_budget_seconds: int = setting(
+        43_200,
+        help="Most time in which workers train; pauses, queues and downtime do not count: 90s, 30m, 12h, 2d, none.",
+        low=0,
+        high=10 * 365 * 86_400,
+    )
+    """Section IV."""
+    max_parameters: int = setting(50_000_000, help="Most parameters of a child.", low=1, high=10**12)
+    max_attempts: int = setting(
+        3, help="Attempts at a child's training that may fail before the child counts as failed.", low=1, high=100
+    )
+    max_failed_children: int = setting(16, help="Failed children after which the search stops.", low=1, high=10_000)
+    selection_metric: SelectionMetric | None = setting(
+        None,
+        help="What makes a child the best; auto is balanced accuracy on an imbalanced data set, else accuracy.",
+        empty="the preset's; auto if no preset is named",
+    )
+    """Never AUTO in a search that has started."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    threads: int = setting(
+        0, help="CPU threads per worker, fixed when the search starts.", low=0, high=1024, empty="the server's choice"
+    )
+    input_size: int = setting(
+        0, help="Side of the square input in pixels.", low=0, high=4096, empty="the data set's own"
+    )
+    train_limit: int = setting(
+        0, help="Most images to take for training and validation.", low=0, high=2**31 - 1, empty="all"
+    )
+    class_map: str = setting(
+        "",
+        help=f"Classes to search with: {', '.join(CLASS_MAPS)}, or your own like 1=benign,4=malignant.",
+        check=check_class_map,
+        empty="the data set's own",
+        metavar="MAP",
+    )
+    fit: str = setting("", help="Pad images to a square, or cut out the breast first.", choices=FITS, empty=FITS[0])
+    group_regex: str = setting(
+        "",
+        help="Pattern that finds the patient in an image's path; all images of a patient go to the same part.",
+        check=compile_group_regex,
+        empty="the data set's own rule",
+        metavar="REGEX",
+    )
+    sample_bits: int = setting(
+        0,
+        help="Bits per value that 16-bit grey images really use.",
+        low=LEAST_SAMPLE_BITS,
+        high=MOST_SAMPLE_BITS,
+        empty=f"{MOST_SAMPLE_BITS}",
+    )
+    max_bad_files: int = setting(
+        0, help="Most unreadable images to leave out; with more the search does not start.", low=0, high=2**31 - 1
+    )
+    folds: int = setting(
+        0,
+        help="Number of disjoint test parts, for cross-validation.",
+        low=FEWEST_FOLDS,
+        high=MOST_FOLDS,
+        empty="the data set's own division",
+        metavar="K",
+    )
+    fold: int = setting(
+        0, help="Which of the K folds is the test part, from 1.", empty="none, without --folds", metavar="I"
+    )
 
     def __post_init__(self) -> None:
-        if not self.dataset:
-            raise ConfigError("dataset", "is missing")
-        _require_range(self, "seed", low=0, high=2**63 - 1)
-        _require_range(self, "input_size", low=0, high=4096)
-        _require_range(self, "train_limit", low=0, high=2**31 - 1)
-        _require_range(self, "max_iterations", low=0, high=10_000)
-        _require_range(self, "time_budget_seconds", low=0, high=10 * 365 * 86_400)
-        _require_range(self, "max_attempts", low=1, high=100)
-        _require_range(self, "max_failed_children", low=1, high=10_000)
-        _require_range(self, "max_parameters", low=1, high=10**12)
-        _require_range(self, "threads", low=0, high=1024)
-        _require_range(self, "max_bad_files", low=0, high=2**31 - 1)
-        if self.sample_bits:
-            _require_range(self, "sample_bits", low=LEAST_SAMPLE_BITS, high=MOST_SAMPLE_BITS)
-        try:
-            if self.class_map not in ("", *CLASS_MAPS):
-                parse_class_map(self.class_map)
-            compile_group_regex(self.group_regex)
-        except FolderRuleError as error:
-            raise ConfigError(error.rule, error.reason) from error
-        if self.fit not in ("", *FITS):
-            raise ConfigError("fit", f"must be one of {', '.join(FITS)}, not {self.fit[:40]!r}")
-        self._require_fold()
-
-    def _require_fold(self) -> None:
-        if self.folds == self.fold == 0:
-            return
-        if self.folds == 0:
+        require_settings(self)
+        if self.folds == 0 and self.fold != 0:
             raise ConfigError("fold", f"{self.fold} needs folds: how many of them there are")
-        _require_range(self, "folds", low=FEWEST_FOLDS, high=MOST_FOLDS)
-        if self.fold == 0:
+        if self.folds and self.fold == 0:
             raise ConfigError("fold", f"is missing: which of the {self.folds} folds is the test part, from 1")
-        if not 1 <= self.fold <= self.folds:
+        if self.folds and not 1 <= self.fold <= self.folds:
             raise ConfigError("fold", f"must lie between 1 and {self.folds}, the number of folds, not {self.fold}")
+
+
+PRESETS: Mapping[Preset | None, Mapping[str, Any]] = {
+    None: {"selection_metric": SelectionMetric.AUTO},
+    Preset.PAPER: {},
+}
+"""What a preset sets beside the declared defaults, which are the paper's; None stands for no preset named.
+
+A preset can only set what the wire can tell from not given: enums, ``optional`` fields, texts that cannot be empty.
+"""
+
+
+def search_settings() -> tuple[Setting, ...]:
+    """Return every setting of a search in its order; no two have one name, so those of the training need no prefix."""
+    own = {each.name: (each,) for each in settings_of(SearchConfig)}
+    return tuple(chain.from_iterable(own.get(f.name, settings_of(TrainingConfig)) for f in fields(SearchConfig)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +225,8 @@ class InputShape:
 
     def __post_init__(self) -> None:
         for name in (f.name for f in fields(self)):
-            _require_range(self, name, low=1, high=65536)
+            if not 1 <= getattr(self, name) <= 65536:
+                raise ConfigError(name, f"must lie between 1 and 65536, not {getattr(self, name)}")
 
     def __str__(self) -> str:
         return f"{self.channels}x{self.height}x{self.width}"

@@ -27,15 +27,6 @@ class PatientSource(Enum):
     """Nobody is known, and images are divided one by one."""
 
 
-class FolderRuleError(ValueError):
-    """Something that means nothing; ``rule`` is the name of the setting."""
-
-    def __init__(self, rule: str, reason: str) -> None:
-        super().__init__(f"{rule} {reason}")
-        self.rule = rule
-        self.reason = reason
-
-
 def parse_class_map(text: str) -> dict[str, str]:
     """Read a class map of one's own: ``1=benign,2=benign,4=malignant``.
 
@@ -43,32 +34,41 @@ def parse_class_map(text: str) -> dict[str, str]:
         The class of each label as found; labels that are not in it are left out of the data set.
 
     Raises:
-        FolderRuleError: it is none.
+        ValueError: it is none; the message goes on after the name of the setting.
     """
     pairs = [pair.partition("=") for pair in text[:_MOST_TEXT].split(",")]
     classes = {found.strip(): name.strip() for found, _, name in pairs}
     is_whole = len(text) <= _MOST_TEXT and len(classes) == len(pairs)
     if not is_whole or not all(found and name and name.isprintable() for found, name in classes.items()):
-        raise FolderRuleError(
-            "class_map",
+        raise ValueError(
             f"must be one of {', '.join(CLASS_MAPS)} or like 1=benign,2=benign,4=malignant with each label once, "
             f"not {text[:40]!r}",
         )
     if len(set(classes.values())) < 2:
-        raise FolderRuleError("class_map", "must lead to at least two classes")
+        raise ValueError("must lead to at least two classes")
     return classes
+
+
+def check_class_map(text: str) -> None:
+    """Accept a name of ``CLASS_MAPS`` or a class map of one's own.
+
+    Raises:
+        ValueError: it is neither; the message goes on after the name of the setting.
+    """
+    if text not in CLASS_MAPS:
+        parse_class_map(text)
 
 
 def compile_group_regex(text: str) -> re.Pattern[str]:
     """Read the pattern that finds a patient in the path of an image: its group, or all that it matches if it has none.
 
     Raises:
-        FolderRuleError: it is no regular expression, or has more than one group.
+        ValueError: it is no regular expression, or has more than one group; the message goes on after its name.
     """
     try:
         pattern = re.compile(text[: _MOST_TEXT + 1])
     except (re.error, RecursionError, OverflowError) as error:
-        raise FolderRuleError("group_regex", f"is no regular expression: {error}") from error
+        raise ValueError(f"is no regular expression: {error}") from error
     if len(text) > _MOST_TEXT or pattern.groups > 1:
-        raise FolderRuleError("group_regex", f"must have at most {_MOST_TEXT} characters and one group")
+        raise ValueError(f"must have at most {_MOST_TEXT} characters and one group")
     return pattern

@@ -5,25 +5,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import setting_values
 from hypothesis import strategies as st
 from strategies import architectures
 
-from nas.architecture import BlockType
 from nas.assessment import Assessed, Assessment, Baseline, ClassAssessment, Estimate
 from nas.child import ChildId, EpochResult, Evaluation
 from nas.config import (
     Device,
-    Imbalance,
     InputShape,
     Precision,
-    Preset,
     SearchConfig,
-    SelectionMetric,
     TrainingConfig,
 )
-from nas.folders import CLASS_MAPS, FITS, PatientSource
+from nas.folders import PatientSource
 from nas.search import commands, events
 from nas.search.facts import (
     AttemptKind,
@@ -65,44 +63,11 @@ def counted(draw: st.DrawFn) -> Evaluation:
     return Evaluation(loss=draw(any_floats), correct=correct, total=tuple(total))
 
 
-trainings = st.builds(
-    TrainingConfig,
-    learning_rate=st.floats(1e-9, 10.0),
-    beta1=st.floats(0.0, 0.999),
-    beta2=st.floats(0.0, 0.999),
-    epsilon=st.floats(1e-12, 1.0),
-    weight_decay=st.floats(0.0, 10.0),
-    batch_size=st.integers(1, 65536),
-    max_epochs=st.integers(1, 10_000),
-    patience=st.integers(1, 10_000),
-    device=st.sampled_from(Device),
-    precision=st.sampled_from(Precision),
-    imbalance=st.sampled_from(Imbalance),
-    augment=st.sampled_from(["", "all", "shift,flip"]),
-)
+trainings = setting_values.records(TrainingConfig)
 configs = st.builds(
-    lambda fold, **settings: SearchConfig(**settings, folds=fold[0], fold=fold[1]),
+    lambda config, fold: replace(config, folds=fold[0], fold=fold[1]),
+    config=setting_values.records(SearchConfig, training=trainings),
     fold=st.sampled_from([(0, 0), (0, 0), (3, 1), (20, 20)]),
-    dataset=texts.filter(bool),
-    block=st.sampled_from(BlockType),
-    preset=st.sampled_from(Preset),
-    seed=sizes,
-    initial=texts,
-    input_size=st.integers(0, 4096),
-    train_limit=numbers,
-    max_iterations=st.integers(0, 10_000),
-    time_budget_seconds=st.integers(0, 10 * 365 * 86_400),
-    max_attempts=st.integers(1, 100),
-    max_failed_children=st.integers(1, 10_000),
-    max_parameters=st.integers(1, 10**12),
-    selection_metric=st.none() | st.sampled_from(SelectionMetric),
-    threads=st.integers(0, 1024),
-    class_map=st.sampled_from(["", *CLASS_MAPS]),
-    max_bad_files=numbers,
-    fit=st.sampled_from(["", *FITS]),
-    group_regex=st.sampled_from(["", "BC([0-9]+)"]),
-    sample_bits=st.just(0) | st.integers(8, 16),
-    training=trainings,
 )
 counts = st.lists(sizes, max_size=4).map(tuple)
 datasets = st.builds(

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
 from enum import Enum
 from typing import Any
 
+from nas.canonical_json import set_fields
 from nas.child import EpochResult
-from nas.config import SearchConfig, TrainingConfig
+from nas.config import SearchConfig
 from nas.notation import format_notation
 from nas.search.state import Child, Search
 from nas.transformations import format_transformation
@@ -44,21 +44,22 @@ def canonical_result(search: Search) -> dict[str, Any]:
     }
 
 
-_LATER_SETTINGS = ("class_map", "max_bad_files", "fit", "group_regex", "folds", "fold", "sample_bits")
-_LATER_TRAINING = ("imbalance", "augment")
-"""Added after the first digests were made: left out where they have their default, so that those stay as they are."""
-_DEFAULT_TRAINING = TrainingConfig()
+_FIRST_SETTINGS = (
+    *("dataset", "block", "preset", "seed", "initial", "input_size", "train_limit", "threads", "selection_metric"),
+    *("max_iterations", "time_budget_seconds", "max_attempts", "max_failed_children", "max_parameters"),
+)
+_FIRST_TRAINING = (
+    *("learning_rate", "beta1", "beta2", "epsilon", "weight_decay", "batch_size", "max_epochs", "patience"),
+    *("device", "precision"),
+)
+"""What the first digests always held, in a closed list. Any other setting is left out where it has its default, so a
+new one changes no digest of a search that does not use it."""
 
 
 def _config(config: SearchConfig) -> dict[str, Any]:
-    content = asdict(config)
-    for name in _LATER_SETTINGS:
-        if not content[name]:
-            del content[name]
-    for name in _LATER_TRAINING:
-        if getattr(config.training, name) == getattr(_DEFAULT_TRAINING, name):
-            del content["training"][name]
-    return content
+    content = {name: getattr(config, name) for name in _FIRST_SETTINGS} | set_fields(config)
+    training = {name: getattr(config.training, name) for name in _FIRST_TRAINING} | set_fields(config.training)
+    return content | {"training": training}
 
 
 def _child(child: Child) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def decode_inspection(content: dict[str, Any]) -> pb.CheckDatasetResponse:
         ],
         findings=[_finding(finding) for finding in content["findings"]],
         is_ok=content["is_ok"],
-        patient_source=enums.PATIENT_SOURCE.encode(PatientSource[content["patients_from"]]),
+        patient_source=enums.encode(PatientSource[content["patients_from"]]),
     )
 
 

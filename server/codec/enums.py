@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Enums of the domain and of the wire have the same member names; the wire adds the prefix that buf asks for."""
+"""Enums of the domain and of the wire have the same names; the wire adds the prefix that buf asks for.
+
+``SearchState`` of the domain is ``Search.State`` of the wire, and so on for each enum inside a message.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from enum import Enum
-from typing import Any, Generic, TypeVar
+from functools import cache
+from typing import Any, TypeVar
+
+from google.protobuf.descriptor import EnumDescriptor
 
 from nas.api.v1 import search_pb2 as pb
-from nas.architecture import BlockType
-from nas.config import Device, Imbalance, Precision, Preset, SelectionMetric
-from nas.folders import PatientSource
-from nas.search.facts import AttemptKind, FailureReason, LostReason, SearchFailure, StopReason
-from nas.search.state import ChildState, SearchState
-from nas.selection import Role, Rule, TieBreak
-from nas.transformations import Operation, SkipReason
 
 EnumT = TypeVar("EnumT", bound=Enum)
 
@@ -27,55 +28,47 @@ class CodecError(ValueError):
         self.reason = reason
 
 
-class EnumCodec(Generic[EnumT]):
-    """Converts one enum in both directions."""
-
-    def __init__(self, domain: type[EnumT], wire: Any, prefix: str, *, field: str = "") -> None:
-        """Pair the members; ``field`` is what messages call such a value, by default the prefix in lower case."""
-        self._field = field or prefix.lower()
-        self._to_wire: dict[EnumT, Any] = {member: wire.Value(f"{prefix}_{member.name}") for member in domain}
-        self._to_domain = {number: member for member, number in self._to_wire.items()}
-
-    def encode(self, member: EnumT) -> Any:
-        """Return the number on the wire."""
-        return self._to_wire[member]
-
-    def words(self) -> dict[str, int]:
-        """The numbers by what people write: the member's value, with hyphens."""
-        return {str(member.value).replace("_", "-"): number for member, number in self._to_wire.items()}
-
-    def decode(self, number: int) -> EnumT:
-        """Return the domain's member.
-
-        Raises:
-            CodecError: the number is 0 or from a newer version.
-        """
-        try:
-            return self._to_domain[number]
-        except KeyError:
-            raise CodecError(self._field, "is missing" if number == 0 else f"has the unknown value {number}") from None
-
-    def decode_or(self, number: int, default: EnumT) -> EnumT:
-        """Like ``decode``, with ``default`` for 0."""
-        return default if number == 0 else self.decode(number)
+def encode(member: Enum) -> Any:
+    """Return the number on the wire."""
+    return numbers(type(member))[member]
 
 
-BLOCK = EnumCodec(BlockType, pb.BlockType, "BLOCK_TYPE", field="block")
-PRESET = EnumCodec(Preset, pb.Preset, "PRESET")
-DEVICE = EnumCodec(Device, pb.Device, "DEVICE")
-PRECISION = EnumCodec(Precision, pb.Precision, "PRECISION")
-METRIC = EnumCodec(SelectionMetric, pb.SelectionMetric, "SELECTION_METRIC")
-IMBALANCE = EnumCodec(Imbalance, pb.Imbalance, "IMBALANCE")
-PATIENT_SOURCE = EnumCodec(PatientSource, pb.PatientSource, "PATIENT_SOURCE")
-OPERATION = EnumCodec(Operation, pb.Operation, "OPERATION")
-SKIP_REASON = EnumCodec(SkipReason, pb.SkipReason, "SKIP_REASON")
-ATTEMPT_KIND = EnumCodec(AttemptKind, pb.AttemptKind, "ATTEMPT_KIND")
-LOST_REASON = EnumCodec(LostReason, pb.LostReason, "LOST_REASON")
-FAILURE_REASON = EnumCodec(FailureReason, pb.FailureReason, "FAILURE_REASON")
-STOP_REASON = EnumCodec(StopReason, pb.StopReason, "STOP_REASON")
-SEARCH_FAILURE = EnumCodec(SearchFailure, pb.SearchFailure, "SEARCH_FAILURE")
-ROLE = EnumCodec(Role, pb.Role, "ROLE")
-RULE = EnumCodec(Rule, pb.Rule, "RULE")
-TIE_BREAK = EnumCodec(TieBreak, pb.TieBreak, "TIE_BREAK")
-SEARCH_STATE = EnumCodec(SearchState, pb.Search.State, "STATE")
-CHILD_STATE = EnumCodec(ChildState, pb.Child.State, "STATE")
+def decode(kind: type[EnumT], number: int, field: str = "") -> EnumT:
+    """Return the member of a domain enum; ``field`` is what the message calls it, by default the enum's name.
+
+    Raises:
+        CodecError: the number is 0 or from a newer version.
+    """
+    found: EnumT | None = next((member for member, known in numbers(kind).items() if known == number), None)
+    if found is not None:
+        return found
+    reason = "is missing" if number == 0 else f"has the unknown value {number}"
+    raise CodecError(field or snake_case(kind.__name__), reason)
+
+
+@cache
+def numbers(kind: type[EnumT]) -> Mapping[EnumT, int]:
+    """Return the number of every member on the wire.
+
+    Raises:
+        KeyError: the schema has no such enum or member.
+    """
+    wire = _wire_enums()[kind.__name__]
+    prefix = snake_case(wire.name).upper()
+    return {member: wire.values_by_name[f"{prefix}_{member.name}"].number for member in kind}
+
+
+def snake_case(name: str) -> str:
+    """Turn ``BlockType`` into ``block_type``."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+@cache
+def _wire_enums() -> Mapping[str, EnumDescriptor]:
+    schema = pb.DESCRIPTOR
+    inner = {
+        f"{message.name}{enum.name}": enum
+        for message in schema.message_types_by_name.values()
+        for enum in message.enum_types
+    }
+    return {**schema.enum_types_by_name, **inner}

@@ -10,6 +10,8 @@ from typing import Any, Generic, TypeVar
 from nas.api.v1 import event_pb2 as pb
 from nas.child import ChildId
 from nas.search import events
+from nas.search.facts import AttemptKind, FailureReason, LostReason, SearchFailure, StopReason
+from nas.transformations import Operation, SkipReason
 from server.codec import assessments, enums, records, settings
 
 FactT = TypeVar("FactT", bound=events.Event)
@@ -132,8 +134,8 @@ def encode_skipped(fact: events.TransformationSkipped) -> pb.TransformationSkipp
     return pb.TransformationSkipped(
         child_id=str(fact.child_id),
         parent_id=str(fact.parent_id),
-        operation=enums.OPERATION.encode(fact.operation),
-        reason=enums.SKIP_REASON.encode(fact.reason),
+        operation=enums.encode(fact.operation),
+        reason=enums.encode(fact.reason),
     )
 
 
@@ -155,17 +157,15 @@ FACTS: tuple[FactCodec[Any], ...] = (
         lambda m: events.TransformationSkipped(
             child_id=_id(m),
             parent_id=_id(m, "parent_id"),
-            operation=enums.OPERATION.decode(m.operation),
-            reason=enums.SKIP_REASON.decode(m.reason),
+            operation=enums.decode(Operation, m.operation),
+            reason=enums.decode(SkipReason, m.reason),
         ),
     ),
     FactCodec(
         "attempt_launched",
         events.AttemptLaunched,
-        lambda f: pb.AttemptLaunched(
-            child_id=str(f.child_id), attempt=f.attempt, kind=enums.ATTEMPT_KIND.encode(f.kind)
-        ),
-        lambda m: events.AttemptLaunched(child_id=_id(m), attempt=m.attempt, kind=enums.ATTEMPT_KIND.decode(m.kind)),
+        lambda f: pb.AttemptLaunched(child_id=str(f.child_id), attempt=f.attempt, kind=enums.encode(f.kind)),
+        lambda m: events.AttemptLaunched(child_id=_id(m), attempt=m.attempt, kind=enums.decode(AttemptKind, m.kind)),
     ),
     FactCodec(
         "attempt_started",
@@ -194,12 +194,12 @@ FACTS: tuple[FactCodec[Any], ...] = (
         "attempt_lost",
         events.AttemptLost,
         lambda f: pb.AttemptLost(
-            child_id=str(f.child_id), attempt=f.attempt, reason=enums.LOST_REASON.encode(f.reason), detail=f.detail
+            child_id=str(f.child_id), attempt=f.attempt, reason=enums.encode(f.reason), detail=f.detail
         ),
         lambda m: events.AttemptLost(
             child_id=_id(m),
             attempt=m.attempt,
-            reason=enums.LOST_REASON.decode(m.reason),
+            reason=enums.decode(LostReason, m.reason),
             detail=m.detail,
         ),
     ),
@@ -207,12 +207,12 @@ FACTS: tuple[FactCodec[Any], ...] = (
         "child_failed",
         events.ChildFailed,
         lambda f: pb.ChildFailed(
-            child_id=str(f.child_id), attempt=f.attempt, reason=enums.FAILURE_REASON.encode(f.reason), detail=f.detail
+            child_id=str(f.child_id), attempt=f.attempt, reason=enums.encode(f.reason), detail=f.detail
         ),
         lambda m: events.ChildFailed(
             child_id=_id(m),
             attempt=m.attempt,
-            reason=enums.FAILURE_REASON.decode(m.reason),
+            reason=enums.decode(FailureReason, m.reason),
             detail=m.detail,
         ),
     ),
@@ -226,8 +226,8 @@ FACTS: tuple[FactCodec[Any], ...] = (
     FactCodec(
         "stopping_criterion_met",
         events.StoppingCriterionMet,
-        lambda f: pb.StoppingCriterionMet(reason=enums.STOP_REASON.encode(f.reason), iteration=f.iteration),
-        lambda m: events.StoppingCriterionMet(reason=enums.STOP_REASON.decode(m.reason), iteration=m.iteration),
+        lambda f: pb.StoppingCriterionMet(reason=enums.encode(f.reason), iteration=f.iteration),
+        lambda m: events.StoppingCriterionMet(reason=enums.decode(StopReason, m.reason), iteration=m.iteration),
     ),
     FactCodec(
         "time_budget_reached",
@@ -250,14 +250,14 @@ FACTS: tuple[FactCodec[Any], ...] = (
     FactCodec(
         "search_succeeded",
         events.SearchSucceeded,
-        lambda f: pb.SearchSucceeded(reason=enums.STOP_REASON.encode(f.reason), winner_id=str(f.winner)),
-        lambda m: events.SearchSucceeded(reason=enums.STOP_REASON.decode(m.reason), winner=_id(m, "winner_id")),
+        lambda f: pb.SearchSucceeded(reason=enums.encode(f.reason), winner_id=str(f.winner)),
+        lambda m: events.SearchSucceeded(reason=enums.decode(StopReason, m.reason), winner=_id(m, "winner_id")),
     ),
     FactCodec(
         "search_failed",
         events.SearchFailed,
-        lambda f: pb.SearchFailed(reason=enums.SEARCH_FAILURE.encode(f.reason), detail=f.detail),
-        lambda m: events.SearchFailed(reason=enums.SEARCH_FAILURE.decode(m.reason), detail=m.detail),
+        lambda f: pb.SearchFailed(reason=enums.encode(f.reason), detail=f.detail),
+        lambda m: events.SearchFailed(reason=enums.decode(SearchFailure, m.reason), detail=m.detail),
     ),
     FactCodec(
         "search_cancelled",

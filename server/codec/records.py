@@ -8,10 +8,11 @@ from google.protobuf.duration_pb2 import Duration
 from nas.api.v1 import search_pb2 as pb
 from nas.architecture import Architecture
 from nas.child import ChildId, EpochResult, Evaluation
-from nas.config import InputShape
+from nas.config import Device, InputShape, Precision
+from nas.folders import PatientSource
 from nas.notation import NotationError, format_layer, format_notation, parse_notation
 from nas.search.facts import DatasetSummary, PartCounts, PatientCounts, Resources, Runtime
-from nas.selection import Choice
+from nas.selection import Choice, Role, Rule, TieBreak
 from nas.shapes import LayerSummary
 from nas.transformations import AddBlock, AddConcat, AddLayer, Operation, Transformation, Widen, operation_of
 from server.codec import enums
@@ -97,7 +98,7 @@ def decode_dataset(message: pb.DatasetSummary) -> DatasetSummary:
 
 def _encode_patients(patients: PatientCounts) -> pb.PatientCounts:
     return pb.PatientCounts(
-        source=enums.PATIENT_SOURCE.encode(patients.source),
+        source=enums.encode(patients.source),
         train_count=patients.train,
         validation_count=patients.validation,
         test_count=patients.test,
@@ -107,7 +108,7 @@ def _encode_patients(patients: PatientCounts) -> pb.PatientCounts:
 
 def _decode_patients(message: pb.PatientCounts) -> PatientCounts:
     return PatientCounts(
-        source=enums.PATIENT_SOURCE.decode(message.source),
+        source=enums.decode(PatientSource, message.source),
         train=message.train_count,
         validation=message.validation_count,
         test=message.test_count,
@@ -128,8 +129,8 @@ def decode_resources(message: pb.Resources) -> Resources:
 def encode_runtime(runtime: Runtime) -> pb.Runtime:
     """What an attempt runs on."""
     return pb.Runtime(
-        device=enums.DEVICE.encode(runtime.device),
-        precision=enums.PRECISION.encode(runtime.precision),
+        device=enums.encode(runtime.device),
+        precision=enums.encode(runtime.precision),
         threads=runtime.threads,
         hardware=runtime.hardware,
         versions=dict(runtime.versions),
@@ -139,8 +140,8 @@ def encode_runtime(runtime: Runtime) -> pb.Runtime:
 def decode_runtime(message: pb.Runtime) -> Runtime:
     """What an attempt runs on."""
     return Runtime(
-        device=enums.DEVICE.decode(message.device),
-        precision=enums.PRECISION.decode(message.precision),
+        device=enums.decode(Device, message.device),
+        precision=enums.decode(Precision, message.precision),
         threads=message.threads,
         hardware=message.hardware,
         versions=tuple(sorted(message.versions.items())),
@@ -216,9 +217,7 @@ def encode_architecture(
 
 def encode_transformation(transformation: Transformation) -> pb.Transformation:
     """A transformation with its arguments."""
-    message = pb.Transformation(
-        operation=enums.OPERATION.encode(operation_of(transformation)), position=transformation.position
-    )
+    message = pb.Transformation(operation=enums.encode(operation_of(transformation)), position=transformation.position)
     if isinstance(transformation, AddLayer):
         message.kernel = transformation.kernel
     if isinstance(transformation, Widen):
@@ -228,7 +227,7 @@ def encode_transformation(transformation: Transformation) -> pb.Transformation:
 
 def decode_transformation(message: pb.Transformation) -> Transformation:
     """A transformation with its arguments."""
-    match enums.OPERATION.decode(message.operation):
+    match enums.decode(Operation, message.operation):
         case Operation.ADD_LAYER:
             return AddLayer(position=message.position, kernel=message.kernel)
         case Operation.ADD_BLOCK:
@@ -242,26 +241,26 @@ def decode_transformation(message: pb.Transformation) -> Transformation:
 def encode_choice(choice: Choice) -> pb.Choice:
     """Why a child was chosen."""
     return pb.Choice(
-        role=enums.ROLE.encode(choice.role),
-        rule=enums.RULE.encode(choice.rule),
+        role=enums.encode(choice.role),
+        rule=enums.encode(choice.rule),
         child_id=str(choice.child_id),
         metric_value=choice.metric_value,
         param_count=choice.param_count,
         runner_up=str(choice.runner_up) if choice.runner_up else "",
         margin=choice.margin,
-        tie_break=enums.TIE_BREAK.encode(choice.tie_break),
+        tie_break=enums.encode(choice.tie_break),
     )
 
 
 def decode_choice(message: pb.Choice) -> Choice:
     """Why a child was chosen."""
     return Choice(
-        role=enums.ROLE.decode(message.role),
-        rule=enums.RULE.decode(message.rule),
+        role=enums.decode(Role, message.role),
+        rule=enums.decode(Rule, message.rule),
         child_id=decode_child_id(message.child_id, "child_id"),
         metric_value=message.metric_value,
         param_count=message.param_count,
         runner_up=decode_child_id(message.runner_up, "runner_up") if message.runner_up else None,
         margin=message.margin if message.HasField("margin") else None,
-        tie_break=enums.TIE_BREAK.decode(message.tie_break),
+        tie_break=enums.decode(TieBreak, message.tie_break),
     )

@@ -1,14 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The settings of a search on the wire, where a field left out takes the preset's value."""
+"""The settings of a search on the wire, where a field left out takes the preset's value.
+
+Nothing here names a setting: both directions follow from the declarations in ``nas.config`` and the schema's fields of
+the same name.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from enum import Enum
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 
 from nas.api.v1 import search_pb2 as pb
-from nas.config import Device, Imbalance, Precision, Preset, SearchConfig, SelectionMetric, TrainingConfig
+from nas.config import PRESETS, Preset, SearchConfig, TrainingConfig
+from nas.settings import REQUIRED, Setting, settings_of
 from server.codec import enums
 from server.codec.enums import CodecError
 from server.codec.records import encode_duration
@@ -16,73 +24,10 @@ from server.codec.records import encode_duration
 
 def encode_config(config: SearchConfig) -> pb.SearchConfig:
     """All settings, with the defaults filled in."""
-    message = pb.SearchConfig(
-        dataset=config.dataset,
-        block=enums.BLOCK.encode(config.block),
-        preset=enums.PRESET.encode(config.preset),
-        seed=config.seed,
-        initial=config.initial,
-        input_size=config.input_size,
-        train_limit=config.train_limit,
-        max_iterations=config.max_iterations,
-        time_budget=encode_duration(config.time_budget_seconds),
-        max_attempts=config.max_attempts,
-        max_failed_children=config.max_failed_children,
-        max_parameters=config.max_parameters,
-        threads=config.threads,
-        class_map=config.class_map,
-        max_bad_files=config.max_bad_files,
-        fit=config.fit,
-        group_regex=config.group_regex,
-        sample_bits=config.sample_bits,
-        folds=config.folds,
-        fold=config.fold,
-        training=_encode_training(config.training),
-    )
-    if config.selection_metric is not None:
-        message.selection_metric = enums.METRIC.encode(config.selection_metric)
+    message = pb.SearchConfig()
+    _encode(message, config)
+    _encode(message.training, config.training)
     return message
-
-
-def _encode_training(training: TrainingConfig) -> pb.TrainingConfig:
-    return pb.TrainingConfig(
-        learning_rate=training.learning_rate,
-        beta1=training.beta1,
-        beta2=training.beta2,
-        epsilon=training.epsilon,
-        weight_decay=training.weight_decay,
-        batch_size=training.batch_size,
-        max_epochs=training.max_epochs,
-        patience=training.patience,
-        device=enums.DEVICE.encode(training.device),
-        precision=enums.PRECISION.encode(training.precision),
-        imbalance=enums.IMBALANCE.encode(training.imbalance),
-        augment=training.augment,
-    )
-
-
-_OPTIONAL_SETTINGS = (
-    "input_size",
-    "train_limit",
-    "max_iterations",
-    "max_attempts",
-    "max_failed_children",
-    "max_parameters",
-    "threads",
-    "max_bad_files",
-    "folds",
-    "fold",
-)
-_OPTIONAL_TRAINING = (
-    "learning_rate",
-    "beta1",
-    "beta2",
-    "epsilon",
-    "weight_decay",
-    "batch_size",
-    "max_epochs",
-    "patience",
-)
 
 
 def decode_config(message: pb.SearchConfig) -> SearchConfig:
@@ -92,39 +37,55 @@ def decode_config(message: pb.SearchConfig) -> SearchConfig:
         CodecError: an enum is missing or unknown.
         ConfigError: a setting is out of its range.
     """
-    settings: dict[str, Any] = _present(message, _OPTIONAL_SETTINGS)
-    if message.HasField("time_budget"):
-        settings["time_budget_seconds"] = _whole_seconds(message.time_budget)
-    if message.selection_metric:
-        settings["selection_metric"] = enums.METRIC.decode(message.selection_metric)
-    elif not message.preset:
-        settings["selection_metric"] = SelectionMetric.AUTO
-    return SearchConfig(
-        dataset=message.dataset,
-        block=enums.BLOCK.decode(message.block),
-        preset=enums.PRESET.decode_or(message.preset, Preset.PAPER),
-        seed=message.seed,
-        initial=message.initial,
-        class_map=message.class_map,
-        fit=message.fit,
-        group_regex=message.group_regex,
-        sample_bits=message.sample_bits,
-        training=TrainingConfig(
-            device=enums.DEVICE.decode_or(message.training.device, Device.AUTO),
-            precision=enums.PRECISION.decode_or(message.training.precision, Precision.AUTO),
-            imbalance=enums.IMBALANCE.decode_or(message.training.imbalance, Imbalance.NONE),
-            augment=message.training.augment,
-            **_present(message.training, _OPTIONAL_TRAINING),
-        ),
-        **settings,
-    )
+    preset = PRESETS[enums.decode(Preset, message.preset) if message.preset else None]
+    training = TrainingConfig(**_decode(message.training, TrainingConfig, preset))
+    return SearchConfig(**_decode(message, SearchConfig, preset), training=training)
 
 
-def _present(message: Any, names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: getattr(message, name) for name in names if message.HasField(name)}
+def _encode(message: Message, record: SearchConfig | TrainingConfig) -> None:
+    for setting in settings_of(type(record)):
+        name, value = setting.wire_name, getattr(record, setting.name)
+        if value is None:
+            continue
+        if setting.is_span:
+            getattr(message, name).CopyFrom(encode_duration(value))
+        elif setting.is_tuple:
+            getattr(message, name).extend(_plain(member) for member in value)
+        else:
+            setattr(message, name, _plain(value))
 
 
-def _whole_seconds(duration: Duration) -> int:
+def _plain(value: Any) -> Any:
+    return enums.encode(value) if isinstance(value, Enum) else value
+
+
+def _decode(message: Message, record: type[Any], preset: Mapping[str, Any]) -> dict[str, Any]:
+    found = {name: value for name, value in preset.items() if name in {each.name for each in settings_of(record)}}
+    for setting in settings_of(record):
+        if setting.default is REQUIRED or _is_given(message, setting.wire_name):
+            found[setting.name] = _read(setting, getattr(message, setting.wire_name))
+    return found
+
+
+def _is_given(message: Message, name: str) -> bool:
+    """Whether a field is there; one without presence is, unless it is 0 or empty."""
+    field = message.DESCRIPTOR.fields_by_name[name]
+    return message.HasField(name) if field.has_presence else bool(getattr(message, name))
+
+
+def _read(setting: Setting, value: Any) -> Any:
+    if setting.is_span:
+        return _whole_seconds(setting.wire_name, value)
+    if setting.is_tuple:
+        return tuple(_read_one(setting, member) for member in value)
+    return _read_one(setting, value)
+
+
+def _read_one(setting: Setting, value: Any) -> Any:
+    return enums.decode(setting.kind, value, setting.wire_name) if issubclass(setting.kind, Enum) else value
+
+
+def _whole_seconds(name: str, duration: Duration) -> int:
     if duration.nanos:
-        raise CodecError("time_budget", "must be whole seconds")
+        raise CodecError(name, "must be whole seconds")
     return duration.seconds

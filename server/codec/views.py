@@ -51,7 +51,7 @@ def encode_search(view: SearchView, *, is_full: bool) -> pb.Search:
     incumbent = search.incumbent
     message = pb.Search(
         search_id=view.search_id,
-        state=enums.SEARCH_STATE.encode(search.state),
+        state=enums.encode(search.state),
         config=settings.encode_config(search.config),
         dataset=records.encode_dataset(started.dataset),
         resources=records.encode_resources(started.resources),
@@ -74,9 +74,9 @@ def encode_search(view: SearchView, *, is_full: bool) -> pb.Search:
     if search.assessed:
         message.test_evaluation.CopyFrom(records.encode_evaluation(search.assessed[0].evaluation))
     if search.stop is not None:
-        message.stop_reason = enums.STOP_REASON.encode(search.stop)
+        message.stop_reason = enums.encode(search.stop)
     if search.failure is not None:
-        message.failure_reason = enums.SEARCH_FAILURE.encode(search.failure)
+        message.failure_reason = enums.encode(search.failure)
     if search.state.is_terminal:
         message.end_time.CopyFrom(timestamp(view.updated_ns))
     if is_full:
@@ -94,7 +94,7 @@ def encode_child(child: Child) -> pb.Child:
         architecture=records.encode_architecture(
             child.architecture, graph_hash=child.graph_hash, param_count=child.param_count, flops=child.flops
         ),
-        state=enums.CHILD_STATE.encode(child.state),
+        state=enums.encode(child.state),
         attempts=child.attempts,
         lost_attempts=child.lost_attempts,
         runtime=None if child.runtime is None else records.encode_runtime(child.runtime),
@@ -106,7 +106,7 @@ def encode_child(child: Child) -> pb.Child:
         failure_detail=child.failure_detail,
     )
     if child.failure is not None:
-        message.failure_reason = enums.FAILURE_REASON.encode(child.failure)
+        message.failure_reason = enums.encode(child.failure)
     return message
 
 

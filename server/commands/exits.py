@@ -12,8 +12,8 @@ from typing import NoReturn
 import click
 from pydantic import ValidationError
 
-from nas.config import ConfigError
 from nas.search.transitions import IllegalEventError
+from nas.settings import ConfigError
 from server.certificates import CertificateError
 from server.codec.enums import CodecError
 from server.codec.envelope import UnknownEventError

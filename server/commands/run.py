@@ -15,11 +15,11 @@ from uuid import UUID
 import click
 import structlog
 
-from nas.config import SearchConfig
-from nas.descriptions import SETTINGS
+from nas.config import SearchConfig, search_settings
 from nas.search.state import SearchState
+from nas.settings import Option
 from server.app import App
-from server.codec.documents import read_config, search_settings
+from server.codec.documents import read_config
 from server.codec.envelope import is_terminal
 from server.commands.exits import Exit, exit_codes, leave
 from server.commands.options import make_settings, server_options
@@ -31,6 +31,7 @@ THE_SEARCH = UUID("7d0f8f6e-52b1-5c53-9d3c-6e61732d7275")
 """Request id where none is given: one state folder, one search, even if the folder is moved."""
 
 _NEVER = 1e9
+_SETTINGS = tuple(setting for setting in search_settings() if setting.declaration.option is not Option.NONE)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 log = structlog.get_logger("nas.run")
@@ -76,11 +77,14 @@ class Batch:
 
 
 def _search_options(command: Command) -> Command:
-    for setting in reversed(search_settings()):
-        option = f"--{setting.name.replace('_', '-')}"
-        kind = click.Choice(setting.words) if setting.words else click.STRING
-        form = None if setting.words else setting.form
-        command = click.option(option, type=kind, metavar=form, help=SETTINGS[setting.name])(command)
+    for setting in reversed(_SETTINGS):
+        words = tuple(setting.words)
+        command = click.option(
+            f"--{setting.wire_name.replace('_', '-')}",
+            type=click.Choice(words) if words else click.STRING,
+            metavar=None if words else setting.metavar,
+            help=setting.help,
+        )(command)
     return command
 
 
@@ -109,7 +113,7 @@ def run(file: Path | None, request_id: UUID, linger: float, verify: bool, **opti
       nas-server run --state-dir /var/lib/nas --data-root /data --dataset kau --block seib
       nas-server run --state-dir /var/lib/nas --config search.toml --linger 60
     """
-    names = {setting.name for setting in search_settings()}
+    names = {setting.wire_name for setting in _SETTINGS}
     given = {name: value for name, value in options.items() if name in names and value is not None}
     with exit_codes():
         document = {**(_load(file) if file else {}), **given}

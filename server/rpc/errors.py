@@ -13,7 +13,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from nas.config import ConfigError
+from nas.settings import ConfigError
 from server.codec.enums import CodecError
 from server.engine.errors import (
     ChildNotFoundError,

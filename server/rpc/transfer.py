@@ -65,7 +65,7 @@ def _choose(view: SearchView, request: pb.ExportModelRequest) -> Child:
     if request.HasField("child_id"):
         return _child(view, request.child_id)
     search: Search = view.search
-    role = enums.ROLE.decode_or(request.role, Role.BEST)
+    role = enums.decode(Role, request.role) if request.role else Role.BEST
     if role is Role.SMALLEST and search.selections:
         return search.children[search.selections[-1].choices[-1].child_id]
     if search.incumbent is None:

@@ -22,8 +22,8 @@ import server.journal.base
 from nas.api.v1 import search_service_pb2 as pb
 from nas.api.v1.search_service_pb2_grpc import SearchServiceStub
 from nas.child import ChildId
-from nas.config import ConfigError
 from nas.data.errors import DatasetError
+from nas.settings import ConfigError
 from server.codec.enums import CodecError
 from server.engine.errors import EngineError, InvalidSettingError
 from server.executor.preparation import DataError

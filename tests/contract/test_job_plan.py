@@ -9,11 +9,14 @@ import click
 import manifests
 import pytest
 from manifests import container, one, pod_spec, render
+from setting_values import typed
 
 from client.cluster.plan import JobPlan, base, dump
 from client.cluster.plan import render as render_plan
 from client.commands.submit import command as submit
 from client.options import search_options, search_words
+from nas.config import search_settings
+from nas.settings import Option
 from server.commands.run import run
 
 PLAN = JobPlan(name="nas-search", namespace="ml", image="seib-nas", dataset="kau", block="seib")
@@ -72,21 +75,8 @@ def test_documents_are_valid(plan: JobPlan) -> None:
 
 def test_server_understands_every_setting() -> None:
     """Each option of ``submit`` that describes the search is one of ``nas-server run``, with the same words."""
-    words = {
-        **{"seed": "7", "initial": "C(64,3) F() FC(10)", "input_size": "28", "train_limit": "300", "preset": "paper"},
-        **{
-            "max_iterations": "2",
-            "max_parameters": "1000000",
-            "max_attempts": "5",
-            "max_failed_children": "2",
-            "threads": "1",
-            "max_bad_files": "3",
-        },
-        **{"class_map": "birads", "learning_rate": "0.001", "weight_decay": "0.02", "batch_size": "64"},
-        **{"max_epochs": "3", "patience": "2", "time_budget": "12h", "selection_metric": "balanced-accuracy"},
-        **{"device": "cpu", "precision": "bf16", "fit": "pad", "sample_bits": "12", "group_regex": "^(p[0-9]+)"},
-        **{"imbalance": "focal", "augment": "flip,shift", "folds": "5", "fold": "2"},
-    }
+    offered = {each.wire_name for each in search_settings() if each.declaration.option is Option.BOTH}
+    words = {name: text for name, text in typed().items() if name in offered - {"dataset", "block"}} | {"device": "cpu"}
     every = {parameter.name for parameter in search_options(click.command(lambda: None)).params}
     given = [f"--{name.replace('_', '-')}={value}" for name, value in words.items()]
     parsed = submit.make_context("submit", ["--dataset=kau", "--block=seib", "--image=x", *given])

@@ -10,9 +10,8 @@ import click
 import pytest
 
 from client.commands.start import command as start
-from nas.descriptions import SETTINGS
+from nas.config import search_settings
 from server.__main__ import cli
-from server.codec.documents import search_settings
 from server.commands.exits import EXIT_MEANINGS, Exit
 
 VERBS = {
@@ -69,9 +68,18 @@ def test_a_search_is_described_as_to_the_client() -> None:
             assert list(theirs[name].type.choices) == list(ours[name].type.choices)
 
 
-def test_every_setting_is_described() -> None:
-    """Each of the schema has its sentence, and no sentence is left over from an earlier one."""
-    assert {setting.name for setting in search_settings()} == SETTINGS.keys()
+@pytest.mark.parametrize("command", [start, VERBS["run"]], ids=["start", "run"])
+def test_every_setting_says_its_default(command: click.Command) -> None:
+    """Help shows the default that is declared; only data set and block have none."""
+    options = _options(command)
+    shown = {
+        setting.name: setting.help.endswith(f"[default: {setting.default_text}]")
+        for setting in search_settings()
+        if (option := options.get(f"--{setting.wire_name.replace('_', '-')}")) and option.help == setting.help
+    }
+
+    assert {"dataset", "block"} == {name for name, is_shown in shown.items() if not is_shown}
+    assert len(shown) >= 30
 
 
 def test_the_server_is_described_as_to_serve() -> None:

@@ -7,8 +7,8 @@ from fact_strategies import configs
 from google.protobuf.json_format import MessageToDict
 from hypothesis import given, settings
 
-from nas.config import SearchConfig
-from server.codec.documents import read_config, search_settings
+from nas.config import SearchConfig, search_settings
+from server.codec.documents import read_config
 from server.codec.settings import encode_config
 
 
