@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from nas.training.device import resolve_runtime
 from nas.training.durable import move_durably
-from nas.training.errors import DataMismatchError, DeviceUnavailableError, TrainingError, WeightsError
+from nas.training.errors import DataMismatchError, DeviceUnavailableError, InheritanceError, TrainingError, WeightsError
 from nas.training.loop import find_resumed_epoch, fit
-from nas.training.request import Diverged, FitOutcome, FitRequest, Interrupted, Trained, TrainingData
+from nas.training.request import Diverged, FitOutcome, FitRequest, Inherited, Interrupted, Trained, TrainingData
 from nas.training.weights import BEST_WEIGHTS, ask_weights
 
 __all__ = [
@@ -17,6 +17,8 @@ __all__ = [
     "Diverged",
     "FitOutcome",
     "FitRequest",
+    "InheritanceError",
+    "Inherited",
     "Interrupted",
     "Trained",
     "TrainingData",

@@ -25,6 +25,7 @@ from nas.training.early_stopping import EarlyStopping
 from nas.training.epoch import EpochPlan, Learner, train_epoch
 from nas.training.fingerprint import compute_fingerprint
 from nas.training.imbalance import draw_epoch, make_loss
+from nas.training.inheritance import inherit_weights
 from nas.training.progress import TrainingProgress
 from nas.training.recipe import make_recipe
 from nas.training.request import (
@@ -77,7 +78,8 @@ class Attempt:
         if request.checkpoint_dir is not None:
             request.checkpoint_dir.mkdir(parents=True, exist_ok=True)
             self._fingerprint = compute_fingerprint(request, self._runtime, data)
-        self._restore()
+        if not self._restore() and request.inherited is not None:
+            inherit_weights(self._learner.model, request.inherited)
         self._host_labels_N = data.train_labels
         self._training = _Part.move(data.train_images, data.train_labels, self._device)
         self._validation = _Part.move(data.validation_images, data.validation_labels, self._device)
@@ -198,11 +200,13 @@ class Attempt:
         save_checkpoint(self._request.checkpoint_dir, self._fingerprint, checkpoint)
         self._listener.on_checkpoint(time.perf_counter() - start)
 
-    def _restore(self) -> None:
-        """Go on from the newest checkpoint of this training, if there is one."""
+    def _restore(self) -> bool:
+        """Go on from the newest checkpoint of this training; False if there is none."""
         if self._request.checkpoint_dir is None:
-            return
+            return False
         checkpoint = load_checkpoint(self._request.checkpoint_dir, self._fingerprint)
-        if checkpoint is not None:
-            self._progress.restore(checkpoint, self._learner.model, self._learner.optimizer, self._device)
-            self._saved_steps = checkpoint.steps
+        if checkpoint is None:
+            return False
+        self._progress.restore(checkpoint, self._learner.model, self._learner.optimizer, self._device)
+        self._saved_steps = checkpoint.steps
+        return True

@@ -4,6 +4,7 @@
 TrainingError
 ├── DeviceUnavailableError   the configured device is not there
 ├── DataMismatchError        the arrays do not fit the request or each other
+├── InheritanceError         the weights that a training is to start from are missing, changed or do not fit
 └── WeightsError             a weights file is missing, changed or of another net
 """
 
@@ -42,4 +43,13 @@ class WeightsError(TrainingError):
         super().__init__(f"weights file {path.name} {reason}; train the child again")
         self.path = path
         self.expected_sha256 = expected_sha256
+        self.reason = reason
+
+
+class InheritanceError(TrainingError):
+    """Weights that a training is to start from are missing, have changed since they were recorded, or do not fit."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"cannot start from weights file {path.name}: it {reason}")
+        self.path = path
         self.reason = reason

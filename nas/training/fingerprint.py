@@ -27,9 +27,11 @@ def compute_fingerprint(request: FitRequest, runtime: Runtime, data: TrainingDat
 
 
 def _describe(request: FitRequest) -> dict[str, Any]:
-    """Return the settings that differ from their defaults; a moved folder is still the same training."""
+    """Return the settings that differ from their defaults; with moved folders it is still the same training."""
     settings = set_fields(request)
     settings.pop("checkpoint_dir", None)
+    if request.inherited is not None:
+        settings["inherited"] = (request.inherited.sha256, sorted(request.inherited.origins))
     return settings
 
 

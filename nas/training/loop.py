@@ -43,6 +43,7 @@ def fit(
     Raises:
         DataMismatchError: the images or labels do not fit the net.
         DeviceUnavailableError: the device asked for is not there.
+        InheritanceError: the weights to start from are missing, have changed or do not fit.
         ShapeError: a layer does not fit the map it gets.
         OSError: a checkpoint cannot be written.
     """

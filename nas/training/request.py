@@ -24,6 +24,27 @@ Labels = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Inherited:
+    """Weights of another child that a training starts from.
+
+    Attributes:
+        path: a safetensors file, such as ``fit`` writes with the best weights.
+        sha256: of that file, in hex.
+        origins: pairs of a tensor of the child and the tensor of the file whose values it starts with, by their names.
+            Both have the same shape and dtype. A tensor of the child that is not named keeps its fresh initial values;
+            one of the file may be named by several.
+    """
+
+    path: Path
+    sha256: str
+    origins: tuple[tuple[str, str], ...]
+
+    def __post_init__(self) -> None:
+        if len(dict(self.origins)) < len(self.origins):
+            raise ValueError("origins name a tensor of the child twice")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FitRequest:
     """One child to train: equal requests on equal data give identical weights on one machine.
 
@@ -31,6 +52,7 @@ class FitRequest:
         search_seed: from which the initial weights and each epoch's order are derived.
         threads: CPU threads; another number gives other bits.
         checkpoint_dir: where checkpoints and the best weights go, used by one training at a time; None keeps nothing.
+        inherited: weights to start from instead of fresh ones; a training that is continued does not read them.
     """
 
     architecture: Architecture
@@ -40,6 +62,7 @@ class FitRequest:
     child_id: ChildId
     threads: int
     checkpoint_dir: Path | None = None
+    inherited: Inherited | None = None
 
     def __post_init__(self) -> None:
         if self.threads < 1:

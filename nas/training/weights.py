@@ -83,17 +83,31 @@ def move_array(array: Images | Labels, device: torch.device) -> Tensor:
     return torch.from_numpy(owned).to(device)
 
 
-def _load_network(request: FitRequest, path: Path, expected_sha256: str) -> Network:
+def read_weights(path: Path, expected_sha256: str) -> Tensors:
+    """Read a safetensors file of which the SHA-256, in hex, is known.
+
+    Raises:
+        WeightsError: the file is missing, has another SHA-256, or holds no weights.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise WeightsError(path, expected_sha256, f"cannot be read ({error.strerror})") from error
     if hashlib.sha256(content).hexdigest() != expected_sha256:
         raise WeightsError(path, expected_sha256, "has changed since it was written")
+    try:
+        tensors: Tensors = safetensors.torch.load(content)
+    except SafetensorError as error:
+        raise WeightsError(path, expected_sha256, "holds no weights") from error
+    return tensors
+
+
+def _load_network(request: FitRequest, path: Path, expected_sha256: str) -> Network:
+    tensors = read_weights(path, expected_sha256)
     with torch.device("meta"):
         model = build(request.architecture, request.input_shape)
     try:
-        model.load_state_dict(safetensors.torch.load(content), assign=True)
-    except (SafetensorError, RuntimeError) as error:
+        model.load_state_dict(tensors, assign=True)
+    except RuntimeError as error:
         raise WeightsError(path, expected_sha256, "holds the weights of another net") from error
     return model

@@ -14,7 +14,7 @@ from tiny_training import LINEAR_NET, make_data, make_request
 
 from nas.child import ChildId
 from nas.config import Precision, TrainingConfig
-from nas.training import FitRequest, TrainingData, resolve_runtime
+from nas.training import FitRequest, Inherited, TrainingData, resolve_runtime
 from nas.training.fingerprint import compute_fingerprint
 
 
@@ -29,6 +29,7 @@ def _change_label(data: TrainingData) -> TrainingData:
 
 
 REQUEST = make_request()
+INHERITED = Inherited(path=Path("p.safetensors"), sha256="ab", origins=(("a", "b"), ("c", "d")))
 OTHER_REQUESTS = {
     "architecture": replace(REQUEST, architecture=LINEAR_NET),
     "learning rate": make_request(learning_rate=0.002),
@@ -36,6 +37,7 @@ OTHER_REQUESTS = {
     "seed": replace(REQUEST, search_seed=4),
     "child": replace(REQUEST, child_id=ChildId(1, 3)),
     "threads": replace(REQUEST, threads=2),
+    "inherited": replace(REQUEST, inherited=INHERITED),
 }
 
 
@@ -66,6 +68,24 @@ def test_another_version_of_torch_has_another_fingerprint() -> None:
     upgraded = replace(runtime, versions=(("torch", "99.0"),))
 
     assert 2 == len({compute_fingerprint(REQUEST, each, make_data()) for each in (runtime, upgraded)})
+
+
+@pytest.mark.parametrize("change", [{"sha256": "cd"}, {"origins": (("a", "d"), ("c", "b"))}])
+def test_other_inherited_weights_have_another_fingerprint(change: dict[str, Any]) -> None:
+    """Other contents, or the same ones in other places."""
+    runtime = resolve_runtime(REQUEST.training, 1)
+    requests = [replace(REQUEST, inherited=each) for each in (INHERITED, replace(INHERITED, **change))]
+
+    assert 2 == len({compute_fingerprint(each, runtime, make_data()) for each in requests})
+
+
+@pytest.mark.parametrize("change", [{"path": Path("elsewhere")}, {"origins": (("c", "d"), ("a", "b"))}])
+def test_where_inherited_weights_lie_does_not_matter(change: dict[str, Any]) -> None:
+    """Neither a moved file nor the order in which its tensors are named makes another training."""
+    runtime = resolve_runtime(REQUEST.training, 1)
+    requests = [replace(REQUEST, inherited=each) for each in (INHERITED, replace(INHERITED, **change))]
+
+    assert 1 == len({compute_fingerprint(each, runtime, make_data()) for each in requests})
 
 
 def test_the_folder_does_not_belong_to_the_fingerprint(tmp_path: Path) -> None:
