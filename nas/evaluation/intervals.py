@@ -56,10 +56,6 @@ class Resamples:
         """Whether some of the images are of so many patients that resampling them says something."""
         return len(np.unique(self.groups_N[images_N])) >= _FEWEST_PATIENTS
 
-    def weights_of(self, images: Ints) -> Floats:
-        """How often these images are in each resample, (R, images)."""
-        return self.weights_RG[:, self.groups_N[images]]
-
 
 def draw_resamples(labels_N: Ints, groups_N: Ints | None, *, seed: int, resamples: int = RESAMPLES) -> Resamples:
     """Draw groups with replacement, as many of each class as there are.

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy import stats
 
 from nas.evaluation.intervals import Floats, Ints, Mask, Resamples
 
 CALIBRATION_BINS = 15
 """Guo et al. 2017, section 2."""
 _RESAMPLES_AT_ONCE = 100
-"""Bounds the memory: so many numbers an image."""
+"""Bounds the memory: so many numbers per image."""
 
 
 def calibration_error(probabilities_NK: Floats, labels_N: Ints) -> float:
@@ -57,13 +58,14 @@ def resampled_auc(scores_N: Floats, positive_N: Mask, resamples: Resamples) -> F
 
 
 def mcnemar(only_one: int, only_other: int) -> float:
-    """Exact two-sided p-value of McNemar's test for independent images."""
-    trials, fewer = only_one + only_other, min(only_one, only_other)
-    ways = term = 1
-    for index in range(fewer):
-        term = term * (trials - index) // (index + 1)
-        ways += term
-    return min(1.0, 2 * ways / 2**trials) if trials else 1.0
+    """Exact two-sided p-value of McNemar's test for independent images; 1 where both are right about the same ones.
+
+    Args:
+        only_one: images that only one of two nets gets right.
+        only_other: images that only the other gets right.
+    """
+    trials = only_one + only_other
+    return float(stats.binomtest(only_one, trials).pvalue) if trials else 1.0
 
 
 def mcnemar_grouped(one_N: Mask, other_N: Mask, groups_N: Ints) -> float:
