@@ -10,6 +10,7 @@ PYTHON ?=
 # Test processes side by side; each one keeps torch to a single thread.
 WORKERS ?= 2
 PYTEST_ARGS ?=
+FAST_TESTS := $(addprefix tests/,unit property paper golden contract)
 # One stamp a constraints file, so that switching files installs again; it holds the file's name.
 STAMP := $(VENV)/.installed-$(notdir $(CONSTRAINTS))
 TYPED := scripts tests
@@ -24,7 +25,7 @@ PROSE := README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md CITATION.cff Makefil
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test chaos chaos-night image-test sbom manifests-test monitoring-test check format proto schema-image docs clean
+.PHONY: help setup demo test test-fast chaos chaos-night image-test sbom manifests-test monitoring-test check format proto schema-image docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; do \
@@ -53,8 +54,11 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 demo: setup ## search a small CNN for handwritten digits through a real server
 	@$(BIN)/python scripts/demo.py
 
-test: setup ## run the whole test suite; PYTEST_ARGS='-k journal' narrows it down
+test: setup ## run all tests, as CI does; PYTEST_ARGS='-k journal' narrows it down
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --durations 10 $(PYTEST_ARGS)
+
+test-fast: setup ## run the tests that need no server, in about two minutes: unit, property, paper, golden, contract
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(FAST_TESTS) $(PYTEST_ARGS)
 
 # Tests, then planted bugs, then docs/reliability.md from what both have found, whether or not they passed.
 define inject

@@ -101,7 +101,7 @@ MUTANTS = (
         path="nas/training/seeding.py",
         old='        torch.manual_seed(derive_seed(request.search_seed, "init", str(request.child_id)))\n',
         new="        pass\n",
-        tests=("tests/unit/test_training_resume.py", "tests/unit/test_training_loop.py"),
+        tests=("tests/crash/test_training_resume.py", "tests/unit/test_training_loop.py"),
     ),
     Mutant(
         name="draws are not those of the seed",

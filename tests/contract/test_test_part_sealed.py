@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from pathlib import Path
 
 from source_files import ROOT, imported_modules, python_files
@@ -16,6 +17,7 @@ WHOLE = {"CachedDataset", "Split", "split", "open_cached", "find_by_fingerprint"
 OPEN = "open_test_part"
 
 
+@functools.cache
 def _outside_nas_data() -> list[tuple[str, ast.Module]]:
     paths = [path for path in python_files("nas", "server", "client") if ROOT / "nas/data" not in path.parents]
     return [(str(path.relative_to(ROOT)), ast.parse(path.read_text())) for path in paths]

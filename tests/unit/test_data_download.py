@@ -28,7 +28,7 @@ class _Quiet(SimpleHTTPRequestHandler):
 def _mirror(folder: Path) -> Iterator[str]:
     """Serve a folder."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}/"

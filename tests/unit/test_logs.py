@@ -33,11 +33,12 @@ HOSTILE = [
 def _restore() -> Iterator[None]:
     """Leave the log of the test process as it was."""
     handlers, level = logging.root.handlers[:], logging.root.level
+    configuration = structlog.get_config()
     yield
     logging.captureWarnings(False)
     logging.root.handlers[:] = handlers
     logging.root.setLevel(level)
-    structlog.reset_defaults()
+    structlog.configure(**configuration)
     structlog.contextvars.clear_contextvars()
 
 
