@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from nas.data.cache.entry import CachedDataset, find_by_fingerprint, open_cached
+from nas.data.cache.dataset import CachedDataset
+from nas.data.cache.entry import find_by_fingerprint, open_cached
 from nas.data.checking.check import check
 from nas.data.checking.findings import Finding, Inspection, Kind, Level
 from nas.data.decoding.decode import Header, Limits, Picture

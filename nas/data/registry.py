@@ -3,24 +3,20 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from nas.catalogue import DatasetInfo, find_dataset, known_datasets
-from nas.config import InputShape
-from nas.data.cache.entry import INGEST_VERSION, CachedDataset, find_intact, locked, write
-from nas.data.errors import CacheError, CorruptFileError, EmptyFolderError, UnknownDatasetError
+from nas.data.cache.build import entry_of, open_or_build
+from nas.data.cache.dataset import CachedDataset
+from nas.data.errors import CacheError, EmptyFolderError, UnknownDatasetError
 from nas.data.images.plan import ImageOptions, locate
-from nas.data.images.report import IngestReport
+from nas.data.images.report import IngestReport, report_path_of
 from nas.data.images.source import ImageSource
 from nas.data.sources.digits import DigitsSource
 from nas.data.sources.idx import IdxSource
-from nas.data.sources.source import Contents, Source, resize
+from nas.data.sources.source import Contents, Source
 from nas.folders import PatientSource
 
 SOURCES: dict[str, Callable[[DatasetInfo, Path | None], Source]] = {
@@ -68,13 +64,8 @@ def prepare(
     shape = replace(info.shape, height=side, width=side) if side else info.shape
     idx_or_digits = SOURCES[dataset](info, data_root)
     fingerprint = idx_or_digits.fingerprint()
-    entry = _entry(cache_dir, info.name, shape, fingerprint)
-    return find_intact(entry) or _build(entry, info.name, shape, idx_or_digits, fingerprint)
-
-
-def report_path_of(entry: Path) -> Path:
-    """Where the report of a cached folder lies."""
-    return entry.with_name(f"{entry.name}.report.json")
+    entry = entry_of(cache_dir, info.name, shape, fingerprint)
+    return open_or_build(entry, info.name, shape, idx_or_digits, fingerprint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +95,15 @@ def _prepare_images(images: ImageSource) -> CachedDataset:
     """Find or build the cache of a folder and the report of what was found in it."""
     fingerprint = images.fingerprint()
     name, shape = images.info.name, images.shape
-    entry = _entry(images.cache_dir, name, shape, fingerprint)
+    entry = entry_of(images.cache_dir, name, shape, fingerprint)
     report_path = report_path_of(entry)
     shown = f"{entry.parent.name}/{report_path.name} in the server's state folder"
 
-    def find(path: Path) -> CachedDataset | None:
-        return None if IngestReport.load(report_path) is None else find_intact(path)
+    def has_report() -> bool:
+        return IngestReport.load(report_path) is not None
 
     source = _ReportingSource(images, report_path, shown)
-    cached = find(entry) or _build(entry, name, shape, source, fingerprint, find)
+    cached = open_or_build(entry, name, shape, source, fingerprint, has_report)
     images.forget_decoded()
     report = IngestReport.load(report_path)
     if report is None:
@@ -124,40 +115,3 @@ def _prepare_images(images: ImageSource) -> CachedDataset:
     report.require_readable(images.options.max_bad_files, shown)
     patients_from = PatientSource.NONE if cached.groups_N is None else images.patients_from
     return replace(cached, name=images.dataset, patients_from=patients_from, warnings=report.warnings(shown))
-
-
-def _entry(cache_dir: Path, name: str, shape: InputShape, fingerprint: str) -> Path:
-    key = hashlib.sha256(f"{INGEST_VERSION}/{fingerprint}/{shape}".encode()).hexdigest()[:16]
-    return cache_dir / f"{name}-{shape}-{key}"
-
-
-def _build(
-    path: Path,
-    name: str,
-    shape: InputShape,
-    source: Source,
-    fingerprint: str,
-    find: Callable[[Path], CachedDataset | None] = find_intact,
-) -> CachedDataset:
-    with locked(path.parent, path.name):
-        built_by_another = find(path)
-        if built_by_another is not None:
-            return built_by_another
-        contents = source.read()
-        batches_nCHW = _unchanged(contents.batches_nCHW, path.name.partition("-")[0], source, fingerprint)
-        contents = replace(contents, batches_nCHW=resize(batches_nCHW, shape.height, shape.width))
-        write(path, name=name, shape=shape, contents=contents)
-        built = find_intact(path)
-    if built is None:
-        raise CacheError(
-            path.name, "reads back other bytes than were written; check the disk of the server's state folder"
-        )
-    return built
-
-
-def _unchanged(
-    batches_nCHW: Iterator[npt.NDArray[np.uint8]], dataset: str, source: Source, fingerprint: str
-) -> Iterator[npt.NDArray[np.uint8]]:
-    yield from batches_nCHW
-    if source.fingerprint() != fingerprint:
-        raise CorruptFileError(f"<data root>/{dataset}", "changed while it was read")

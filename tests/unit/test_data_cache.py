@@ -28,7 +28,7 @@ from nas.data import (
     prepare,
 )
 from nas.data.cache.entry import locked, write
-from nas.data.images.plan import LAYOUTS
+from nas.data.folders.layouts import LAYOUTS
 from nas.data.registry import SOURCES
 from nas.data.sources.idx import IdxSource
 from nas.data.sources.source import Contents

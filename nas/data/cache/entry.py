@@ -30,9 +30,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.config import InputShape
+from nas.data.cache.dataset import CachedDataset
 from nas.data.errors import CacheError, cannot_write
 from nas.data.sources.source import Contents
-from nas.folders import PatientSource
 
 INGEST_VERSION = 1
 """Part of every fingerprint; rises when the same source files give other bytes."""
@@ -44,41 +44,6 @@ _META = "meta.json"
 _FINGERPRINT = "meta.json.sha256"
 _LABEL = np.dtype("<i8")
 _BUILDING = ".building"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class CachedDataset:
-    """A data set that is ready to be trained on.
-
-    Attributes:
-        images_NCHW: uint8, mapped read-only from the cache.
-        labels_N: int64, from 0, in the order of ``class_names``.
-        class_names: one a class.
-        shape: of one image.
-        test_start: index of the first image of the publisher's test part, which comes last; None if there is none.
-        fingerprint: SHA-256 over images, labels, groups, names, shape, parts and the ingest version.
-        path: the cache's folder, for ``open_cached``.
-        validation_start: index of the first image of the publisher's validation part, which comes before the test part;
-            None if there is none.
-        validation_percent: share of the whole that goes to validation where the publisher made no parts.
-        groups_N: int64, equal for images that must lie in one part; None if none must.
-        patients_from: what says whose images they are; no part of the fingerprint.
-        warnings: what the user should know about the source, a sentence each; no part of the fingerprint.
-    """
-
-    name: str
-    images_NCHW: npt.NDArray[np.uint8]
-    labels_N: npt.NDArray[np.int64]
-    class_names: tuple[str, ...]
-    shape: InputShape
-    test_start: int | None
-    fingerprint: str
-    path: Path
-    validation_start: int | None = None
-    validation_percent: int = 10
-    groups_N: npt.NDArray[np.int64] | None = None
-    patients_from: PatientSource = PatientSource.NONE
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from nas.catalogue import CATALOGUE
-from nas.data.cache.entry import CachedDataset
+from nas.data.cache.dataset import CachedDataset
 from nas.data.checking.files import Names, about_files
 from nas.data.checking.findings import ClassCounts, Finding, Inspection, Kind, SizeCount, found
 from nas.data.checking.idx import check_idx
@@ -21,10 +21,9 @@ from nas.data.checking.suspicions import Impressions
 from nas.data.decoding.decode import Picture
 from nas.data.division.splits import Split, split
 from nas.data.errors import DatasetError, FolderError, LeakError, OneClassError, SplitError, UnknownDatasetError
-from nas.data.folders.layout import Item, Part
+from nas.data.folders.layout import Item, Part, number_groups, start_of
 from nas.data.folders.tree import Tree, open_tree
 from nas.data.images.plan import ImageOptions, Plan, locate, make_plan
-from nas.data.images.source import number_groups, start_of
 
 _MOST_SIZES = 12
 """Formats and sizes of a class that are listed."""
@@ -56,7 +55,8 @@ def check(
     folder, index = locate(info, path)
     with open_tree(dataset, folder, data_root) as tree:
         if not info.is_folder:
-            return check_idx(info, tree, data_root, path, most_names)
+            files = len(tree.walk().files)
+            return check_idx(info, data_root, path, location=tree.location, files=files, most_names=most_names)
         try:
             plan = make_plan(info, dataset, tree, cache_dir, replace(options, index=index), accepts_all=True)
         except FolderError as error:

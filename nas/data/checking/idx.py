@@ -12,19 +12,21 @@ import numpy as np
 from nas.catalogue import DatasetInfo
 from nas.data.checking.findings import ClassCounts, Finding, Inspection, Kind, found
 from nas.data.errors import CorruptFileError, MissingFilesError
-from nas.data.folders.tree import Tree
 from nas.data.sources.idx import IdxSource
 from nas.data.sources.source import Contents
 
 
-def check_idx(info: DatasetInfo, tree: Tree, data_root: Path | None, path: str, most_names: int) -> Inspection:
+def check_idx(
+    info: DatasetInfo, data_root: Path | None, path: str, *, location: str, files: int, most_names: int
+) -> Inspection:
     """Check the files of MNIST or of a set like it.
 
     Args:
         info: of the catalogue.
-        tree: the folder.
         data_root: of the server.
         path: of the folder below it.
+        location: of the folder, from ``<data root>`` on.
+        files: how many lie in the folder.
         most_names: images that each finding names, by number.
     """
     classes: tuple[ClassCounts, ...] = ()
@@ -39,8 +41,8 @@ def check_idx(info: DatasetInfo, tree: Tree, data_root: Path | None, path: str, 
         findings = [Finding(kind=Kind.UNREADABLE, sentence=str(error), names=(error.file,), count=1)]
     return Inspection(
         dataset=info.name,
-        location=tree.location,
-        files=len(tree.walk().files),
+        location=location,
+        files=files,
         images=images,
         patients=None,
         shape=str(info.shape),

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from nas.data.decoding.decode import Picture, is_dark
-from nas.data.folders.layout import Item
-from nas.data.images.reading import Reading
+from nas.data.folders.layout import KINDS, Item
+from nas.data.images.reading import Surveyed
 
 _SIDE = 16
 """Pixels of the small picture that look-alikes are told by."""
@@ -27,11 +27,6 @@ _MOST_GREY = 0.01
 """Share of pixels between black and white in a mask."""
 _ODD = 0.2
 """Share of the set above which images without grey are what the set is made of."""
-_KINDS = {
-    **{"png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "bmp": "BMP"},
-    **{"tif": "TIFF", "tiff": "TIFF", "pgm": "PPM", "dcm": "DICOM"},
-}
-"""What a file is by the ending of its name."""
 _MAGIC = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"BM": "BMP"}
 """How a file of each kind begins."""
 MAGIC_BYTES = 4
@@ -88,12 +83,12 @@ class Impressions:
         return sorted(pairs, key=lambda pair: (pair[0].file.parts, pair[1].file.parts))
 
 
-def wrong_endings(items: Sequence[Item], surveyed: dict[tuple[str, ...], Reading]) -> list[tuple[Item, str]]:
+def wrong_endings(items: Sequence[Item], surveyed: Surveyed) -> list[tuple[Item, str]]:
     """Images whose name says another format than their content."""
     wrong = []
     for item in items:
         header = surveyed[item.file.parts].header
-        named = _KINDS.get(item.file.parts[-1].rpartition(".")[2].casefold())
+        named = KINDS.get(item.file.parts[-1].rpartition(".")[2].casefold())
         if header is not None and header.kind and named != header.kind:
             wrong.append((item, f"is {header.kind} by its content"))
     return wrong

@@ -26,9 +26,6 @@ from nas.data.decoding.fitting import fit_into, fitted_size
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "PPM")
 """What Pillow may try; PPM is its word for PGM, too."""
-ENDINGS = ("png", "jpg", "jpeg", "bmp", "tif", "tiff", "pgm", "dcm")
-"""Of file names, in any case; what a file is, its content says."""
-
 _ORIENTATION = 274  # EXIF tag 0x0112
 _PHOTOMETRIC = 262  # TIFF tag; 0 is "white is zero"
 _BITS = 258  # TIFF tag BitsPerSample

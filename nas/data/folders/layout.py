@@ -10,10 +10,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from nas.data.decoding.decode import ENDINGS
+import numpy as np
+import numpy.typing as npt
+
 from nas.data.errors import EmptyFolderError, FolderError, OneClassError
 from nas.data.folders.tree import FoundFile, Listing, Parts
 from nas.folders import PatientSource, compile_group_regex, parse_class_map
+
+KINDS = {
+    **{"png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "bmp": "BMP"},
+    **{"tif": "TIFF", "tiff": "TIFF", "pgm": "PPM", "dcm": "DICOM"},
+}
+"""The format that each ending of a file name promises, in any case; the content decides what the file is."""
 
 
 class Part(IntEnum):
@@ -115,7 +123,7 @@ Layout = Callable[[Found], Arrangement]
 def is_image_name(name: str) -> bool:
     """Whether a file name ends as one of the formats does."""
     stem, dot, ending = name.rpartition(".")
-    return bool(stem and dot) and ending.casefold() in ENDINGS
+    return bool(stem and dot) and ending.casefold() in KINDS
 
 
 def arrange_classes(found: Found) -> Arrangement:
@@ -209,7 +217,7 @@ def _require_classes(dataset: str, class_names: tuple[str, ...], has_images: boo
         raise EmptyFolderError(
             dataset,
             "it has no folder with images; put each class into a folder of its own, "
-            f"with files that end in {', '.join(ENDINGS)}",
+            f"with files that end in {', '.join(KINDS)}",
         )
     unprintable = [name for name in class_names if not name.isprintable()]
     if unprintable:
@@ -226,3 +234,18 @@ def _one_class(dataset: str, class_names: tuple[str, ...]) -> OneClassError | No
         f"{class_names[0]!r} is its only class folder, and a search needs at least two classes; "
         "if they lie deeper, name the folder that holds them",
     )
+
+
+def start_of(part: Part, used: Sequence[Item]) -> int | None:
+    """Index of the first image of a part; None if it has none."""
+    return next((index for index, item in enumerate(used) if item.part is part), None)
+
+
+def number_groups(used: Sequence[Item]) -> npt.NDArray[np.int64] | None:
+    """Number the groups by their names; an image without one is a group of its own, unless all are without."""
+    names = sorted({item.group for item in used if item.group is not None})
+    if not names:
+        return None
+    numbers = {name: number for number, name in enumerate(names)}
+    groups = [numbers[item.group] if item.group is not None else len(names) + i for i, item in enumerate(used)]
+    return np.array(groups, np.int64)

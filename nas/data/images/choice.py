@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from nas.config import InputShape
 from nas.data.folders.layout import Arrangement, Item
 from nas.data.folders.tree import Parts
-from nas.data.images.reading import Reading
+from nas.data.images.reading import Surveyed
 
 DEFAULT_SIDE = 64
 """Pixels; for images of several sizes, or that are not square."""
@@ -34,7 +34,7 @@ class Choice:
     conflicts: tuple[Item, ...]
 
 
-def choose(arrangement: Arrangement, surveyed: Mapping[Parts, Reading]) -> Choice:
+def choose(arrangement: Arrangement, surveyed: Surveyed) -> Choice:
     """Choose among the images of an arrangement."""
     faults = {
         item.file.parts: surveyed[item.file.parts].fault
@@ -62,9 +62,7 @@ def choose(arrangement: Arrangement, surveyed: Mapping[Parts, Reading]) -> Choic
     )
 
 
-def find_shape(
-    choice: Choice, surveyed: Mapping[Parts, Reading], *, fixed: InputShape | None, input_size: int
-) -> InputShape:
+def find_shape(choice: Choice, surveyed: Surveyed, *, fixed: InputShape | None, input_size: int) -> InputShape:
     """Say what shape the images are brought to.
 
     Args:

@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from nas.data.folders.layout import Arrangement
-from nas.data.folders.tree import Parts
-from nas.data.images.reading import Reading
+from nas.data.images.reading import Surveyed
 from nas.folders import PatientSource
 
 
-def name_patients(arrangement: Arrangement, surveyed: Mapping[Parts, Reading]) -> Arrangement:
+def name_patients(arrangement: Arrangement, surveyed: Surveyed) -> Arrangement:
     """Group images by the patient of their headers if nothing else groups any of them and no pattern was given.
 
     A group is called after the first image of its patient, so that neither an id nor a hash of one goes further. Images

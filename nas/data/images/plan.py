@@ -13,19 +13,14 @@ from nas.catalogue import DatasetInfo
 from nas.config import InputShape
 from nas.data.decoding.decode import Limits, Picture
 from nas.data.errors import CorruptFileError, FolderError
-from nas.data.folders.kau import arrange_birads
-from nas.data.folders.layout import Arrangement, Found, Item, Layout, arrange_classes
-from nas.data.folders.manifest import arrange_manifest
+from nas.data.folders.layout import Arrangement, Found, Item
+from nas.data.folders.layouts import LAYOUTS
 from nas.data.folders.tree import Listing, Parts, Tree
 from nas.data.images.choice import Choice, choose, find_shape
 from nas.data.images.patients import name_patients
-from nas.data.images.reading import Guard, InProcess, Progress, Reader, Reading, Wanted
+from nas.data.images.reading import Guard, InProcess, Progress, Reader, Surveyed, Wanted
 from nas.data.images.store import PixelStore, exclusive
 from nas.data.images.survey import Surveyor
-
-LAYOUTS: dict[str, Layout] = {"folder": arrange_classes, "kau": arrange_birads, "manifest": arrange_manifest}
-"""How each folder data set of the catalogue is arranged."""
-
 
 _READING_VERSION = 2
 """Rises when images are read differently, or more is kept of them: what was decoded before is decoded anew."""
@@ -87,7 +82,7 @@ class Plan:
     location: str
     listing: Listing
     arrangement: Arrangement
-    surveyed: dict[Parts, Reading]
+    surveyed: Surveyed
     choice: Choice
     shape: InputShape
     store_path: Path

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,7 +12,7 @@ from typing import Protocol
 from nas.config import InputShape
 from nas.data.decoding.decode import Header, Limits, Picture, decode, read_header
 from nas.data.decoding.faults import ImageFault
-from nas.data.folders.tree import FileError, FoundFile, Tree
+from nas.data.folders.tree import FileError, FoundFile, Parts, Tree
 
 Guard = Callable[[], AbstractContextManager[None]]
 """Makes what is entered around each image that is read, such as a limit on processor time."""
@@ -52,6 +52,10 @@ class Reading:
     header: Header | None
     fault: str
     picture: Picture | None = None
+
+
+Surveyed = Mapping[Parts, Reading]
+"""What was read of each file of a folder, without its picture."""
 
 
 class Reader(Protocol):

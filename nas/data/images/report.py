@@ -7,13 +7,13 @@ File names may tell whose images they are, so they stay in the report, which onl
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from nas.data.errors import UnreadableImagesError
-from nas.data.images.survey import write_private
 from nas.folders import LEAST_SAMPLE_BITS
 
 
@@ -77,7 +77,7 @@ class IngestReport:
 
     def save(self, path: Path) -> None:
         """Write the report, readable for people and for ``load``; only its owner may read it."""
-        write_private(path, json.dumps(asdict(self), indent=1).encode() + b"\n")
+        _write_private(path, json.dumps(asdict(self), indent=1).encode() + b"\n")
 
     @classmethod
     def load(cls, path: Path) -> IngestReport | None:
@@ -119,9 +119,27 @@ class IngestReport:
         return (*sentences, f"{shown} names the files that are meant") if has_names else sentences
 
 
+def report_path_of(entry: Path) -> Path:
+    """Where the report of a cached folder lies."""
+    return entry.with_name(f"{entry.name}.report.json")
+
+
 def count(number: int, noun: str) -> str:
     """Print ``1 image`` or ``2,206 images``."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read, whole or not at all: names of images may be names of people."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    building = path.with_name(f".{path.name}.new")
+    descriptor = os.open(building, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        building.replace(path)
+    finally:
+        building.unlink(missing_ok=True)
 
 
 def _say(image: UnreadableImage) -> str:

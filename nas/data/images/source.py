@@ -23,7 +23,7 @@ import numpy.typing as npt
 from nas.catalogue import DatasetInfo
 from nas.config import InputShape
 from nas.data.decoding.decode import Picture, is_dark
-from nas.data.folders.layout import Item, Part
+from nas.data.folders.layout import Item, Part, number_groups, start_of
 from nas.data.folders.tree import Parts, open_tree
 from nas.data.images.plan import ImageOptions, Plan, make_plan
 from nas.data.images.report import IngestReport, UnreadableImage
@@ -167,21 +167,6 @@ class ImageSource:
 
 def _join(parts: Parts) -> str:
     return "/".join(parts)
-
-
-def start_of(part: Part, used: Sequence[Item]) -> int | None:
-    """Index of the first image of a part; None if it has none."""
-    return next((index for index, item in enumerate(used) if item.part is part), None)
-
-
-def number_groups(used: Sequence[Item]) -> npt.NDArray[np.int64] | None:
-    """Number the groups by their names; an image without one is a group of its own, unless all are without."""
-    names = sorted({item.group for item in used if item.group is not None})
-    if not names:
-        return None
-    numbers = {name: number for number, name in enumerate(names)}
-    groups = [numbers[item.group] if item.group is not None else len(names) + i for i, item in enumerate(used)]
-    return np.array(groups, np.int64)
 
 
 def _map(scratch: IO[bytes], shape: InputShape) -> npt.NDArray[np.uint8]:

@@ -12,10 +12,6 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
-
-_BATCH_BYTES = 16 * 2**20
-"""Most bytes of resized images that are held at a time (one image at least)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -57,23 +53,3 @@ class Source(Protocol):
         Raises:
             DatasetError: the files are missing or cannot be used.
         """
-
-
-def resize(batches_nCHW: Iterator[npt.NDArray[np.uint8]], height: int, width: int) -> Iterator[npt.NDArray[np.uint8]]:
-    """Scale images to ``height`` x ``width`` pixels, bilinearly, channel by channel.
-
-    Pillow's bilinear filter widens when it shrinks an image, so small sizes are averages and not samples.
-    """
-    for batch_nCHW in batches_nCHW:
-        images, channels, *size = batch_nCHW.shape
-        if size == [height, width]:
-            yield batch_nCHW
-            continue
-        step = max(1, _BATCH_BYTES // (channels * height * width))
-        for start in range(0, images, step):
-            part_nCHW = batch_nCHW[start : start + step]
-            resized_nCHW = np.empty((len(part_nCHW), channels, height, width), np.uint8)
-            for image, channel in np.ndindex(len(part_nCHW), channels):
-                plane = Image.fromarray(part_nCHW[image, channel])
-                resized_nCHW[image, channel] = np.asarray(plane.resize((width, height), Image.Resampling.BILINEAR))
-            yield resized_nCHW
