@@ -15,7 +15,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from nas.config import InputShape
-from nas.data.decoding.decode import Limits, decode
+from nas.data.decoding.picture import Limits, decode
 
 
 def encode(pixels: npt.ArrayLike, kind: str = "PNG", **options: Any) -> bytes:

@@ -3,13 +3,10 @@
 
 from __future__ import annotations
 
-from nas.data.cache.dataset import CachedDataset
-from nas.data.cache.entry import find_by_fingerprint, open_cached
-from nas.data.checking.check import check
-from nas.data.checking.findings import Finding, Inspection, Kind, Level
-from nas.data.decoding.decode import Header, Limits, Picture
-from nas.data.division.counts import inspect_division, report_division
-from nas.data.division.splits import Split, describe, find_leaks, split
+from nas.data.cache import CachedDataset, find_by_fingerprint, open_cached
+from nas.data.checking import Finding, Inspection, Kind, Level, check
+from nas.data.decoding import Header, Limits, Picture
+from nas.data.division import Split, describe, find_leaks, inspect_division, report_division, split
 from nas.data.errors import (
     CacheError,
     CorruptFileError,
@@ -27,11 +24,10 @@ from nas.data.errors import (
     UnknownDatasetError,
     UnreadableImagesError,
 )
-from nas.data.folders.tree import FoundFile, Tree
-from nas.data.images.plan import ImageOptions
-from nas.data.images.reading import InProcess, Progress, Reader, Reading, Wanted, read_file
+from nas.data.folders import FoundFile, Tree
+from nas.data.images import ImageOptions, InProcess, Progress, Reader, Reading, Wanted, read_file
 from nas.data.registry import prepare
-from nas.data.sources.download import download
+from nas.data.sources import download
 
 __all__ = [
     "CacheError",

@@ -8,15 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nas.catalogue import DatasetInfo, find_dataset, known_datasets
-from nas.data.cache.build import entry_of, open_or_build
-from nas.data.cache.dataset import CachedDataset
+from nas.data.cache import CachedDataset, entry_of, open_or_build
 from nas.data.errors import CacheError, EmptyFolderError, UnknownDatasetError
-from nas.data.images.plan import ImageOptions, locate
-from nas.data.images.report import IngestReport, report_path_of
-from nas.data.images.source import ImageSource
-from nas.data.sources.digits import DigitsSource
-from nas.data.sources.idx import IdxSource
-from nas.data.sources.source import Contents, Source
+from nas.data.images import ImageOptions, ImageSource, IngestReport, locate, report_path_of
+from nas.data.sources import Contents, DigitsSource, IdxSource, Source
 from nas.folders import PatientSource
 
 SOURCES: dict[str, Callable[[DatasetInfo, Path | None], Source]] = {

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
@@ -12,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from source_files import ROOT, imported_modules, python_files
 
-ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("nas", "server", "client")
 
 
@@ -61,8 +62,8 @@ VIOLATIONS = (
     Violation(
         contract="nas data rooms",
         module="nas.data.folders.tree",
-        line="import nas.data.decoding.decode",
-        evidence="nas.data.folders.tree -> nas.data.decoding.decode",
+        line="import nas.data.decoding.picture",
+        evidence="nas.data.folders.tree -> nas.data.decoding.picture",
     ),
     Violation(
         contract="nas data rooms",
@@ -176,3 +177,22 @@ def test_planted_violation_breaks_its_contract(violation: Violation, tree: Path,
 
     assert violation.contract in broken
     assert violation.evidence in broken[violation.contract]
+
+
+def test_rooms_of_nas_data_are_entered_by_their_front() -> None:
+    """The modules of a room import one another; everybody else imports the names that the room's package offers."""
+    rooms = {path.parent for path in (ROOT / "nas/data").glob("*/__init__.py")}
+    inner = {
+        ".".join(module.relative_to(ROOT).with_suffix("").parts): room for room in rooms for module in room.glob("*.py")
+    }
+
+    side_entries = {
+        f"{path.relative_to(ROOT)}:{line} {name}"
+        for path in python_files(*PACKAGES)
+        for line, name in imported_modules(ast.parse(path.read_text()))
+        for module in (name, name.rpartition(".")[0])
+        if module in inner and path.parent != inner[module]
+    }
+
+    assert len(rooms) == 7
+    assert set() == side_entries

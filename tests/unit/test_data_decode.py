@@ -15,8 +15,8 @@ from image_files import decode_pixels, draw, encode, encode_tiff, png_chunks, pn
 from PIL import Image
 
 from nas.config import InputShape
-from nas.data.decoding.decode import FORMATS, Header, Limits, decode, is_dark, read_header
 from nas.data.decoding.faults import ImageFault
+from nas.data.decoding.picture import FORMATS, Header, Limits, decode, is_dark, read_header
 
 LIMITS = Limits()
 GREY_4 = InputShape(channels=1, height=4, width=4)

@@ -13,8 +13,8 @@ from image_files import decode_pixels
 
 from nas.config import InputShape
 from nas.data import ImageOptions, prepare
-from nas.data.decoding.decode import Header, Limits, read_header
 from nas.data.decoding.faults import ImageFault
+from nas.data.decoding.picture import Header, Limits, read_header
 
 GREY_4 = InputShape(channels=1, height=4, width=4)
 LIMITS = Limits()

@@ -24,7 +24,7 @@ from nas.data import (
     report_division,
     split,
 )
-from nas.data.decoding.decode import read_header
+from nas.data.decoding.picture import read_header
 from nas.folders import PatientSource
 
 PATIENTS = 24

@@ -32,7 +32,7 @@ import numpy.typing as npt
 from nas.config import InputShape
 from nas.data.cache.dataset import CachedDataset
 from nas.data.errors import CacheError, cannot_write
-from nas.data.sources.source import Contents
+from nas.data.sources import Contents
 
 INGEST_VERSION = 1
 """Part of every fingerprint; rises when the same source files give other bytes."""

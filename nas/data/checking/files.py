@@ -10,12 +10,9 @@ from dataclasses import dataclass
 from nas.data.checking.findings import Finding, Kind, found
 from nas.data.checking.shortcuts import guess_labels
 from nas.data.checking.suspicions import MAGIC_BYTES, Impressions, kind_by_magic, wrong_endings
-from nas.data.decoding.decode import Header
-from nas.data.folders.kau import is_no_mammogram, read_name
-from nas.data.folders.layout import Item, is_image_name
-from nas.data.folders.tree import FileError, Parts, Tree
-from nas.data.images.plan import Plan
-from nas.data.images.report import say_dark
+from nas.data.decoding import Header
+from nas.data.folders import FileError, Item, Parts, Tree, is_image_name, is_no_mammogram, read_name
+from nas.data.images import Plan, say_dark
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,7 @@ import numpy as np
 from nas.catalogue import DatasetInfo
 from nas.data.checking.findings import ClassCounts, Finding, Inspection, Kind, found
 from nas.data.errors import CorruptFileError, MissingFilesError
-from nas.data.sources.idx import IdxSource
-from nas.data.sources.source import Contents
+from nas.data.sources import Contents, IdxSource
 
 
 def check_idx(

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from nas.data.decoding.decode import Picture, is_dark
-from nas.data.folders.layout import KINDS, Item
-from nas.data.images.reading import Surveyed
+from nas.data.decoding import Picture, is_dark
+from nas.data.folders import KINDS, Item
+from nas.data.images import Surveyed
 
 _SIDE = 16
 """Pixels of the small picture that look-alikes are told by."""

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from nas.data.cache.dataset import CachedDataset
+from nas.data.cache import CachedDataset
 from nas.data.division.splits import Split, find_leaks
-from nas.data.images.report import IngestReport, report_path_of
+from nas.data.images import IngestReport, report_path_of
 
 
 def inspect_division(dataset: CachedDataset, parts: Split) -> dict[str, object]:

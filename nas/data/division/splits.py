@@ -26,7 +26,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from nas.data.cache.dataset import CachedDataset
+from nas.data.cache import CachedDataset
 from nas.data.division.folds import take_fold
 from nas.data.division.units import Indices, Units, images_alone, make_units, shuffled
 from nas.data.errors import LeakError, SplitError

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nas.data.cache.dataset import CachedDataset
+from nas.data.cache import CachedDataset
 
 Indices = npt.NDArray[np.int64]
 

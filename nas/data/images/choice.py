@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nas.config import InputShape
-from nas.data.folders.layout import Arrangement, Item
-from nas.data.folders.tree import Parts
+from nas.data.folders import Arrangement, Item, Parts
 from nas.data.images.reading import Surveyed
 
 DEFAULT_SIDE = 64

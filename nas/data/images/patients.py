@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from nas.data.folders.layout import Arrangement
+from nas.data.folders import Arrangement
 from nas.data.images.reading import Surveyed
 from nas.folders import PatientSource
 

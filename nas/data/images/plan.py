@@ -11,11 +11,9 @@ from pathlib import Path
 
 from nas.catalogue import DatasetInfo
 from nas.config import InputShape
-from nas.data.decoding.decode import Limits, Picture
+from nas.data.decoding import Limits, Picture
 from nas.data.errors import CorruptFileError, FolderError
-from nas.data.folders.layout import Arrangement, Found, Item
-from nas.data.folders.layouts import LAYOUTS
-from nas.data.folders.tree import Listing, Parts, Tree
+from nas.data.folders import LAYOUTS, Arrangement, Found, Item, Listing, Parts, Tree
 from nas.data.images.choice import Choice, choose, find_shape
 from nas.data.images.patients import name_patients
 from nas.data.images.reading import Guard, InProcess, Progress, Reader, Surveyed, Wanted

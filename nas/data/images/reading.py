@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from nas.config import InputShape
-from nas.data.decoding.decode import Header, Limits, Picture, decode, read_header
-from nas.data.decoding.faults import ImageFault
-from nas.data.folders.tree import FileError, FoundFile, Parts, Tree
+from nas.data.decoding import Header, ImageFault, Limits, Picture, decode, read_header
+from nas.data.folders import FileError, FoundFile, Parts, Tree
 
 Guard = Callable[[], AbstractContextManager[None]]
 """Makes what is entered around each image that is read, such as a limit on processor time."""

@@ -22,12 +22,11 @@ import numpy.typing as npt
 
 from nas.catalogue import DatasetInfo
 from nas.config import InputShape
-from nas.data.decoding.decode import Picture, is_dark
-from nas.data.folders.layout import Item, Part, number_groups, start_of
-from nas.data.folders.tree import Parts, open_tree
+from nas.data.decoding import Picture, is_dark
+from nas.data.folders import Item, Part, Parts, number_groups, open_tree, start_of
 from nas.data.images.plan import ImageOptions, Plan, make_plan
 from nas.data.images.report import IngestReport, UnreadableImage
-from nas.data.sources.source import Contents
+from nas.data.sources import Contents
 from nas.folders import PatientSource
 
 _BATCH_BYTES = 16 * 2**20

@@ -19,7 +19,7 @@ from typing import IO
 import numpy as np
 
 from nas.config import InputShape
-from nas.data.decoding.decode import Picture
+from nas.data.decoding import Picture
 from nas.data.errors import cannot_write
 
 _KEY_BYTES = 32

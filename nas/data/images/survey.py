@@ -20,8 +20,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
-from nas.data.decoding.decode import Header
-from nas.data.folders.tree import FoundFile, Parts, Tree
+from nas.data.decoding import Header
+from nas.data.folders import FoundFile, Parts, Tree
 from nas.data.images.reading import Progress, Reader, Reading, Wanted
 from nas.data.images.store import PixelStore, exclusive
 

@@ -19,7 +19,7 @@ from nas.config import InputShape
 from nas.data.cache.dataset import CachedDataset
 from nas.data.cache.entry import INGEST_VERSION, find_intact, locked, write
 from nas.data.errors import CacheError, CorruptFileError
-from nas.data.sources.source import Source
+from nas.data.sources import Source
 
 _BATCH_BYTES = 16 * 2**20
 """Most bytes of resized images that are held at a time (one image at least)."""

@@ -13,17 +13,16 @@ from pathlib import Path
 import numpy as np
 
 from nas.catalogue import CATALOGUE
-from nas.data.cache.dataset import CachedDataset
+from nas.data.cache import CachedDataset
 from nas.data.checking.files import Names, about_files
 from nas.data.checking.findings import ClassCounts, Finding, Inspection, Kind, SizeCount, found
 from nas.data.checking.idx import check_idx
 from nas.data.checking.suspicions import Impressions
-from nas.data.decoding.decode import Picture
-from nas.data.division.splits import Split, split
+from nas.data.decoding import Picture
+from nas.data.division import Split, split
 from nas.data.errors import DatasetError, FolderError, LeakError, OneClassError, SplitError, UnknownDatasetError
-from nas.data.folders.layout import Item, Part, number_groups, start_of
-from nas.data.folders.tree import Tree, open_tree
-from nas.data.images.plan import ImageOptions, Plan, locate, make_plan
+from nas.data.folders import Item, Part, Tree, number_groups, open_tree, start_of
+from nas.data.images import ImageOptions, Plan, locate, make_plan
 
 _MOST_SIZES = 12
 """Formats and sizes of a class that are listed."""
