@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,26 @@ def test_content_is_read_once(pets: Path, monkeypatch: pytest.MonkeyPatch) -> No
     write_image(pets / "cat" / "0.png", 555)
     assert first.fingerprint != prepare_pets(pets).fingerprint
     assert 48 + 1 + 24 == reads.count
+
+
+def test_an_option_at_its_default_changes_nothing(pets: Path) -> None:
+    """The name of the cache's entry leaves defaults out, so an option that is added later changes no name."""
+    plain = prepare_pets(pets).path
+
+    assert plain == prepare_pets(pets, fit="pad", sample_bits=0).path
+    assert 3 == len({plain, prepare_pets(pets, fit="crop").path, prepare_pets(pets, sample_bits=12).path})
+
+
+def test_names_that_are_no_text_are_told_apart(pets: Path) -> None:
+    """Names and patients may hold bytes that are no UTF-8; other names are another data set, the same are the same."""
+    file, paths = pets / "cat" / "0.png", []
+    for name in (b"0.png", b"\xfe.png", b"\xff.png", b"\xff\xfe.png", b"\xfe.png", b"0.png"):
+        file = file.rename(file.with_name(os.fsdecode(name)))
+        paths.append(prepare_pets(pets, group_regex=r"([^/]+)\.png").path)
+
+    assert 4 == len(set(paths))
+    assert paths[1] == paths[4]
+    assert paths[0] == paths[5]
 
 
 def test_a_fresh_file_is_not_taken_for_known(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:

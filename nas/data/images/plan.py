@@ -6,9 +6,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from nas.canonical_json import canonical_json
 from nas.catalogue import DatasetInfo
 from nas.config import InputShape
 from nas.data.decoding import Limits, Picture
@@ -21,7 +22,8 @@ from nas.data.images.store import PixelStore, exclusive
 from nas.data.images.survey import Surveyor
 
 _READING_VERSION = 2
-"""Rises when images are read differently, or more is kept of them: what was decoded before is decoded anew."""
+"""Rises when images are read differently, when more is kept of them, or when a default of ``Wanted`` or ``Limits``
+changes, for a fingerprint leaves defaults out. What was decoded before is then decoded again."""
 
 
 def _silent(_done: int, _total: int) -> None:
@@ -87,15 +89,12 @@ class Plan:
 
     def fingerprint(self) -> str:
         """SHA-256 over what the folder is read as: each image's content, class, part, group and name, in order."""
-        told: tuple[object, ...] = (self.info.name, self.options.limits, self.shape, self.arrangement.class_names)
-        told = (*told, _READING_VERSION, self.options.sample_bits)
-        if self.options.fit not in ("", "pad"):
-            told = (*told, self.options.fit)
-        digest = hashlib.sha256(repr(told).encode(errors="backslashreplace"))
+        wanted = self.options.wanted(self.shape)
+        told = (_READING_VERSION, self.info.name, self.arrangement.class_names, wanted)
+        digest = hashlib.sha256(canonical_json(told))
         for item in self.arrangement.items:
             content = self.surveyed[item.file.parts].sha256
-            told_item = (int(item.part), item.label, item.group, item.file.parts, content)
-            digest.update(repr(told_item).encode(errors="backslashreplace"))
+            digest.update(canonical_json((item.part, item.label, item.group, item.file.parts, content)))
         return digest.hexdigest()
 
     def decode(self, tree: Tree, use: Callable[[Item, Picture], None]) -> dict[Parts, str]:
@@ -184,8 +183,8 @@ def make_plan(
 def _make_surveyor(tree: Tree, cache_dir: Path, options: ImageOptions, fixed: InputShape | None) -> Surveyor:
     """Make what looks at the files; pixels are stored apart for each way of reading them."""
     wanted = options.wanted(None if options.is_verifying else fixed)
-    told = f"{_READING_VERSION}/{tree.key}/{wanted.limits}/{wanted.fit}/{wanted.sample_bits}/{options.input_size}"
-    key = hashlib.sha256(told.encode(errors="surrogateescape")).hexdigest()[:16]
+    told = (_READING_VERSION, tree.key, replace(wanted, shape=None), options.input_size)
+    key = hashlib.sha256(canonical_json(told)).hexdigest()[:16]
     return Surveyor(
         cache_dir=cache_dir,
         wanted=wanted,

@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
+from nas.canonical_json import canonical_json
 from nas.data.decoding import Header
 from nas.data.folders import FoundFile, Parts, Tree
 from nas.data.images.reading import Progress, Reader, Reading, Wanted
@@ -69,8 +70,8 @@ class Surveyor:
         return {file.parts: found[file.parts] for file in listed}
 
     def _key(self, tree: Tree) -> str:
-        told = f"{_INDEX_VERSION}/{tree.key}/{self.wanted.limits}"
-        return hashlib.sha256(told.encode(errors="surrogateescape")).hexdigest()[:16]
+        told = (_INDEX_VERSION, tree.key, self.wanted.limits)
+        return hashlib.sha256(canonical_json(told)).hexdigest()[:16]
 
     def _read(
         self, tree: Tree, files: list[FoundFile], index: Path, known_key: bytes, found: dict[Parts, Reading]
