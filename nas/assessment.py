@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the test part says about a net, with what it cannot say: intervals, and the answer that needs no net.
+"""What the test part says about a net: figures with confidence intervals, beside a baseline that needs no net.
 
-Figures are shares in [0, 1] unless something else is said. Intervals hold with 95 % confidence.
+Figures are shares in [0, 1] unless stated otherwise. Intervals have 95 % confidence.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from nas.child import ChildId, Evaluation
 
 MAX_LISTED_CLASSES = 100
-"""Of more classes neither figures nor the confusion matrix are kept: they would not fit into an event."""
+"""With more classes, figures per class and the confusion matrix are left out: they would not fit into an event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A figure and its interval; the ends are None where the images do not allow one."""
+    """A figure and the ends of its interval; both ends are None where there are too few images for an interval."""
 
     value: float
     low: float | None = None
@@ -33,14 +33,14 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassAssessment:
-    """One class against all others; None where there is nothing to divide by.
+    """One class against all others; a figure is None where its divisor is 0.
 
     Attributes:
-        images: of this class.
-        sensitivity: share of them that the net finds.
-        specificity: share of all other images that the net does not take for this class.
-        precision: share of the net's answers for this class that are right.
-        auc: area under the ROC curve of the class's probability.
+        images: number of images of this class.
+        sensitivity: share of the images of this class that the net assigns to it.
+        specificity: share of the images of other classes that the net does not assign to this class.
+        precision: share of the images assigned to this class that belong to it.
+        auc: area under the ROC curve of the probability of this class.
     """
 
     images: int
@@ -52,14 +52,14 @@ class ClassAssessment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
-    """Always answering the class that is commonest in the training part.
+    """The baseline: always answering the commonest class of the training part.
 
     Attributes:
         label: that class, counted from 0.
-        accuracy, balanced_accuracy, macro_f1: of that answer.
-        only_net: images that only the net gets right.
-        only_baseline: images that only the baseline gets right.
-        p_value: of McNemar's test; how likely a difference this large is if both are right equally often.
+        accuracy, balanced_accuracy, macro_f1: of the baseline.
+        only_net: number of images that only the net gets right.
+        only_baseline: number of images that only the baseline gets right.
+        p_value: of McNemar's test: the probability of at least this difference if both were right equally often.
     """
 
     label: int
@@ -78,12 +78,12 @@ class Assessment:
     Attributes:
         accuracy, balanced_accuracy, macro_f1: means over images, over classes, over the classes' F1.
         auc: mean over the classes of one against the rest.
-        log_loss: mean of -log p of the right class, in nats; unlike a training's loss never weighted.
+        log_loss: mean of -log p of the right class over images, in nats; never weighted by class.
         calibration_error: expected calibration error of the answer's probability, 15 bins.
-        baseline: what needs no net.
-        classes: one a class, or none for more than ``MAX_LISTED_CLASSES``.
-        confusion: images by true class (row) and answer (column); as many rows as ``classes``.
-        patients: groups of images that belong together and were drawn together for the intervals; 0 if there are none.
+        baseline: always answering the commonest class.
+        classes: one per class; empty with more than ``MAX_LISTED_CLASSES`` classes.
+        confusion: number of images by true class (row) and answer (column); as many rows as ``classes``.
+        patients: number of patients, whose images were drawn together for the intervals; 0 if patients are not known.
     """
 
     accuracy: Estimate
@@ -104,15 +104,16 @@ class Assessment:
         if math.isnan(self.log_loss) or self.log_loss < 0:
             raise ValueError(f"a log loss is not negative, and not {self.log_loss}")
         if any(len(row) != len(self.classes) for row in (self.confusion, *self.confusion)):
-            raise ValueError("the confusion matrix has a row and a column a class")
+            raise ValueError("the confusion matrix has one row and one column per class")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assessed:
-    """A child and how it did on the test part.
+    """A child and its result on the test part.
 
     Attributes:
-        assessment: None from a server before 0.2.0, and where the training was only simulated.
+        evaluation: loss and counts.
+        assessment: None in journals of a server before 0.2.0, and where the training was only simulated.
     """
 
     child_id: ChildId

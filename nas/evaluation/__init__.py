@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From pixels to figures: how a net reads images, how its answers are counted, and what they are worth.
+"""How a net reads images, how its answers are counted, and how far the resulting figures can be trusted.
 
-``nas.evaluation.assess`` is imported by whoever needs it: it brings scikit-learn, which takes more than a second.
+``nas.evaluation.assess`` is not imported here, because it imports scikit-learn, which takes more than a second.
 """
 
 from __future__ import annotations

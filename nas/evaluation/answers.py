@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one place that says how a net reads images, and how its answers are counted.
+"""How a net reads images, and how its answers are counted, in training, validation and test alike.
 
 Legend: N = images, C = channels, H = height, W = width, K = classes.
 """
@@ -21,17 +21,18 @@ from nas.config import Precision
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Answers:
-    """What a net said about the images of one part.
+    """What a net answers about the images of one part.
 
     Attributes:
-        logits_NK: on the device of the net.
+        evaluation: loss and counts of these answers.
+        logits_NK: float32, on the device of the net.
     """
 
     evaluation: Evaluation
     logits_NK: Tensor
 
     def probabilities(self) -> npt.NDArray[np.float64]:
-        """Softmax in float64 (N, K), each row with sum 1."""
+        """Return the softmax of the logits, float64 (N, K); each row sums to 1."""
         found: npt.NDArray[np.float64] = self.logits_NK.cpu().double().softmax(dim=1).numpy()
         return found
 
@@ -67,12 +68,12 @@ def evaluate(
         images_NCHW: uint8.
         labels_N: int64 in ``range(classes)``, on the device of the images.
         classes: K, counts are given for each.
-        batch_size: images a forward pass; it bounds the memory.
+        batch_size: images per forward pass; bounds the memory.
         precision: FP32 or BF16.
         on_step: called after every batch.
 
     Returns:
-        The mean cross-entropy, summed in float64, and the counts; a non-finite loss is handed on as it is.
+        The mean cross-entropy, summed in float64, and the counts. A loss that is not finite is returned as it is.
     """
     return ask(
         model, images_NCHW, labels_N, classes=classes, batch_size=batch_size, precision=precision, on_step=on_step
@@ -89,7 +90,7 @@ def ask(
     precision: Precision,
     on_step: Callable[[], None] = lambda: None,
 ) -> Answers:
-    """Do what ``evaluate`` does and keep what the net said about each image."""
+    """Do what ``evaluate`` does, and return the logits of each image as well."""
     model.eval()
     logits, losses, hits = [], [], []
     with torch.inference_mode():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From labels and probabilities to an ``Assessment``; what scikit-learn has is taken from there.
+"""Compute an ``Assessment`` from labels and probabilities, with scikit-learn where it has the figure.
 
 Shapes: N images, K classes.
 """
@@ -31,14 +31,14 @@ from nas.evaluation.measures import (
 
 
 def assess(labels_N: Ints, probabilities_NK: Floats, *, groups_N: Ints | None, commonest: int, seed: int) -> Assessment:
-    """Say what a part of a data set tells about a net.
+    """Assess a net by its answers about one part of a data set.
 
     Args:
-        labels_N: classes from 0.
-        probabilities_NK: the net's, float64, each row with sum 1.
-        groups_N: equal for images of one patient; None if nothing is known about that.
-        commonest: the class that is commonest in the training part, which the baseline always answers.
-        seed: of the resamples.
+        labels_N: true classes, counted from 0.
+        probabilities_NK: of the net, float64; each row sums to 1.
+        groups_N: equal numbers for images of one patient; None if patients are not known.
+        commonest: the commonest class of the training part, which is the baseline's constant answer.
+        seed: seed of the resamples.
     """
     answers_N = probabilities_NK.argmax(axis=1)
     resamples = draw_resamples(labels_N, groups_N, seed=seed)
@@ -89,7 +89,7 @@ def _assess_class(
 
 
 def _estimate_auc(scores_N: Floats, positive_N: Mask, resamples: Resamples) -> tuple[Estimate, Floats] | None:
-    """Return the area and that of each resample; None if the class has all images or none."""
+    """Return the area under the curve and that of each resample; None if the class has all images or none."""
     if positive_N.all() or not positive_N.any():
         return None
     drawn_R = resampled_auc(scores_N, positive_N, resamples)
@@ -107,7 +107,7 @@ def _mean_auc(aucs: list[tuple[Estimate, Floats] | None], *, is_enough: bool) ->
 
 
 def _compare(labels_N: Ints, answers_N: Ints, commonest: int, resamples: Resamples) -> Baseline:
-    """Set the net beside the answer that is always the same."""
+    """Compare the net with always answering the commonest class."""
     constant_N: npt.NDArray[np.int64] = np.full_like(labels_N, commonest)
     net_N, baseline_N = answers_N == labels_N, constant_N == labels_N
     only_net, only_baseline = int((net_N & ~baseline_N).sum()), int((baseline_N & ~net_N).sum())

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far a figure of a small test part can be trusted: 95 % intervals.
+"""95 % confidence intervals for figures of a small test part.
 
-Images of one patient resemble each other, so what is drawn with replacement is patients, each within the class that it
-counts for: every resample has every class. For a share, how much the resamples differ tells how many independent trials
-the images are worth, and Wilson's interval what so many trials can say: near 0 and 1 the middle of the resamples is too
-narrow (measured: 86 % instead of 95 % for a share of 0.9 of 40 patients). Where patients are few, or all right or all
-wrong, they are the trials. Other figures, which are no shares, have no interval where patients are few.
+Images of one patient resemble each other, so patients are drawn with replacement, not images. They are drawn within the
+class that they count for, so that every resample has every class.
+
+A share has Wilson's interval for the number of independent trials that its images are worth, which is estimated from
+how much the resamples differ. The percentiles of the resamples themselves are too narrow near 0 and 1 (measured: they
+cover 86 % instead of 95 % for a share of 0.9 of 40 patients). Where patients are few, or all right or all wrong, the
+number of trials is the number of patients.
+
+Other figures take the percentiles of the resamples, and have no interval where patients are few.
 
 Shapes: N images, G groups of images, R resamples.
 """
@@ -27,20 +31,21 @@ Mask = npt.NDArray[np.bool_]
 
 RESAMPLES = 1000
 _Z = 1.959963984540054
-"""97.5 % quantile of the normal distribution."""
+"""97.5 % quantile of the standard normal distribution."""
 _ENDS = (2.5, 97.5)
+"""Percentiles of an interval."""
 _FEWEST_PATIENTS = 10
-"""Fewer are not resampled: the bootstrap of so few is too sure of itself (docs/data.md has the measured coverage)."""
+"""With fewer the bootstrap's intervals are too narrow (docs/data.md has the measured coverage)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Resamples:
-    """How often each image is in each resample.
+    """How often each group of images is in each resample.
 
     Attributes:
-        groups_N: group of each image, from 0, without a gap.
-        weights_RG: times that each group was drawn.
-        is_grouped: whether groups have more than one image each.
+        groups_N: group of each image, counted from 0 without a gap.
+        weights_RG: how often each group was drawn.
+        is_grouped: whether patients are known; if not, every image is a group of its own.
     """
 
     groups_N: Ints
@@ -48,12 +53,12 @@ class Resamples:
     is_grouped: bool
 
     def total(self, values_N: npt.NDArray[np.generic]) -> Floats:
-        """Sum of one number an image in each resample (R,)."""
+        """Sum up one number per image in each resample (R,)."""
         sums_G = np.bincount(self.groups_N, weights=values_N.astype(np.float64), minlength=self.weights_RG.shape[1])
         return np.asarray(self.weights_RG @ sums_G, np.float64)
 
     def are_enough(self, images_N: Mask) -> bool:
-        """Whether some of the images are of so many patients that resampling them says something."""
+        """Whether these images have enough patients for their resamples to give an interval."""
         return len(np.unique(self.groups_N[images_N])) >= _FEWEST_PATIENTS
 
 
@@ -61,9 +66,9 @@ def draw_resamples(labels_N: Ints, groups_N: Ints | None, *, seed: int, resample
     """Draw groups with replacement, as many of each class as there are.
 
     Args:
-        labels_N: classes from 0.
-        groups_N: equal for images that belong together; None if none do.
-        seed: the same one gives the same resamples.
+        labels_N: classes, counted from 0.
+        groups_N: equal numbers for images that belong together; None if none do.
+        seed: equal seeds give equal resamples.
         resamples: R.
     """
     random = np.random.Generator(np.random.Philox(key=seed))
@@ -91,7 +96,7 @@ def estimate_share(hits_N: Mask, among_N: Mask, resamples: Resamples) -> Estimat
 
 
 def _count_trials(value: float, hits_N: Mask, among_N: Mask, resamples: Resamples) -> float:
-    """How many independent trials some images are worth: from as many as there are patients to all images."""
+    """Estimate how many independent trials some images are worth: at least their patients, at most all of them."""
     images, patients = int(among_N.sum()), len(np.unique(resamples.groups_N[among_N]))
     if not resamples.is_grouped or not resamples.are_enough(among_N) or value in (0.0, 1.0):
         return patients
@@ -105,10 +110,10 @@ def percentile_estimate(value: float, drawn_R: Floats, *, is_enough: bool) -> Es
     """Take the interval from the middle 95 % of the resamples.
 
     Args:
-        value: of the images as they are.
-        drawn_R: of each resample.
-        is_enough: whether every class that matters has enough patients; without them, or where all resamples are equal,
-            there is no interval.
+        value: the figure of the images as they are.
+        drawn_R: the figure of each resample.
+        is_enough: whether every class that matters has enough patients. If not, or where all resamples are equal, there
+            is no interval.
     """
     finite_R = drawn_R[np.isfinite(drawn_R)]
     if not is_enough or not finite_R.size or np.ptp(finite_R) == 0:
@@ -137,7 +142,7 @@ def average(estimates: Sequence[Estimate]) -> Estimate:
 
 
 def _find_strata(labels_N: Ints, dense_N: Ints) -> Ints:
-    """The class that each group counts for: the rarest of its classes."""
+    """Return the class that each group counts for, as its rank by size: the rarest class of its images."""
     counts_K = np.bincount(labels_N)
     rarity_K = np.empty_like(counts_K)
     rarity_K[np.argsort(counts_K, kind="stable")] = np.arange(len(counts_K))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures that scikit-learn does not have, or not for a thousand resamples at once.
+"""Figures that scikit-learn does not have, or does not compute for a thousand resamples at once.
 
 Shapes: N images, K classes, R resamples.
 """
@@ -20,7 +20,7 @@ _RESAMPLES_AT_ONCE = 100
 
 
 def calibration_error(probabilities_NK: Floats, labels_N: Ints) -> float:
-    """Expected calibration error (Guo et al. 2017): how far the answer's probability is from how often it is right."""
+    """Expected calibration error (Guo et al. 2017): probability against accuracy, averaged over bins."""
     confidence_N = probabilities_NK.max(axis=1)
     hits_N = probabilities_NK.argmax(axis=1) == labels_N
     bins_N = np.minimum((confidence_N * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
@@ -29,7 +29,7 @@ def calibration_error(probabilities_NK: Floats, labels_N: Ints) -> float:
 
 
 def resampled_macro_f1(labels_N: Ints, answers_N: Ints, resamples: Resamples) -> Floats:
-    """Macro F1 over the classes that occur among labels or answers, of each resample (R,)."""
+    """Macro F1 of each resample (R,), over the classes that occur among labels or answers."""
     scores = []
     for label in np.union1d(labels_N, answers_N):
         is_label_N, is_answer_N = labels_N == label, answers_N == label
@@ -40,7 +40,7 @@ def resampled_macro_f1(labels_N: Ints, answers_N: Ints, resamples: Resamples) ->
 
 
 def resampled_auc(scores_N: Floats, positive_N: Mask, resamples: Resamples) -> Floats:
-    """Area under the ROC curve of each resample (R,): pairs in the right order, ties count half."""
+    """Area under the ROC curve of each resample (R,): the share of pairs in the right order, where ties count half."""
     order = np.argsort(scores_N, kind="stable")
     _, starts = np.unique(scores_N[order], return_index=True)
     positive = positive_N[order]
@@ -69,7 +69,7 @@ def mcnemar(only_one: int, only_other: int) -> float:
 
 
 def mcnemar_grouped(one_N: Mask, other_N: Mask, groups_N: Ints) -> float:
-    """P-value of McNemar's test where images come in groups (Durkalski et al. 2003), by a normal approximation."""
+    """P-value of McNemar's test for images in groups, by a normal approximation (Durkalski et al. 2003)."""
     sizes_G = np.bincount(groups_N)
     difference_G = np.bincount(groups_N, weights=one_N.astype(np.float64) - other_N) / sizes_G
     squares = float((difference_G**2).sum())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One attempt to train a child, an epoch at a time; ``nas.training.loop`` drives it.
+"""One attempt to train a child, epoch by epoch; ``nas.training.loop`` drives it.
 
 Legend: N = images, C = channels, H = height, W = width.
 """
@@ -43,7 +43,7 @@ from nas.training.weights import BEST_WEIGHTS, move_array, serialise_tensors
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Listener:
-    """What whoever called ``fit`` wants to be told and asked."""
+    """The functions that the caller of ``fit`` wants to be called; ``fit`` describes them."""
 
     on_step: Callable[[], None]
     should_stop: Callable[[], bool]
@@ -95,7 +95,7 @@ class Attempt:
         return self._progress.stopping.is_exhausted or len(self.history) >= self._request.training.max_epochs
 
     def run_epoch(self) -> EpochResult | Diverged | Interrupted:
-        """Train, validate and checkpoint one epoch, or what there is of it when it is time to stop."""
+        """Train, validate and checkpoint one epoch; if asked to stop in between, checkpoint the steps done."""
         epoch = len(self.history) + 1
         training_loss = self._train(epoch)
         if training_loss is None:
@@ -183,7 +183,7 @@ class Attempt:
     def _take_validation_step(self) -> None:
         self._listener.on_step()
         if self._listener.should_stop():
-            self._save_steps()  # the rest of a large validation part may take longer than is left
+            self._save_steps()  # the rest of a large validation may take longer than the time left to stop
 
     def _save_steps(self) -> None:
         """Checkpoint the steps of an epoch in progress, unless there are none since the last checkpoint."""
@@ -192,7 +192,7 @@ class Attempt:
             self._saved_steps = self._progress.epoch.steps
 
     def _save(self) -> None:
-        """Checkpoint what there is, if the request names a folder."""
+        """Write a checkpoint, if the request names a folder."""
         if self._request.checkpoint_dir is None:
             return
         start = time.perf_counter()

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Vary training images on the device, a batch at a time, the same way whenever an epoch is trained again.
+"""Vary training images on the device, batch by batch; an epoch that is trained again varies them in the same way.
 
-All draws of an epoch are made before it begins, one row for each place in its order; so a training that goes on in the
-middle of an epoch goes on with the same draws. Legend: N = images, B = images of one batch, C = channels, H = height,
-W = width.
+All random numbers of an epoch are drawn before it begins, one row per place in its order. So a training that is
+continued in the middle of an epoch uses the same numbers.
+
+Legend: N = images, B = images of one batch, C = channels, H = height, W = width.
 """
 
 from __future__ import annotations
@@ -21,14 +22,18 @@ from nas.seeds import derive_seed
 from nas.training.request import FitRequest
 
 MOST_SHIFT = 0.1
-"""Of the side, in each direction."""
+"""Largest shift, as a share of the side, in each direction."""
 MOST_DEGREES = 10.0
+"""Largest rotation, in each direction."""
 MOST_SCALE = 1.1
-"""And its inverse; as is what follows."""
+"""Largest factor of the size; the smallest is its inverse."""
 MOST_GAIN = 1.2
+"""Largest factor of the values; the smallest is its inverse."""
 MOST_GAMMA = 1.25
+"""Largest exponent of the values; the smallest is its inverse."""
 _COLUMNS = ("flip", "shift", "shift", "rotate", "scale", "intensity", "intensity")
-"""What each of the draws of an image is for; drawn whether or not it is used, so that no choice changes another."""
+"""Kind that each random number of an image belongs to. All are drawn, used or not, so that switching one kind on or off
+does not change the others."""
 _GEOMETRIC = {"flip", "shift", "rotate", "scale"}
 
 
@@ -37,8 +42,9 @@ class Augmentation:
     """How each image of one epoch is varied.
 
     Attributes:
-        maps_N23: from the place of a pixel to where it is taken from, as ``affine_grid`` reads it; None leaves it.
-        tones_N2: gain and gamma; None leaves the values.
+        maps_N23: affine maps from a place in the new image to the place in the old one that it is taken from, in the
+            form of ``affine_grid``; None leaves every pixel in its place.
+        tones_N2: gain and gamma; None leaves the values as they are.
     """
 
     maps_N23: Tensor | None
@@ -47,10 +53,10 @@ class Augmentation:
     def apply(self, images_BCHW: Tensor, first: int) -> Tensor:
         """Vary a batch: uint8 to float32 on the same scale, 0 to 255.
 
-        What comes in from beyond the border is black, and black stays black.
+        Pixels from beyond the border are black, and black stays black.
 
         Args:
-            images_BCHW: on the device of the maps.
+            images_BCHW: uint8, on the device of the maps.
             first: place of the first image in the order of the epoch.
         """
         x_BCHW, rows = images_BCHW.float(), slice(first, first + len(images_BCHW))
@@ -67,13 +73,13 @@ def draw_augmentation(request: FitRequest, epoch: int, images: int, device: torc
     """Draw how an epoch varies its images.
 
     Args:
-        request: which kinds, and what the draws are derived from.
+        request: says which kinds of augmentation, and seeds the random numbers.
         epoch: counted from 1.
         images: N.
         device: of the images.
 
     Returns:
-        None if there is no kind.
+        None if the request asks for no augmentation.
     """
     chosen = set(parse_augmentations(request.training.augment))
     if not chosen:
@@ -90,9 +96,9 @@ def draw_augmentation(request: FitRequest, epoch: int, images: int, device: torc
 
 
 def _make_maps(uniform_N7: npt.NDArray[np.float64], aspect: float) -> npt.NDArray[np.float64]:
-    """Turn draws in [-1, 1) into maps (N, 2, 3) of places in [-1, 1].
+    """Turn random numbers in [-1, 1) into affine maps (N, 2, 3) of places in [-1, 1].
 
-    Without ``aspect``, W / H, an image that is not square would be sheared when it is turned.
+    ``aspect`` is W / H: without it, an image that is not square would be sheared when it is rotated.
     """
     flip, right, down, turn, size = uniform_N7[:, :5].T
     angle, factor = np.deg2rad(MOST_DEGREES) * turn, MOST_SCALE**-size

@@ -3,8 +3,8 @@
 
 A checkpoint is two files: ``epoch-0003.safetensors`` holds every tensor; ``epoch-0003.jsonl``, written last, has one
 line with the history and the SHA-256 of the tensors, and one with the SHA-256 of that line. Nothing is ever unpickled.
-One in the middle of the fourth epoch is called ``epoch-0003-step-00000012``. The newest two are kept: if the newest is
-damaged the older one serves, and if both are, the training starts again.
+A checkpoint in the middle of the fourth epoch is called ``epoch-0003-step-00000012``. The newest two are kept: if the
+newest is damaged the older one is used, and if both are damaged the training starts again.
 """
 
 from __future__ import annotations
@@ -25,11 +25,10 @@ from nas.training.weights import Tensors, serialise_tensors
 _KEPT = 2
 _NAME = re.compile(r"epoch-([0-9]+)(?:-step-([0-9]+))?")
 _LARGEST_META_BYTES = 64 * 1024 * 1024
-"""Room for 10,000 epochs of 100 classes; a larger file is not one of ours."""
-
+"""Enough for 10,000 epochs of 100 classes; a larger file is no checkpoint."""
 
 Position = tuple[int, int]
-"""Whole epochs, and steps of the next one; of two positions of one training the later one is the greater."""
+"""Number of whole epochs, and of steps in the epoch after them; a later position of a training compares as greater."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,8 +38,8 @@ class Checkpoint:
     Attributes:
         history: every whole epoch so far.
         groups: tensors by what they are (weights, best weights, optimizer state) and by their name.
-        steps: done in the epoch after those; 0 between two epochs.
-        seconds: that these steps took.
+        steps: done in the epoch after ``history``; 0 between two epochs.
+        seconds: time that these steps took.
     """
 
     history: tuple[EpochResult, ...]
@@ -50,7 +49,7 @@ class Checkpoint:
 
     @property
     def position(self) -> Position:
-        """Where the training is."""
+        """How far the training has got."""
         return len(self.history), self.steps
 
 
@@ -79,9 +78,9 @@ def save_checkpoint(folder: Path, fingerprint: str, checkpoint: Checkpoint) -> N
 
 
 def load_checkpoint(folder: Path, fingerprint: str) -> Checkpoint | None:
-    """Read the newest sound checkpoint of this very training, or None.
+    """Read the newest undamaged checkpoint with this fingerprint, or None.
 
-    Files that are newer than it are damaged or of another training, and are deleted.
+    Newer files are damaged or belong to another training, and are deleted.
     """
     found = None
     for position in list_positions(folder):
@@ -95,13 +94,13 @@ def load_checkpoint(folder: Path, fingerprint: str) -> Checkpoint | None:
 
 
 def find_checkpoint(folder: Path, fingerprint: str) -> Position | None:
-    """Tell where ``load_checkpoint`` would go on; reads, deletes nothing."""
+    """Return the position of the checkpoint that ``load_checkpoint`` would read, or None; deletes nothing."""
     found = (_read(folder, position, fingerprint) for position in list_positions(folder))
     return next((checkpoint.position for checkpoint in found if checkpoint is not None), None)
 
 
 def list_positions(folder: Path) -> list[Position]:
-    """List the positions that have either file, sound or not, the newest first."""
+    """List the positions for which either file exists, damaged or not, the newest first."""
     names = [_NAME.fullmatch(path.stem) for path in folder.glob("epoch-*.*")]
     return sorted({(int(name[1]), int(name[2] or 0)) for name in names if name is not None}, reverse=True)
 
@@ -120,14 +119,14 @@ def _stem(position: Position) -> str:
 
 
 def _delete(folder: Path, position: Position) -> None:
-    """Take away the history first: without it the tensors mean nothing."""
+    """Delete the history first: without it the tensors are not read."""
     for path in (_meta_path(folder, position), _tensors_path(folder, position)):
         path.unlink(missing_ok=True)
     sync_folder(folder)
 
 
 def _read(folder: Path, position: Position, fingerprint: str) -> Checkpoint | None:
-    """Read one checkpoint, unless it is damaged or of another training."""
+    """Read one checkpoint, or None if it is damaged or belongs to another training."""
     body = _read_meta(folder, position)
     if body is None or body["fingerprint"] != fingerprint:
         return None
@@ -140,7 +139,7 @@ def _read(folder: Path, position: Position, fingerprint: str) -> Checkpoint | No
 
 
 def _seal(line: bytes) -> bytes:
-    """Add the line that gives a changed bit away."""
+    """Add a line with the SHA-256 of the first one, so that a changed bit is found."""
     return line + b"\n" + json.dumps({"sha256": hashlib.sha256(line).hexdigest()}).encode() + b"\n"
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where and in which number format a child trains: the settings of a search meet the hardware of this machine."""
+"""The device and the number format that a child trains with, from the settings and the hardware of this machine."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def apply_runtime(runtime: Runtime) -> torch.device:
     torch.set_num_threads(runtime.threads)
     if runtime.device is Device.CPU:
         torch.use_deterministic_algorithms(True)
-        # Every operation here writes all of its output, so there is nothing to hide behind a costly fill.
+        # Every operation used here writes all of its output, so filling memory beforehand would only cost time.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if runtime.device is Device.CUDA:
         # Not use_deterministic_algorithms: CUDA's max pooling has no such backward pass and would raise.

@@ -12,7 +12,7 @@ TEMPORARY_SUFFIX = ".tmp"
 def write_durably(path: Path, content: bytes) -> None:
     """Write a file so that a crash leaves the old one or the new one, and the new one once this returns.
 
-    One writer a folder: the temporary file has a fixed name, so what a killed writer left is overwritten by the next.
+    One writer per folder: the temporary file has a fixed name, so what a killed writer left is overwritten by the next.
 
     Raises:
         OSError: the disk is full or the folder is not writable; nothing but the old file is left then.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When a training ends before its last epoch, as a fold over the validation losses (paper section IV.D.2)."""
+"""Early stopping: when a training ends before its last epoch, from its validation losses (paper section IV.D.2)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from nas.child import EpochResult
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EarlyStopping:
-    """What is known after some epochs.
+    """What early stopping knows after some epochs.
 
     Attributes:
-        patience: epochs in a row without a lower loss that end the training.
-        best_epoch: with the lowest loss so far, the earliest on a tie; 0 before the first epoch.
-        best_loss: its validation loss.
-        epochs_without_gain: since then.
+        patience: the training ends after this many epochs in a row without a lower validation loss.
+        best_epoch: the epoch with the lowest validation loss, the earliest on a tie; 0 before the first epoch.
+        best_loss: validation loss of that epoch.
+        epochs_without_gain: number of epochs since that epoch.
     """
 
     patience: int
@@ -32,13 +32,13 @@ class EarlyStopping:
         return self.epochs_without_gain >= self.patience
 
     def observe(self, epoch: int, validation_loss: float) -> EarlyStopping:
-        """Take in one more epoch; a loss equal to the best is no gain, however small the difference would be."""
+        """Return what is known after one more epoch; any lower loss is a gain, an equal one is none."""
         if validation_loss < self.best_loss:
             return replace(self, best_epoch=epoch, best_loss=validation_loss, epochs_without_gain=0)
         return replace(self, epochs_without_gain=self.epochs_without_gain + 1)
 
     def observe_all(self, history: Iterable[EpochResult]) -> EarlyStopping:
-        """Take in several epochs, so that a resumed training knows what the first one knew."""
+        """Return what is known after several more epochs, such as those of a checkpoint."""
         state = self
         for result in history:
             state = state.observe(result.epoch, result.validation.loss)

@@ -30,7 +30,7 @@ class Learner:
         model: on the device that it trains on.
         optimizer: of that model.
         precision: FP32 or BF16.
-        compute_loss: what a step makes smaller.
+        compute_loss: mean over a batch that a step makes smaller.
     """
 
     model: nn.Module
@@ -54,7 +54,7 @@ class Learner:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class EpochPlan:
-    """What one epoch shows, in which order, and how fast is learnt from it.
+    """The images of one epoch in their order, how they are varied, and the learning rates.
 
     Attributes:
         order_N: indices of the images in the order of their use, int64, on the device of the images.

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can keep a training from starting or its weights from being used; a diverged training is an outcome instead.
+"""Errors that keep a training from starting or weights from being used. A diverged training is an outcome, no error.
 
 TrainingError
 ├── DeviceUnavailableError   the configured device is not there
-├── DataMismatchError        the arrays do not fit the request or each other
+├── DataMismatchError        arrays do not fit the request or each other
 ├── InheritanceError         the weights that a training is to start from are missing, changed or do not fit
-└── WeightsError             a weights file is missing, changed or of another net
+└── WeightsError             a weights file is missing, has changed or belongs to another net
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class DeviceUnavailableError(TrainingError):
 
 
 class DataMismatchError(TrainingError, ValueError):
-    """Arrays that do not fit the request or each other; ``name`` says which."""
+    """Arrays do not fit the request or each other; ``name`` says which array."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"{name} {reason}")
@@ -37,7 +37,7 @@ class DataMismatchError(TrainingError, ValueError):
 
 
 class WeightsError(TrainingError):
-    """A weights file that is missing, changed since it was recorded, or of another net."""
+    """A weights file is missing, has changed since it was recorded, or belongs to another net."""
 
     def __init__(self, path: Path, expected_sha256: str, reason: str) -> None:
         super().__init__(f"weights file {path.name} {reason}; train the child again")

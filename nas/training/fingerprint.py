@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a checkpoint must agree on to be continued: everything that the bits of a training depend on."""
+"""One value for everything that the bits of a training depend on; only a checkpoint with an equal one is continued."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a training can do about classes of different size; validation is the same whatever it does.
+"""What a training can do about classes of different size. Validation is the same with all of these remedies.
 
 Legend: N = images, B = images of one batch, K = classes.
 """
@@ -21,17 +21,17 @@ from nas.training.request import Labels
 from nas.training.seeding import draw_order
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-"""From logits (B, K) and labels (B,) to the scalar that a step makes smaller."""
+"""Maps logits (B, K) and labels (B,) to the scalar that a step makes smaller, a mean over the batch."""
 
 FOCAL_GAMMA = 2.0
-"""Lin et al. 2017, section 3.2; without their alpha, which would be a second remedy in one."""
+"""Lin et al. 2017, section 3.2. Their alpha, a weight per class, is left out: ``WEIGHTS`` is that remedy."""
 
 
 def compute_class_weights(labels_N: Labels, classes: int) -> npt.NDArray[np.float64]:
-    """Weigh each class by how rare it is: N / (K n), n being its images, so that the mean weight of an image is 1.
+    """Weigh each class by how rare it is: N / (K n) for a class with n images, so that the mean over images is 1.
 
     Returns:
-        One weight a class (K,); a class without an image has weight 0, and K counts only the others.
+        One weight per class (K,). A class without images has weight 0 and is not counted in the formula's K.
     """
     counts_K = np.bincount(labels_N, minlength=classes)
     present = np.count_nonzero(counts_K)
@@ -39,13 +39,13 @@ def compute_class_weights(labels_N: Labels, classes: int) -> npt.NDArray[np.floa
 
 
 def make_loss(imbalance: Imbalance, labels_N: Labels, classes: int, device: torch.device) -> Loss:
-    """Make the loss of a training.
+    """Make the loss that a training minimises.
 
     Args:
         imbalance: the remedy.
-        labels_N: of the training part, from which class weights are taken.
+        labels_N: labels of the training part; class weights are computed from them.
         classes: K.
-        device: of the logits.
+        device: device of the logits.
     """
     match imbalance:
         case Imbalance.NONE | Imbalance.SAMPLING:
@@ -62,10 +62,14 @@ def make_loss(imbalance: Imbalance, labels_N: Labels, classes: int, device: torc
 def draw_epoch(
     imbalance: Imbalance, search_seed: int, child_id: ChildId, epoch: int, labels_N: Labels
 ) -> npt.NDArray[np.int64]:
-    """Draw which training images an epoch shows, in their order: N of them, derived and so the same on resume.
+    """Draw the training images of an epoch, in their order.
 
-    Every image once, or with ``SAMPLING`` equally many of each class, to within one: of a frequent class some images,
-    other ones in another epoch; of a rare one all, as often as it takes, none more than once oftener than another.
+    Without ``SAMPLING`` that is every image once. With it every class has the same number of places, to within one: a
+    frequent class shows some of its images, different ones in each epoch; a rare class repeats its images until its
+    places are filled, and the numbers of times that two of its images are shown differ by at most 1.
+
+    Returns:
+        Indices of images (N,), derived from seed, child and epoch, and so the same when a training is continued.
     """
     order_N = draw_order(search_seed, child_id, epoch, len(labels_N))
     if imbalance is not Imbalance.SAMPLING:
@@ -81,7 +85,7 @@ def draw_epoch(
 
 
 def _weighted_loss(logits_BK: Tensor, labels_B: Tensor, weights_K: Tensor) -> Tensor:
-    # Divided by B, not by the batch's weights as PyTorch's mean is: that would take the weights back in a small batch.
+    # PyTorch's mean divides by the sum of the batch's weights, which cancels them in a batch of one class. B does not.
     return functional.cross_entropy(logits_BK, labels_B, weight=weights_K, reduction="sum") / len(labels_B)
 
 

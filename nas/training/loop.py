@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train one child: a generator of epochs that neither logs nor knows who listens (paper section IV.D.2)."""
+"""Train one child: a generator of epochs that neither logs nor knows its caller (paper section IV.D.2)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def fit(
     should_stop: Callable[[], bool] = lambda: False,
     on_checkpoint: Callable[[float], None] = lambda _: None,
 ) -> Generator[EpochResult, None, FitOutcome]:
-    """Train a child from scratch, or on from its newest checkpoint, and keep its best weights.
+    """Train a child, from its newest checkpoint if there is one, and keep its best weights.
 
     Each epoch is checkpointed before it is yielded, so closing the generator at a yield loses nothing. A continued
     training first yields the epochs of the checkpoint as they were recorded, so the caller always gets all of them.
@@ -28,16 +28,16 @@ def fit(
     Args:
         request: the child and how to train it.
         data: the two parts that training may see.
-        on_step: called after every batch, a sign of progress for whoever waits for an epoch.
-        should_stop: asked before every step. Once it says so, what is done is checkpointed and no further step is
-            taken; a validation that has begun is finished, but checkpointed before.
-        on_checkpoint: told after every checkpoint how many seconds it took.
+        on_step: called after every batch, as a sign of progress.
+        should_stop: called before every step. Once it returns True, the steps done are checkpointed and no further one
+            is taken. A validation that has begun is finished; the steps before it are checkpointed first.
+        on_checkpoint: called after every checkpoint with the seconds that it took.
 
     Yields:
-        One result an epoch, from epoch 1.
+        One result per epoch, from epoch 1.
 
     Returns:
-        Trained; Diverged as soon as a loss is not finite, without yielding the epoch in which that happens; or
+        Trained; or Diverged as soon as a loss is not finite, without yielding the epoch in which that happens; or
         Interrupted if it was asked to stop before the last step.
 
     Raises:
@@ -60,7 +60,7 @@ def fit(
 
 
 def find_resumed_epoch(request: FitRequest, data: TrainingData) -> int:
-    """Tell how many whole epochs ``fit`` would take over from a checkpoint; reads, deletes nothing.
+    """Return how many whole epochs ``fit`` would take over from a checkpoint; deletes nothing.
 
     Raises:
         DeviceUnavailableError: the device asked for is not there.

@@ -15,7 +15,7 @@ from nas.training.state import WEIGHTS, capture_state, restore_state
 from nas.training.weights import Tensors, snapshot_weights
 
 _BEST = "best"
-"""Group of the best weights in a checkpoint; left out where the epoch's own weights are the best."""
+"""Group of the best weights in a checkpoint; left out between epochs where the current weights are the best."""
 _PROGRESS = "progress"
 _LOSS_SUMS = "loss_sums"
 
@@ -26,7 +26,7 @@ class EpochProgress:
 
     Attributes:
         loss_sums: for each step done, the loss summed over the images of its batch, a scalar.
-        seconds: that these steps took.
+        seconds: time that these steps took.
     """
 
     loss_sums: list[Tensor] = field(default_factory=list)

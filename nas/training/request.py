@@ -49,9 +49,9 @@ class FitRequest:
     """One child to train: equal requests on equal data give identical weights on one machine.
 
     Attributes:
-        search_seed: from which the initial weights and each epoch's order are derived.
+        search_seed: seed of the search; initial weights, orders and augmentation are derived from it and the child.
         threads: CPU threads; another number gives other bits.
-        checkpoint_dir: where checkpoints and the best weights go, used by one training at a time; None keeps nothing.
+        checkpoint_dir: folder for checkpoints and the best weights, used by one training at a time; None keeps nothing.
         inherited: weights to start from instead of fresh ones; a training that is continued does not read them.
     """
 
@@ -101,11 +101,11 @@ class Trained:
     """The training came to its end.
 
     Attributes:
-        epochs: trained, the last ones without a gain included.
-        best_epoch: with the lowest validation loss, the earliest on a tie; its weights are kept.
-        evaluation: of the best epoch on the validation part.
-        stopped_early: whether patience ended it rather than ``max_epochs``.
-        weights_sha256: of the best weights as a safetensors file, in hex.
+        epochs: number of epochs trained, with those after the best one.
+        best_epoch: the epoch with the lowest validation loss, the earliest on a tie; its weights are kept.
+        evaluation: result of the best epoch on the validation part.
+        stopped_early: whether early stopping ended the training before ``max_epochs``.
+        weights_sha256: SHA-256 of the best weights as a safetensors file, in hex.
     """
 
     epochs: int
@@ -117,10 +117,10 @@ class Trained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diverged:
-    """A loss was no longer a number; the child has no weights.
+    """A loss was not finite; the child has no weights.
 
     Attributes:
-        epoch: in which it happened, counted from 1.
+        epoch: the epoch in which it happened, counted from 1.
         detail: one sentence for the user.
     """
 
@@ -130,11 +130,11 @@ class Diverged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interrupted:
-    """The training was asked to stop; one with an equal request goes on from its checkpoint, bit for bit.
+    """The training was asked to stop; a training with an equal request continues from its checkpoint, bit for bit.
 
     Attributes:
-        epoch: in progress, counted from 1.
-        steps: of that epoch that are done; 0 if it has not begun.
+        epoch: the epoch in progress, counted from 1.
+        steps: number of steps of that epoch that are done; 0 if it has not begun.
     """
 
     epoch: int

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two places where a training needs chance: the initial weights and the order of the images in each epoch."""
+"""Random initial weights and random orders of images, both derived from the seed of the search and the child."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def draw_order(
 
     Another ``purpose`` gives another permutation.
 
-    It ranks raw words of the counter-based Philox generator, whose stream numpy guarantees across versions; two equal
-    64-bit words, the only source of a bias, do not happen.
+    The order is that of sorting raw 64-bit words of the counter-based Philox generator, whose stream numpy guarantees
+    across versions. Two equal words would bias it; the chance of that is negligible.
     """
     words = np.random.Philox(key=derive_seed(search_seed, purpose, str(child_id), epoch)).random_raw(images)
     return np.argsort(words, kind="stable")

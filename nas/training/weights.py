@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Weights as they leave a training: float32 safetensors, names sorted, told apart by their SHA-256."""
+"""Weights as files: float32 safetensors with sorted names, identified by their SHA-256."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Tensors = dict[str, Tensor]
 
 
 def snapshot_weights(model: nn.Module) -> Tensors:
-    """Copy the weights to the CPU, in the plain memory layout that files have."""
+    """Copy parameters and buffers to the CPU, by name, in the contiguous memory layout of files."""
     return {
         name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
         for name, tensor in sorted(model.state_dict().items())
@@ -46,14 +46,14 @@ def ask_weights(
     labels: Labels,
     on_step: Callable[[], None] = lambda: None,
 ) -> Answers:
-    """Ask stored weights about another part of the data set, such as the test part for the winner of a search.
+    """Run stored weights on images, such as the winner of a search on the test part.
 
     Args:
-        request: with which the weights were trained; its ``checkpoint_dir`` is not looked at.
+        request: the request that the weights were trained with; its ``checkpoint_dir`` is not used.
         weights_path: a safetensors file as ``fit`` writes it.
-        weights_sha256: of that file, in hex, as ``Trained`` reported it.
-        images: of the part, (N, C, H, W).
-        labels: of the part, (N,).
+        weights_sha256: SHA-256 of that file, in hex, as ``Trained`` reported it.
+        images: uint8, (N, C, H, W).
+        labels: int64, (N,).
         on_step: called after every batch.
 
     Raises:
@@ -78,7 +78,7 @@ def ask_weights(
 
 
 def move_array(array: Images | Labels, device: torch.device) -> Tensor:
-    """Bring an array to the device; torch wants to own what it shares, so a read-only map is copied first."""
+    """Copy an array to the device; torch cannot share read-only memory, which is therefore copied on the CPU first."""
     owned = array if array.flags.writeable and array.flags.c_contiguous else array.copy()
     return torch.from_numpy(owned).to(device)
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The processes that the server starts: one trains, one prepares data. Only here does anything load torch.
+"""The processes that the server starts: for trainings and test evaluations, and for data. Only they load torch.
 
-Each is bound to the life of its server before it loads anything else, which can take seconds.
+Each is made to die with its server before it loads anything else, which can take seconds.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One attempt: load the trainer, wait for the request, report until there is an outcome, leave."""
+"""The process of one attempt: load the trainer, wait for the request, report until there is an outcome, exit."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ Trainer = Callable[[WorkerRequest, Signs, threading.Event], Iterator[commands.Re
 @click.option("--trainer", type=click.Choice(["torch", "simulated"]), default="torch")
 def main(trainer: str) -> None:
     """Run one attempt; started by the server, which writes the request to standard input."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # service managers send it to all at once; the server says when
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # service managers send it to all processes; the server decides
     reports = claim_stdout()
-    run = load_trainer(trainer)  # before the request arrives: this is what a warm worker has behind it
+    run = load_trainer(trainer)  # before the request arrives, so that a process may be started ahead of time
     reach("worker.loaded")
     line = sys.stdin.buffer.readline()
     if not line:
@@ -45,9 +45,9 @@ def main(trainer: str) -> None:
             reach("worker.after_report")
     except Exception:
         traceback.print_exc()
-        os._exit(1)  # the usual end would abort, for the lifeline's thread holds standard input
+        os._exit(1)  # a normal exit would abort, because the lifeline's thread holds standard input
     reports.flush()
-    os._exit(0)  # the lifeline's thread and torch's need no goodbye
+    os._exit(0)  # without waiting for the threads of the lifeline and of torch
 
 
 def load_trainer(name: str) -> Trainer:
@@ -60,7 +60,7 @@ def load_trainer(name: str) -> Trainer:
 
 
 def run_guarded(run: Trainer, request: WorkerRequest, signs: Signs, stop: threading.Event) -> Iterator[commands.Report]:
-    """Turn want of memory or room into an outcome; any other error is a bug and ends the process, as its log tells."""
+    """Report a lack of memory or disk space as a lost attempt; any other error is a bug and ends the process."""
     try:
         yield from run(request, signs, stop)
     except Exception as error:
@@ -68,18 +68,18 @@ def run_guarded(run: Trainer, request: WorkerRequest, signs: Signs, stop: thread
         if reason is None:
             raise
         yield commands.ReportLost(
-            child_id=request.child_id, attempt=request.attempt, reason=reason, detail=_WANTS[reason]
+            child_id=request.child_id, attempt=request.attempt, reason=reason, detail=_DETAILS[reason]
         )
 
 
-_WANTS = {
+_DETAILS = {
     LostReason.OUT_OF_MEMORY: "memory ran out during training",
     LostReason.DISK_FULL: "there was no room for a checkpoint",
 }
 
 
 def classify(error: Exception) -> LostReason | None:
-    """Return what an attempt wanted for; None for an error that is our fault."""
+    """Return whether memory or disk space ran out; None for any other error."""
     if isinstance(error, MemoryError) or "out of memory" in str(error).lower() or "can't allocate memory" in str(error):
         return LostReason.OUT_OF_MEMORY
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

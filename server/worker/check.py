@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The check of a data set as a process of its own, under the same limits as its preparation."""
+"""The process that checks a data set, under the same limits as its preparation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from server.worker.prepare import image_options, tell_progress
 
 
 def main() -> None:
-    """Check a folder, and say what was found or why it cannot be looked at."""
+    """Check the data set of the request, and answer with what was found or why it cannot be checked."""
     answers = claim_stdout()
     request = CheckRequest.from_json(sys.stdin.buffer.read())
     limit_memory()

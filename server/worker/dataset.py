@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The data of an attempt: the cache that the search was started with, wherever its source has gone meanwhile.
+"""The data of an attempt, read from the cache that was made when the search started.
 
-This is the only module of a worker that sees a whole data set. A training gets the two parts that it may see; the test
-part is opened for an attempt that was journaled as a test evaluation, which none is before the search has stopped.
+This is the only module of a worker that sees a whole data set. A training gets the training and validation parts. Only
+an attempt that is journaled as a test evaluation gets the test part, and a search has none before it has stopped.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _POLL_SECONDS = 0.5
 
 
 class DataChangedError(Exception):
-    """The data is no longer what the search was started with; the message is one sentence."""
+    """The data set has changed since the search was started; the message is one sentence."""
 
 
 class SealedPartError(Exception):
@@ -37,12 +37,12 @@ class SealedPartError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class HeldOut:
-    """What is read once, after the search has stopped.
+    """The test part, which is read once, after the search has stopped.
 
     Attributes:
         images: uint8, (N, C, H, W).
         labels: int64, (N,).
-        groups: equal for images of one patient, (N,); None if nothing is known about that.
+        groups: equal numbers for images of one patient, (N,); None if patients are not known.
     """
 
     images: npt.NDArray[np.uint8]
@@ -51,11 +51,11 @@ class HeldOut:
 
 
 def load_training_data(request: WorkerRequest, on_step: Callable[[], None]) -> TrainingData:
-    """Read the two parts that training may see.
+    """Read the training and the validation part.
 
     Args:
-        request: what the worker was asked for.
-        on_step: called again and again meanwhile, by way of a sign of life.
+        request: the request of the worker.
+        on_step: called repeatedly meanwhile, as a sign of progress.
 
     Raises:
         DataChangedError: the source is gone or has changed.
@@ -71,7 +71,7 @@ def load_training_data(request: WorkerRequest, on_step: Callable[[], None]) -> T
 
 
 def open_test_part(request: WorkerRequest, on_step: Callable[[], None]) -> HeldOut:
-    """Read the test part; all that the program knows of it is read here.
+    """Read the test part; no other function of the program does.
 
     Raises:
         SealedPartError: the attempt is no test evaluation.
@@ -80,7 +80,7 @@ def open_test_part(request: WorkerRequest, on_step: Callable[[], None]) -> HeldO
     if request.kind is not AttemptKind.TEST_EVALUATION:
         raise SealedPartError("the test part is sealed until the search has stopped")
     dataset, parts = _load(request, on_step)
-    sys.audit("nas.open_test_part", request.fingerprint)  # whoever wants to know when it is read can listen
+    sys.audit("nas.open_test_part", request.fingerprint)  # an audit hook can prove when it is read
     return HeldOut(
         images=dataset.images_NCHW[parts.test],
         labels=dataset.labels_N[parts.test],
@@ -89,7 +89,7 @@ def open_test_part(request: WorkerRequest, on_step: Callable[[], None]) -> HeldO
 
 
 def _load(request: WorkerRequest, on_step: Callable[[], None]) -> tuple[CachedDataset, Split]:
-    """Open the data of the search and divide it as ever; if its cache is gone, have it made once more."""
+    """Open the data of the search and divide it as before; if its cache is gone, have it made again."""
     data, cache_dir = request.data, Path(request.data.cache_dir)
     dataset = find_by_fingerprint(cache_dir, request.fingerprint)
     if dataset is None:
@@ -110,7 +110,7 @@ def _load(request: WorkerRequest, on_step: Callable[[], None]) -> tuple[CachedDa
 
 
 def _prepare_again(data: DataRequest, on_step: Callable[[], None]) -> str:
-    """Let a process of its own prepare the data, as the server did; returns what is wrong, empty if nothing is."""
+    """Prepare the data in another process, as the server did; returns what is wrong, or an empty text."""
     process = subprocess.Popen(
         [sys.executable, *PROGRAM],
         stdin=subprocess.PIPE,

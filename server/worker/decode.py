@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads image files one after the other, under limits, for whoever started it; what a file does to it, it alone bears.
+"""The process that decodes image files one after the other, under limits; a file that crashes it harms nothing else.
 
-The first line says which folder (an open descriptor) and what is wanted, every further line names a file. Each answer
-is one line of JSON and the bytes of the pixels that it announces.
+The first line of its input is JSON with the folder (an open descriptor) and how images are read; every further line
+names a file. Each answer is one line of JSON, followed by as many bytes of pixels as it says.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ def main() -> None:
     """Answer until there are no more requests."""
     answers = claim_stdout()
     limit_memory()
-    signal.signal(signal.SIGXCPU, signal.SIG_DFL)  # a decoder that hangs in C code never comes back to hear of it
+    signal.signal(signal.SIGXCPU, signal.SIG_DFL)  # Python's own handler would not run while C code hangs
     tree, wanted = _read_task(sys.stdin.buffer.readline())
-    with contextlib.suppress(BrokenPipeError):  # whoever asked was killed, and this process is about to be
+    with contextlib.suppress(BrokenPipeError):  # the process that asked was killed, and this one is about to be
         for line in sys.stdin.buffer:
             renew_processor()
             answers.write(_answer(read_file(tree, FoundFile(parts=tuple(json.loads(line)), state=()), wanted)))

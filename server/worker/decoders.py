@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Has image files read by processes of their own, one a processor; a file that ends one is a fault like any other.
+"""Has image files decoded by other processes, one per processor; a crash is recorded as the fault of its file.
 
-Each process belongs to one thread, which starts another one after a crash. Results wait in a short queue, so memory
+Each process belongs to one thread, which starts another process after a crash. Results wait in a short queue, so memory
 does not grow with the number of files.
 """
 
@@ -26,9 +26,9 @@ from server.codec.preparing import ENVIRONMENT
 from server.worker.lifeline import PARENT_VARIABLE
 
 PROGRAM = ("-m", "server.worker.decode")
-"""Arguments of Python that start one process."""
-_FILES_A_PROCESS = 16
-"""With fewer files, starting another process takes longer than it helps."""
+"""Arguments of Python that start one such process."""
+_FILES_PER_PROCESS = 16
+"""With fewer files, starting another process takes longer than it saves."""
 _POLL_SECONDS = 0.1
 
 _Done = tuple[FoundFile, Reading] | Exception
@@ -36,23 +36,23 @@ _Done = tuple[FoundFile, Reading] | Exception
 
 @dataclass(frozen=True, slots=True)
 class DecoderProcesses:
-    """A reader for ``nas.data``.
+    """A reader for ``nas.data`` that decodes in several processes.
 
     Attributes:
-        most: processes at a time; 0 for one for each processor that this process may use.
+        most: processes at a time; 0 means one per processor that this process may use.
     """
 
     most: int = 0
 
     def read(self, tree: Tree, files: Iterable[FoundFile], wanted: Wanted) -> Iterator[tuple[FoundFile, Reading]]:
-        """As ``nas.data.Reader.read``; in the order in which the files are done."""
+        """Read files as ``nas.data.Reader.read`` says, and yield them in the order in which they are done."""
         jobs: queue.SimpleQueue[FoundFile] = queue.SimpleQueue()
         count = 0
         for file in files:
             jobs.put(file)
             count += 1
         processors = self.most or len(os.sched_getaffinity(0))
-        workers = min(processors, -(-count // _FILES_A_PROCESS))
+        workers = min(processors, -(-count // _FILES_PER_PROCESS))
         done: queue.Queue[_Done] = queue.Queue(maxsize=2 * max(1, workers))
         pool = [_Decoder(tree, wanted, jobs, done) for _ in range(workers)]
         for decoder in pool:
@@ -70,7 +70,7 @@ class DecoderProcesses:
 
 @dataclass(slots=True)
 class _Decoder:
-    """One thread and its process."""
+    """One thread and the process that it runs."""
 
     tree: Tree
     wanted: Wanted
@@ -133,10 +133,10 @@ class _Decoder:
         return Reading(sha256=told["sha256"], header=header, fault=told["fault"], picture=picture)
 
     def _bury(self, process: subprocess.Popen[bytes]) -> Reading:
-        """Say what a file has done to its process.
+        """Wait for a process that ended while it read a file, and return that as the fault of the file.
 
         Raises:
-            RuntimeError: the process ended by itself, which is our fault and not the file's.
+            RuntimeError: the process exited without a signal, which is a bug and not the fault of the file.
         """
         self._process = None
         status = self._end(process)

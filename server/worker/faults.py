@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Faults that the simulated trainer commits on request: a real process that fails in every way a training can.
+"""Faults that the simulated trainer commits on request, in a real process, in every way that a training can fail.
 
-NAS_SIMULATED_FAULTS  JSON object; for each child id a list with one entry an attempt, [FAULT, EPOCH] or null
+NAS_SIMULATED_FAULTS  JSON object; for each child id a list with one entry per attempt, [FAULT, EPOCH] or null
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _run_out_of_memory() -> None:
 
 
 def _say(line: bytes) -> None:
-    """Write to whatever this process reports through: the one pipe that it can write to."""
+    """Write to the pipe of reports, the only pipe that this process can write to."""
     for name in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
             descriptor = int(name)
@@ -58,17 +58,17 @@ FAULTS: dict[str, Callable[[], None]] = {
     "hang": lambda: os.kill(os.getpid(), signal.SIGSTOP),
     "out_of_memory": _run_out_of_memory,
 }
-"""What a fault does to the process."""
+"""Faults of the process, by name."""
 
 RESULTS: dict[str, Callable[[EpochResult], EpochResult]] = {
     "nan": lambda result: replace(result, training_loss=math.nan),
     "impossible": lambda result: replace(result, epoch=_IMPOSSIBLE_EPOCH),
 }
-"""What a fault makes of the epoch's result."""
+"""Faults of the reported result, by name."""
 
 
 def commit_fault(child_id: ChildId, attempt: int, result: EpochResult) -> EpochResult:
-    """Commit what is planned for this epoch of this attempt, and return the result as it is to be reported."""
+    """Commit the fault that is planned for this epoch of this attempt, if any; return the result to report."""
     planned = json.loads(os.environ.get(VARIABLE, "{}")).get(str(child_id), [])
     fault = planned[attempt - 1] if attempt <= len(planned) else None
     if fault is None or fault[1] != result.epoch:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a process that decodes files from outside may use of the machine; the kernel sees to it.
+"""Limits of memory and processor time for processes that decode foreign files; the kernel enforces them.
 
 Private memory is limited (RLIMIT_DATA), not address space (RLIMIT_AS): a cache of any size is mapped, and that costs no
 memory. Linux; elsewhere the limits are set as far as the system knows them.
@@ -15,13 +15,13 @@ from pathlib import Path
 from types import FrameType
 
 MEMORY_BYTES = 2 * 2**30
-"""More than any image within the caps of ``nas.data`` takes."""
+"""More than any image within the limits of ``nas.data`` takes."""
 IMAGE_SECONDS = 60
-"""Processor time of one image; a large one takes a second."""
+"""Processor time allowed per image; a large one takes a second."""
 
 
 def limit_memory() -> None:
-    """Allow ``MEMORY_BYTES`` beyond what is in use now, and no core file, which would hold images."""
+    """Allow ``MEMORY_BYTES`` more than are in use now, and no core file, which would contain images."""
     _lower(resource.RLIMIT_DATA, _data_bytes() + MEMORY_BYTES)
     _lower(resource.RLIMIT_CORE, 0)
 

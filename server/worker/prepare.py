@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Data preparation as a process of its own, with limits, without torch: a file from outside cannot touch the server.
+"""The process that prepares a data set, under limits and without torch, so that no foreign file can harm the server.
 
-Reads one JSON object from standard input and writes its progress and one answer to standard output. Images are decoded
-by processes that it starts.
+It reads one JSON object from standard input, and writes its progress and one answer to standard output. Images are
+decoded by processes that it starts.
 """
 
 from __future__ import annotations
@@ -31,11 +31,9 @@ from server.worker.lifeline import claim_stdout
 from server.worker.limits import limit_memory, limited_processor
 
 MAX_IMAGE_PIXELS = "NAS_MAX_IMAGE_PIXELS"
-"""Environment variable of the server, which everything that it starts inherits."""
-
-
+"""Environment variable with the largest number of pixels of an image; the server's processes inherit it."""
 PROGRESS_SECONDS = 0.5
-"""Between two lines about it."""
+"""Least time between two lines about the progress."""
 
 
 def main() -> None:
@@ -67,7 +65,7 @@ def _answer(request: PrepareRequest, on_progress: Progress) -> PrepareAnswer:
 
 
 def image_options(data: DataRequest, on_progress: Progress, *, is_verifying: bool = False) -> ImageOptions:
-    """Say how images are read: as asked, and within the limits of this process."""
+    """Return how images are read: as the request says, within the limits of this process."""
     return ImageOptions(
         input_size=data.input_size,
         class_map=data.class_map,
@@ -84,7 +82,7 @@ def image_options(data: DataRequest, on_progress: Progress, *, is_verifying: boo
 
 
 def tell_progress(answers: BinaryIO) -> Progress:
-    """Return what says every now and then how many files are done."""
+    """Return a function that writes how many files are done, at most every ``PROGRESS_SECONDS``."""
     last = 0.0
 
     def tell(done: int, total: int) -> None:
@@ -98,7 +96,7 @@ def tell_progress(answers: BinaryIO) -> Progress:
 
 
 def _image_limits() -> Limits:
-    """What one image may cost, as the server was told."""
+    """Return the limits per image, as the server was configured."""
     pixels = os.environ.get(MAX_IMAGE_PIXELS)
     return Limits() if pixels is None else Limits(pixels=int(pixels))
 

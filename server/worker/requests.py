@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A worker's request in the terms of ``nas.training``."""
+"""From a worker's request to a request for ``nas.training``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from server.codec.lines import WorkerRequest
 
 
 def make_fit_request(request: WorkerRequest) -> FitRequest:
-    """The training that is asked for, or that the weights to be measured come from."""
+    """Return the training that is asked for, or the one whose weights are to be evaluated."""
     return FitRequest(
         architecture=parse_notation(request.notation),
         input_shape=request.shape,
@@ -25,7 +25,7 @@ def make_fit_request(request: WorkerRequest) -> FitRequest:
 
 
 def report_started(request: WorkerRequest, *, resumed_after_epoch: int) -> commands.ReportStarted:
-    """Say that the worker is ready, and what it runs on."""
+    """Report that the worker is ready, and on which device and in which precision it runs."""
     return commands.ReportStarted(
         child_id=request.child_id,
         attempt=request.attempt,

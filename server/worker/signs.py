@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Signs of progress that a worker gives between its reports: that it gets on, and how long a checkpoint took."""
+"""What a worker tells between its reports: that it makes progress, and how long a checkpoint took."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import BinaryIO
 from server.codec.lines import PULSE, encode_checkpoint
 
 PULSE_SECONDS = 1.0
-"""A worker that makes progress says so at most this often."""
+"""Least time between two signs of progress."""
 
 
 class Signs:
-    """Called by a trainer after every batch; only a worker that gets on can call it."""
+    """Writes signs of progress. The trainer calls it after every batch, so a worker that hangs gives none."""
 
     def __init__(self, reports: BinaryIO) -> None:
         self._reports = reports
         self._last = time.monotonic()
 
     def __call__(self) -> None:
-        """Say that another batch is done."""
+        """Write that another batch is done, unless the last sign is more recent than ``PULSE_SECONDS``."""
         now = time.monotonic()
         if now - self._last >= PULSE_SECONDS:
             self._last = now
             self._reports.write(PULSE)
 
     def checkpoint(self, seconds: float) -> None:
-        """Say that a checkpoint was written, and how long that took."""
+        """Write that a checkpoint has been written, and how many seconds that took."""
         self._reports.write(encode_checkpoint(seconds))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A trainer that only takes time: the real worker process without torch, for faults of workers."""
+"""A trainer that computes nothing and waits instead: it tests the real worker process without torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from server.worker.signs import Signs
 
 
 def run(request: WorkerRequest, signs: Signs, stop: threading.Event) -> Iterator[commands.Report]:
-    """Report what a training or a test evaluation would, until ``stop`` is set."""
+    """Report as a training or a test evaluation would, until ``stop`` is set."""
     yield commands.ReportStarted(
         child_id=request.child_id,
         attempt=request.attempt,

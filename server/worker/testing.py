@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The test evaluation: the one reading of the test part, for the winner and its rivals."""
+"""The test evaluation, which reads the test part once, for the winner and its rivals."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def evaluate(request: WorkerRequest, on_step: Callable[[], None]) -> Iterator[commands.Report]:
-    """Evaluate the winner and every rival whose weights are there; it is short and not interrupted."""
+    """Evaluate the winner, and every rival whose weights can be read. It is short and cannot be interrupted."""
     part = open_test_part(request, on_step)
     yield report_started(request, resumed_after_epoch=0)
     fit_request = make_fit_request(request)
@@ -32,7 +32,7 @@ def evaluate(request: WorkerRequest, on_step: Callable[[], None]) -> Iterator[co
         theirs = replace(fit_request, architecture=parse_notation(rival.notation), child_id=rival.child_id)
         try:
             others.append(_assess(request, theirs, rival.weights_path, rival.weights_sha256, part, on_step))
-        except WeightsError as error:  # the winner's figures do not depend on it
+        except WeightsError as error:  # the evaluation of the winner does not depend on it
             log.warning("child %s is not evaluated: %s", rival.child_id, error)
     yield commands.ReportEvaluated(
         child_id=request.child_id,

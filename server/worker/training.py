@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The real trainer: data, ``fit``, weights in their place, reports."""
+"""The real trainer: reads the data, runs ``fit``, reports its epochs and keeps the best weights."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from server.worker.signs import Signs
 
 
 def run(request: WorkerRequest, signs: Signs, stop: threading.Event) -> Iterator[commands.Report]:
-    """Train a child, until ``stop`` is set, or evaluate the winner, which is short and not interrupted."""
+    """Train a child until it is done or ``stop`` is set; or evaluate the winner, which ``stop`` does not interrupt."""
     try:
         if request.kind is AttemptKind.TRAINING:
             yield from _train(request, signs, stop)
@@ -49,7 +49,8 @@ def _train(request: WorkerRequest, signs: Signs, stop: threading.Event) -> Itera
     fit_request = make_fit_request(request)
     resumed = find_resumed_epoch(fit_request, data)
     yield report_started(request, resumed_after_epoch=resumed)
-    # What the journal lacks, and what is trained anew for want of its checkpoint: the last report of an epoch counts.
+    # Reported are the epochs that the journal lacks, and those that are trained again because their checkpoint is gone:
+    # of several reports of one epoch the last one counts.
     known = min(request.epochs_recorded, resumed)
     epochs = fit(fit_request, data, signs, stop.is_set, signs.checkpoint)
     while True:
@@ -90,7 +91,7 @@ def _outcome(request: WorkerRequest, outcome: FitOutcome) -> commands.Report:
 
 
 def _keep_weights(request: WorkerRequest) -> None:
-    """Move the best weights to where they outlive the checkpoints; durable before anybody is told."""
+    """Move the best weights out of the folder of checkpoints, durably and before they are reported."""
     target = Path(request.weights_path)
     reach("weights.before_rename")
     move_durably(Path(request.checkpoint_dir) / BEST_WEIGHTS, target, root=target.parents[3])  # the state folder
