@@ -54,12 +54,12 @@ class Listener:
 class _Part:
     """Images (uint8) and labels (int64) of one part of the data set, on the device."""
 
-    images_NCHW: Tensor
+    pixels_NCHW: Tensor
     labels_N: Tensor
 
     @classmethod
     def move(cls, images: Images, labels: Labels, device: torch.device) -> _Part:
-        return cls(images_NCHW=move_array(images, device), labels_N=move_array(labels, device))
+        return cls(pixels_NCHW=move_array(images, device), labels_N=move_array(labels, device))
 
 
 class Attempt:
@@ -106,7 +106,7 @@ class Attempt:
         start = time.perf_counter()
         validation = evaluate(
             self._learner.model,
-            self._validation.images_NCHW,
+            self._validation.pixels_NCHW,
             self._validation.labels_N,
             classes=self._request.architecture.classes,
             batch_size=self._request.training.batch_size,
@@ -157,7 +157,7 @@ class Attempt:
         start = time.perf_counter()
         training_loss = train_epoch(
             self._learner,
-            self._training.images_NCHW,
+            self._training.pixels_NCHW,
             self._training.labels_N,
             self._plan_epoch(epoch),
             progress=self._progress.epoch,
