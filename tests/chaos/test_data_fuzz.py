@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,10 @@ from nas.api.v1.search_service_pb2_grpc import SearchServiceStub
 IMAGES, IDX_FILES, LISTS = 2000, 400, 100
 """At scale 1."""
 KINDS = ("PNG", "JPEG", "BMP", "TIFF", "PPM")
+WHY_NOT = re.compile(
+    r"data set 'manifest:listed' cannot be (used|divided): .{10,}|images with contradicting labels; a search uses .*"
+)
+"""What stops a search, in a sentence."""
 INTERESTING = (0, 1, 0x7F, 0x80, 0xFF)
 
 
@@ -133,9 +138,32 @@ def test_mutated_idx_files_are_used_or_named(server: RealServer, tmp_path: Path)
         proof.result = f"{refused} refused by name, {proof.n - refused} harmless"
 
 
+def _require_explained(answer: pb.CheckDatasetResponse, content: bytes) -> None:
+    """Check that a list of images is used as it stands there, or that true sentences say why it is not."""
+    faults = [finding for finding in answer.findings if finding.level == pb.Finding.LEVEL_FAULT]
+    assert answer.is_ok == (not faults), content
+    assert answer.image_count == sum(one.image_count for one in answer.classes)
+    assert answer.image_count > 0 or faults
+    for finding in faults:
+        assert WHY_NOT.fullmatch(finding.sentence), finding.sentence
+        assert finding.sentence.isprintable()
+        for line in re.findall(r"\bline (\d+)", finding.sentence):
+            assert 1 <= int(line) <= 1 + len(re.findall(rb"\r\n|[\r\n]", content)), finding.sentence
+    said = " ".join(finding.sentence for finding in faults)
+    assert _is_text(content) == ("is no UTF-8 text" not in said), content
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 @pytest.mark.timeout(900)
 def test_mutated_lists_are_read_or_refused(server: RealServer, tmp_path: Path) -> None:
-    """A manifest is UTF-8, CSV and complete, or one sentence says which line is not."""
+    """A manifest is used whole, or sentences say why it cannot be; of a line that is wrong they name the number."""
     with proving("corrupt lists of images", "each read or refused in a sentence, 0 crashes", tmp_path) as proof:
         proof.n = scaled(LISTS, least=5)
         draw_from = draw_for("lists")
@@ -143,12 +171,14 @@ def test_mutated_lists_are_read_or_refused(server: RealServer, tmp_path: Path) -
         write_folder(folder, {"images": 24})
         lines = [f"images/{n}.png,{'ab'[n % 2]},patient {n // 2},train" for n in range(24)]
         intact = ("path,label,group,split\n" + "\n".join(lines) + "\n").encode()
-        refused = 0
+        stub, refused = _stub(server), 0
         for _ in range(proof.n):
-            (folder / "manifest.csv").write_bytes(mutate(intact, intact, draw_from))
+            content = mutate(intact, intact, draw_from)
+            (folder / "manifest.csv").write_bytes(content)
 
-            answer = _stub(server).CheckDataset(pb.CheckDatasetRequest(kind="manifest", path="listed"), timeout=60)
+            answer = stub.CheckDataset(pb.CheckDatasetRequest(kind="manifest", path="listed"), timeout=60)
 
             refused += not answer.is_ok
+            _require_explained(answer, content)
         _require_calm(server)
         proof.result = f"{refused} with faults, {proof.n - refused} harmless"

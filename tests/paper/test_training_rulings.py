@@ -118,13 +118,12 @@ def test_images_are_divided_by_255_and_not_standardised() -> None:
 
 def test_initial_weights_are_pytorchs_default() -> None:
     """The paper names no initialisation; PyTorch's is uniform within 1/sqrt(fan in). Deviation: Keras has Glorot's."""
-    for name, parameter in build_seeded(make_request(SMALL_NET)).named_parameters():
-        if name == "layers.1.weight":
-            bound = 1 / math.sqrt(9)
-            assert 0.8 * bound < parameter.abs().max() <= bound
-        if name == "layers.6.weight":
-            bound = 1 / math.sqrt(parameter.shape[1])
-            assert 0.95 * bound < parameter.abs().max() <= bound
+    parameters = dict(build_seeded(make_request(SMALL_NET)).named_parameters())
+
+    convolution, linear = parameters["layers.1.weight"], parameters["layers.6.weight"]
+    assert 0.8 / math.sqrt(9) < convolution.abs().max() <= 1 / math.sqrt(9)
+    bound = 1 / math.sqrt(linear.shape[1])
+    assert 0.95 * bound < linear.abs().max() <= bound
 
 
 def test_images_are_reshuffled_every_epoch() -> None:

@@ -19,6 +19,12 @@ from server.executor.fake import FakeExecutor
 from server.rpc.servicer import SERVICE
 
 METHODS = list(SERVICE.methods)
+TEXTS = [
+    (method, field)
+    for method in METHODS
+    for field in method.input_type.fields
+    if field.type == FieldDescriptor.TYPE_STRING
+]
 
 
 @pytest.fixture
@@ -59,14 +65,15 @@ async def test_bytes_that_are_no_message_are_refused(stuck: Served, method: Meth
     assert expected == (error.code, error.reason, error.message)
 
 
-@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
-async def test_text_that_is_no_unicode_is_refused(stuck: Served, method: MethodDescriptor) -> None:
-    """Lone surrogates and broken sequences are no text."""
-    texts = [field for field in method.input_type.fields if field.type == FieldDescriptor.TYPE_STRING]
-    for field in texts:
-        error = await refused(_send(stuck, method, bytes([field.number << 3 | 2, 3]) + b"\xed\xa0\x80"))
+@pytest.mark.parametrize(("method", "field"), TEXTS, ids=lambda one: one.name)
+async def test_text_that_is_no_unicode_is_refused(
+    stuck: Served, method: MethodDescriptor, field: FieldDescriptor
+) -> None:
+    """A lone surrogate is no text, in whichever text field of a request it stands."""
+    error = await refused(_send(stuck, method, bytes([field.number << 3 | 2, 3]) + b"\xed\xa0\x80"))
 
-        assert ("INVALID_ARGUMENT", "INVALID_REQUEST") == (error.code, error.reason)
+    expected = ("INVALID_ARGUMENT", "INVALID_REQUEST", f"the request is no {method.name}Request")
+    assert expected == (error.code, error.reason, error.message)
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
@@ -99,32 +106,43 @@ async def test_an_unknown_method_is_unimplemented(stuck: Served) -> None:
 
 
 async def test_unknown_fields_are_no_error(stuck: Served) -> None:
-    """A newer client may say more than this server understands."""
+    """A newer client may say more than this server understands, and gets the answer of one that says less."""
     request = pb.GetServerInfoRequest.FromString(b"\x9a\x06\x03abc")
+    assert b"abc" in request.SerializeToString()
 
-    assert await stuck.stub.GetServerInfo(request)
+    answer = await stuck.stub.GetServerInfo(request)
+
+    assert "0.0.0" == answer.version
 
 
 @pytest.mark.parametrize(
-    "initial",
+    ("initial", "said"),
     [
-        "C(64,3) P(1,1) " + "Concat() " * 190 + "F() FC(10)",
-        "C(2147483647,1) " * 100 + "F() FC(10)",
-        "IB(2147483647,2147483647,2147483647,2147483647,2147483647,2147483647) F() FC(10)",
-        "C(64,3) P(1,2147483647) F() FC(10)",
-        "C(64,3) P(1,1) F() FC(2147483647)",
-        "(" * 60_000,
-        "C(" + "9" * 60_000 + ",1) F() FC(10)",
-        "C(64,3) P(1,1) " + "SEIB(32,64,128,16,32,32) Concat() " * 90 + "F() FC(10)",
+        ("C(64,3) P(1,1) " + "Concat() " * 190 + "F() FC(10)", "has countless parameters, more than the 1,000,000,000"),
+        ("C(2147483647,1) " * 100 + "F() FC(10)", "has countless parameters, more than the 1,000,000,000,000 of"),
+        (
+            "IB(2147483647,2147483647,2147483647,2147483647,2147483647,2147483647) F() FC(10)",
+            "has countless parameters",
+        ),
+        ("C(64,3) P(1,2147483647) F() FC(10)", "layer 2: a 2147483647x2147483647 window does not fit the 26x26 map"),
+        ("C(64,3) P(1,1) F() FC(2147483647)", "ends with FC(2147483647), but data set 'digits' has 10 classes"),
+        ("(" * 60_000, "is no net: character 1: expected a layer, one of C, P, IB, SEIB, Concat, F, FC, not '('"),
+        (
+            "C(" + "9" * 60_000 + ",1) F() FC(10)",
+            "is no net: character 3: the filters of C must lie between 1 and 2147",
+        ),
+        ("C(64,3) P(1,1) " + "SEIB(32,64,128,16,32,32) Concat() " * 90 + "F() FC(10)", "of a worker; choose a smaller"),
     ],
     ids=lambda text: text[:40],
 )
-async def test_monstrous_nets_are_refused_quickly(stuck: Served, initial: str) -> None:
-    """Channels that grow like Fibonacci's rabbits, numbers beyond 64 bits, brackets without end."""
+async def test_monstrous_nets_are_refused_quickly(stuck: Served, initial: str, said: str) -> None:
+    """Channels that grow like Fibonacci's rabbits, numbers beyond 64 bits, brackets without end: one sentence each."""
     request = start_request(2, initial=initial, max_parameters=10**12)
 
     async with asyncio.timeout(5):
         error = await refused(stuck.stub.StartSearch(request))
 
     assert "INVALID_ARGUMENT" == error.code
+    assert ("INVALID_NOTATION" if "is no net" in said else "INVALID_ARCHITECTURE") == error.reason
+    assert said in error.message
     assert len(error.message) < 300

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import grpc
@@ -249,7 +250,8 @@ def test_a_state_folder_that_is_in_use_is_73(server: RealServer) -> None:
     assert str(server.state_dir) in second.stderr
     assert seconds < 10
     with grpc.insecure_channel(server.address) as channel:
-        assert SearchServiceStub(channel).GetServerInfo(pb.GetServerInfoRequest(), timeout=20)
+        answer = SearchServiceStub(channel).GetServerInfo(pb.GetServerInfoRequest(), timeout=20)
+    assert version("seib-nas") == answer.version
 
 
 @pytest.mark.parametrize("verb", ["serve", "digest"])

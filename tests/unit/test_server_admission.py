@@ -155,7 +155,9 @@ async def test_whatever_is_admitted_can_be_journaled_and_read_back(tmp_path: Pat
     """The first facts of the deepest net that is let in survive a restart."""
     command = await _admission(tmp_path).admit(make_config(initial=initial), "", "")
 
-    for fact in decide(None, command, seeded_by(0)):
+    facts = decide(None, command, seeded_by(0))
+    assert facts
+    for fact in facts:
         envelope = Envelope(search_id="a", sequence=1, time_ns=0, running_seconds=0.0, fact=fact)
         assert envelope == decode(encode(envelope))
 

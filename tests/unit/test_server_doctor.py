@@ -179,27 +179,73 @@ def test_a_running_servers_folder_is_left_alone(state: Path) -> None:
     assert "in use by another server" in result.stderr
 
 
-@pytest.mark.parametrize("name", ["journal.db", "journal.db-wal", "journal.head"])
+UNUSABLE = (
+    "database",
+    "journal.db cannot be used: it is empty, and 120 records were acknowledged; all 120 records can be",
+)
+CUT = ("high-water mark", "the records end at position 24, and 120 were acknowledged")
+GONE = ("sequences", "96 records are gone, and of which search they were is not known")
+UNMARKED = (
+    "high-water mark",
+    "journal.head is missing or unreadable, so nobody knows how many records were acknowledged",
+)
+
+
+def _explained(document: dict[str, Any], problems: list[tuple[str, str]]) -> bool:
+    """Whether these are the findings, in this order, each with what to do about it."""
+    findings = document["findings"]
+    return len(problems) == len(findings) and all(
+        check == finding["check"] and finding["problem"].startswith(problem) and "--salvage" in finding["remedy"]
+        for (check, problem), finding in zip(problems, findings, strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "problems"),
+    [("journal.db", [UNUSABLE]), ("journal.db-wal", [GONE, CUT]), ("journal.head", [UNMARKED])],
+    ids=["journal.db", "journal.db-wal", "journal.head"],
+)
 @pytest.mark.parametrize("content", [b"", b"\0" * 5_000, b"garbage" * 2_000], ids=["empty", "zeros", "garbage"])
-def test_whatever_lies_there_is_explained(killed: Path, tmp_path: Path, name: str, content: bytes) -> None:
-    """A file replaced by nonsense is a finding, unless the log has all of it, and no evidence is deleted."""
+def test_whatever_lies_there_is_explained(
+    killed: Path, tmp_path: Path, name: str, problems: list[tuple[str, str]], content: bytes
+) -> None:
+    """A file replaced by nonsense is named and explained, unless the log has all of it, and no evidence is deleted."""
+    is_all_in_the_log = name == "journal.db" and content != b""
     (killed / name).write_bytes(content)
     before = files_of(killed)
 
     document = examine(killed, "--salvage", str(tmp_path / "new"))
 
-    assert document["is_healthy"] == (name == "journal.db" and content != b"")
+    assert document["is_healthy"] == is_all_in_the_log
+    assert _explained(document, [] if is_all_in_the_log else problems), document["findings"]
     assert (120 == document["salvage"]["records"]) == (name != "journal.db-wal")
     assert before == files_of(killed)
 
 
-@pytest.mark.parametrize("name", ["journal.db", "journal.head"])
-def test_a_folder_in_place_of_a_file_is_explained(state: Path, name: str) -> None:
-    """Even that."""
+@pytest.mark.parametrize(
+    ("name", "problems"),
+    [
+        (
+            "journal.db",
+            [
+                ("database", "SQLite cannot open journal.db: "),
+                ("sequences", "120 records are gone, and of which search they were is not known"),
+                ("high-water mark", "the records end at position 0, and 120 were acknowledged"),
+            ],
+        ),
+        ("journal.head", [("high-water mark", "journal.head cannot be read: Is a directory"), UNMARKED]),
+    ],
+    ids=["journal.db", "journal.head"],
+)
+def test_a_folder_in_place_of_a_file_is_explained(state: Path, name: str, problems: list[tuple[str, str]]) -> None:
+    """A folder that has the name of one of the journal's files is named, with what it costs."""
     (state / name).rename(state / "elsewhere")
     (state / name).mkdir()
 
-    assert not examine(state)["is_healthy"]
+    document = examine(state)
+
+    assert not document["is_healthy"]
+    assert _explained(document, problems), document["findings"]
 
 
 @pytest.mark.parametrize(
