@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+from nas.durable import move_durably
 from nas.training.device import resolve_runtime
-from nas.training.durable import move_durably
 from nas.training.errors import DataMismatchError, DeviceUnavailableError, InheritanceError, TrainingError, WeightsError
 from nas.training.loop import find_resumed_epoch, fit
 from nas.training.request import Diverged, FitOutcome, FitRequest, Inherited, Interrupted, Trained, TrainingData

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from nas.child import EpochResult
+from nas.durable import write_durably
 from nas.evaluation import evaluate
 from nas.training.augmentation import draw_augmentation
 from nas.training.checkpoint import load_checkpoint, save_checkpoint
 from nas.training.device import apply_runtime, resolve_runtime
-from nas.training.durable import write_durably
 from nas.training.early_stopping import EarlyStopping
 from nas.training.epoch import EpochPlan, Learner, train_epoch
 from nas.training.fingerprint import compute_fingerprint

@@ -19,7 +19,7 @@ from typing import Any
 import safetensors.torch
 
 from nas.child import EpochResult, Evaluation
-from nas.training.durable import TEMPORARY_SUFFIX, sync_folder, write_durably
+from nas.durable import TEMPORARY_SUFFIX, sync_folder, write_durably
 from nas.training.weights import Tensors, serialise_tensors
 
 _KEPT = 2

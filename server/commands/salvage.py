@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from nas.durable import sync_file, sync_folder
 from server.commands.diagnosis import SALVAGED, Diagnosis, SearchRecord
 from server.journal.salvage import write_records
 from server.journal.survey import Survey
@@ -122,9 +122,9 @@ def _appearing(target: Path) -> Iterator[Path]:
     try:
         yield folder
         for path in (folder, *folder.rglob("*")):
-            _sync(path)
+            (sync_folder if path.is_dir() else sync_file)(path)
         folder.rename(target)
-        _sync(target.parent)
+        sync_folder(target.parent)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -145,11 +145,3 @@ def _copy(source: Path, target: Path) -> bool:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(content)
     return True
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -19,6 +19,7 @@ from typing import Final
 
 import apsw
 
+from nas.durable import sync_folder
 from server.journal import database
 from server.journal.base import (
     JournalDamagedError,
@@ -64,7 +65,8 @@ def open_store(state_dir: Path, *, vfs: str | None = None) -> JournalStore:
         database.migrate(connection, version)
         high_water = stack.enter_context(contextlib.closing(HighWater(state_dir / HIGH_WATER, contents.mark)))
         for folder in folders:
-            _sync_folder(folder)
+            with contextlib.suppress(PermissionError):  # a parent that may be passed through and not read was there
+                sync_folder(folder)
         return JournalStore(
             path, connection=connection, contents=contents, high_water=high_water, resources=stack.pop_all()
         )
@@ -206,14 +208,3 @@ def _folders_of_names(state_dir: Path) -> tuple[Path, ...]:
     """
     made = [folder for folder in state_dir.parents if not folder.exists()]
     return state_dir, state_dir.parent, *(folder.parent for folder in made)
-
-
-def _sync_folder(folder: Path) -> None:
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except PermissionError:
-        return  # a parent that we may pass through and not read was not made by us
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

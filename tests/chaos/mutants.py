@@ -119,7 +119,7 @@ MUTANTS = (
     ),
     Mutant(
         name="files are written in place",
-        path="nas/training/durable.py",
+        path="nas/durable.py",
         old="        temporary.replace(path)\n",
         new="        path.write_bytes(content)\n        temporary.unlink()\n",
         tests=("tests/crash/test_durable_files.py",),

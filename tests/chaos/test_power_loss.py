@@ -118,7 +118,7 @@ def _never_syncs_the_mark(patch: pytest.MonkeyPatch) -> None:
 
 
 def _never_syncs_the_folder(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(recovery, "_sync_folder", lambda _: None)
+    patch.setattr(recovery, "sync_folder", lambda _: None)
 
 
 def _never_syncs_the_folders_own_name(patch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from chaos_proof import draw_for, proving, scaled
 
-DURABLE = Path(__file__).resolve().parents[2] / "nas/training/durable.py"
+DURABLE = Path(__file__).resolve().parents[2] / "nas/durable.py"
 CONTENT_BYTES = 1 << 24
 WRITER = f"""
 import importlib.util, sys

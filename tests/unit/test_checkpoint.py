@@ -16,9 +16,9 @@ import torch
 from tiny_training import make_data, make_request, run_fit, run_some, without_times
 
 from nas.child import ChildId, EpochResult, Evaluation
+from nas.durable import write_durably
 from nas.training import FitRequest, Trained, find_resumed_epoch
 from nas.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, save_checkpoint
-from nas.training.durable import write_durably
 
 RESULT = EpochResult(
     epoch=1,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.training import durable
+from nas import durable
 
 
 def test_every_folder_that_names_the_file_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

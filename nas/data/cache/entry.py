@@ -33,6 +33,7 @@ from nas.config import InputShape
 from nas.data.cache.dataset import CachedDataset
 from nas.data.errors import CacheError, cannot_write
 from nas.data.sources import Contents
+from nas.durable import sync_folder
 
 INGEST_VERSION = 1
 """Part of every fingerprint; rises when the same source files give other bytes."""
@@ -173,11 +174,11 @@ def write(path: Path, *, name: str, shape: InputShape, contents: Contents) -> No
     )
     fingerprint = _write_synced(building / _META, [meta.to_json()])
     _write_synced(building / _FINGERPRINT, [fingerprint.encode()])
-    _sync_folder(building)
+    sync_folder(building)
     if path.exists():
         shutil.rmtree(path)  # who has it mapped keeps it
     building.rename(path)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def _require_room(path: Path, needed: int) -> None:
@@ -244,14 +245,6 @@ def _write_synced(path: Path, parts: Iterable[bytes | memoryview]) -> str:
         file.flush()
         os.fsync(file.fileno())
     return digest.hexdigest()
-
-
-def _sync_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _sweep(cache_dir: Path) -> None:

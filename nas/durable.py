@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are either wholly there or not at all, even after a power failure."""
+"""Writing files and folders so that a power failure leaves either the old content or the new."""
 
 from __future__ import annotations
 
@@ -44,9 +44,26 @@ def move_durably(source: Path, target: Path, *, root: Path) -> None:
             return
 
 
+def sync_file(path: Path) -> None:
+    """Make the content of a file that was written and closed durable.
+
+    Raises:
+        OSError: it cannot be read, or the disk failed.
+    """
+    _sync(path, os.O_RDONLY)
+
+
 def sync_folder(folder: Path) -> None:
-    """Make renames and deletions in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    """Make renames and deletions in a folder durable.
+
+    Raises:
+        OSError: it cannot be read, or the disk failed.
+    """
+    _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
