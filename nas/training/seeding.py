@@ -9,6 +9,7 @@ import torch
 
 from nas.child import ChildId
 from nas.models import Network, build
+from nas.permutations import seeded_permutation
 from nas.seeds import derive_seed
 from nas.training.request import FitRequest
 
@@ -30,9 +31,5 @@ def draw_order(
     """Draw the order in which an epoch sees the training images: a permutation of ``range(images)``.
 
     Another ``purpose`` gives another permutation.
-
-    The order is that of sorting raw 64-bit words of the counter-based Philox generator, whose stream numpy guarantees
-    across versions. Two equal words would bias it; the chance of that is negligible.
     """
-    words = np.random.Philox(key=derive_seed(search_seed, purpose, str(child_id), epoch)).random_raw(images)
-    return np.argsort(words, kind="stable")
+    return seeded_permutation(derive_seed(search_seed, purpose, str(child_id), epoch), images)

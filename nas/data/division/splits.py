@@ -28,8 +28,9 @@ import numpy as np
 
 from nas.data.cache import CachedDataset
 from nas.data.division.folds import take_fold
-from nas.data.division.units import Indices, Units, images_alone, make_units, shuffled
+from nas.data.division.units import Indices, Units, images_alone, make_units
 from nas.data.errors import LeakError, SplitError
+from nas.permutations import seeded_permutation
 from nas.seeds import derive_seed
 
 _TEST = 10
@@ -69,7 +70,7 @@ def split(dataset: CachedDataset, *, seed: int, train_limit: int = 0, folds: int
     validation, test = _published_parts(dataset)
     has_validation, has_test = dataset.validation_start is not None, dataset.test_start is not None
     units = make_units(dataset, len(dataset.labels_N) - len(validation) - len(test))
-    pool = shuffled(len(units.labels_U), derive_seed(seed, "split"))
+    pool = seeded_permutation(derive_seed(seed, "split"), len(units.labels_U))
     has_parts, one_in = has_validation or has_test, 90 // dataset.validation_percent
     if folds:
         taken, pool = take_fold(units, pool, folds=folds, fold=fold)
@@ -122,7 +123,7 @@ def _cut_both(units: Units, pool: Indices, validation: Indices, train_limit: int
         reason = f"the train limit leaves {seats} images for validation and {size} {units.noun} for train"
         raise SplitError(units.dataset.name, f"{reason}, and there are {classes} classes, so raise it")
     pool, _ = units.take(pool, size, least=1, keep=0)
-    order = validation[shuffled(len(validation), seed)]
+    order = validation[seeded_permutation(seed, len(validation))]
     validation, _ = images_alone(units.dataset).take(order, seats, least=1, keep=0)
     return units.expand(pool), validation
 

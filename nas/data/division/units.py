@@ -89,9 +89,3 @@ def apportion(counts: tuple[int, ...], seats: int, *, least: int, keep: int) -> 
         furthest = max(movable, key=lambda k: step * (seats * counts[k] - given[k] * total))
         given[furthest] += step
     return tuple(given)
-
-
-def shuffled(count: int, seed: int) -> Indices:
-    """Order the indices by one raw 64-bit word of Philox each, a definition that no numpy release can change."""
-    words = np.random.Philox(key=seed).random_raw(count)
-    return np.argsort(words, kind="stable").astype(np.int64)
