@@ -19,11 +19,11 @@ import time
 from pathlib import Path
 
 from client.errors import ClientError, Exit
+from nas.sockets import LONGEST_SOCKET_PATH
 
 IDLE_SECONDS = 600
 """Unless NAS_IDLE_TIMEOUT says something else."""
 START_SECONDS = 60.0
-MAX_SOCKET_PATH = 100
 _POLL_SECONDS = 0.05
 _FOR_OTHERS = (
     *("NAS_TLS_CERT", "NAS_TLS_KEY", "NAS_TLS_CLIENT_CA", "NAS_TOKEN_FILE"),
@@ -81,7 +81,7 @@ def find_server(state_dir: Path) -> str | None:
 def socket_path(state_dir: Path) -> Path:
     """Return where the folder's socket lies: in the folder, or where paths are short enough for a socket."""
     path = state_dir / "socket"
-    if len(os.fsencode(path)) <= MAX_SOCKET_PATH:
+    if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
         return path
     folder = Path(tempfile.gettempdir()) / f"nas-{os.geteuid()}"
     _require_private(folder)

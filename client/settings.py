@@ -12,15 +12,13 @@ from pathlib import Path
 import click
 
 from client.credentials import Credentials
+from nas.sockets import LONGEST_SOCKET_PATH
 
 DEFAULT_SERVER = "127.0.0.1:50051"
 DEFAULT_STATE_DIR = Path("~/.local/state/nas")
 DEFAULT_TIMEOUT_SECONDS = 60
 DATA_TIMEOUT_SECONDS = 3600
 """Of a call that waits until data is prepared: reading thousands of large images takes minutes."""
-
-_LONGEST_SOCKET_PATH = 107
-"""What Linux takes, without the end mark."""
 
 
 class Output(StrEnum):
@@ -76,9 +74,9 @@ def parse_address(text: str) -> str:
         click.BadParameter: it is neither.
     """
     if re.fullmatch(r"unix:.+", text):
-        if len(os.fsencode(text.removeprefix("unix:"))) > _LONGEST_SOCKET_PATH:
+        if len(os.fsencode(text.removeprefix("unix:"))) > LONGEST_SOCKET_PATH:
             raise click.BadParameter(
-                f"{text!r} is no address: the path of a socket has at most {_LONGEST_SOCKET_PATH} bytes."
+                f"{text!r} is no address: the path of a socket has at most {LONGEST_SOCKET_PATH} bytes."
             )
         return text
     match = re.fullmatch(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%]+\]):([0-9]{1,5})", text)

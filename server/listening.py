@@ -10,8 +10,7 @@ from pathlib import Path
 
 import grpc
 
-MAX_SOCKET_PATH = 100
-"""Longest path of a socket in bytes; the kernel takes 108 with its end mark, and other systems fewer."""
+from nas.sockets import LONGEST_SOCKET_PATH
 
 SERVER_OPTIONS = (
     ("grpc.so_reuseport", 0),  # else a second server binds the same port without an error
@@ -43,8 +42,8 @@ def check_address(listen: str) -> str:
     """
     path = socket_path(listen)
     if path is not None:
-        if not path.is_absolute() or len(os.fsencode(path)) > MAX_SOCKET_PATH:
-            raise ValueError(f"the path of a socket must be absolute and at most {MAX_SOCKET_PATH} bytes long")
+        if not path.is_absolute() or len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
+            raise ValueError(f"the path of a socket must be absolute and at most {LONGEST_SOCKET_PATH} bytes long")
         return listen
     host, _, port = listen.rpartition(":")
     if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:

@@ -110,8 +110,8 @@ CONFIG: list[tuple[tuple[str, ...], str]] = [
     (("--workers", "0"), "--workers: Input should be greater than or equal to 1"),
     (("--workers", "65"), "--workers: Input should be less than or equal to 64"),
     (("--listen", "nowhere"), "--listen: must be HOST:PORT"),
-    (("--listen", "unix:here"), "--listen: the path of a socket must be absolute and at most 100 bytes long"),
-    (("--listen", f"unix:/{'x' * 100}"), "--listen: the path of a socket must be absolute and at most 100 bytes long"),
+    (("--listen", "unix:here"), "--listen: the path of a socket must be absolute and at most 107 bytes long"),
+    (("--listen", f"unix:/{'x' * 107}"), "--listen: the path of a socket must be absolute and at most 107 bytes long"),
     (("--listen", "127.0.0.1:99999"), "--listen: must be HOST:PORT"),
     (
         ("--listen", "0.0.0.0:0"),
