@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from client.text import count, escape, fields, percent, table
+from client.text import count, fields, percent, table
 from nas.api.v1 import search_pb2
+from nas.text import escape
 
 _WIDEST_CONFUSION = 12
 """Classes of which the confusion matrix is printed; a terminal has no room for more. JSON has all of them."""

@@ -12,8 +12,9 @@ from client.completion import search_argument
 from client.connection import Connection, connect
 from client.output import write, write_message
 from client.settings import Output, Settings, output_option
-from client.text import escape, word
+from client.text import word
 from nas.api.v1 import search_pb2
+from nas.text import escape
 
 Ask = Callable[[Connection, str], Any]
 """``ask(connection, search_id)`` returns the response, which holds the search."""

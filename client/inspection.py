@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from client.phrases import patient_source
-from client.text import count, escape, table, word
+from client.text import count, table, word
 from nas.api.v1 import search_service_pb2 as pb
+from nas.text import escape
 
 _COLUMNS = 80
 _SIZES_A_CLASS = 4

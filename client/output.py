@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, TextIO
 
 from client.errors import ClientError, Exit, OutputClosed
-from client.text import escape
+from nas.text import escape
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message

@@ -17,8 +17,9 @@ from client.phrases import (
     stop_reason,
     validation_text,
 )
-from client.text import clock, count, escape, percent, word
+from client.text import clock, count, percent, word
 from nas.api.v1 import event_pb2, search_pb2
+from nas.text import escape
 
 
 def event_line(event: event_pb2.Event) -> str:

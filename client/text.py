@@ -9,14 +9,11 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
+from nas.text import escape
+
 if TYPE_CHECKING:
     from google.protobuf.duration_pb2 import Duration
     from google.protobuf.timestamp_pb2 import Timestamp
-
-
-def escape(text: str) -> str:
-    """Show every character that could steer a terminal or break a line as its escape sequence."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def word(enum: Any, value: int) -> str:

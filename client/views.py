@@ -22,8 +22,9 @@ from client.phrases import (
     stop_reason,
     validation_text,
 )
-from client.text import binary_size, clock, count, escape, fields, moment, percent, table, word, wrap
+from client.text import binary_size, clock, count, fields, moment, percent, table, word, wrap
 from nas.api.v1 import event_pb2, search_pb2, search_service_pb2
+from nas.text import escape
 
 _FAILURES: dict[int, str] = {
     search_pb2.SEARCH_FAILURE_NO_VALID_CHILDREN: "nothing was trained successfully",

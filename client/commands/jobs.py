@@ -12,7 +12,8 @@ from client.commands.watch import plain_option
 from client.errors import ClientError, Exit
 from client.output import note, write, write_document
 from client.settings import Output, Settings, output_option
-from client.text import escape, table
+from client.text import table
+from nas.text import escape
 
 if TYPE_CHECKING:
     from client.cluster.api import Cluster

@@ -9,8 +9,8 @@ from client.completion import search_argument
 from client.connection import connect
 from client.output import note, write
 from client.settings import Settings
-from client.text import escape
 from nas.api.v1 import search_service_pb2
+from nas.text import escape
 
 _EPILOG = """\b
 Examples:

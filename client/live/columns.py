@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from client.live.state import ChildRow, LiveState
-from client.text import escape, percent, word
+from client.text import percent, word
 from nas.api.v1 import search_pb2
+from nas.text import escape
 
 WIDE = 100
 """From this many columns on, cells stand two blanks apart and bars are longer."""

@@ -14,8 +14,9 @@ from client.follow import TERMINAL_FACTS
 from client.live.state import NOTE_LIMIT, QUIET_SECONDS, ChildRow, LiveState
 from client.phrases import describe_transformation, pause_notice
 from client.render import describe_choice, event_line
-from client.text import escape, span, word
+from client.text import span, word
 from nas.api.v1 import event_pb2, search_pb2, search_service_pb2
+from nas.text import escape
 
 NOTABLE = frozenset(
     {

@@ -12,8 +12,9 @@ from rich.text import Text
 from client.live.columns import TALL, WIDE, child_lines
 from client.live.state import ChildRow, LiveState
 from client.phrases import describe_state, short_dataset
-from client.text import escape, percent, span
+from client.text import percent, span
 from nas.api.v1 import search_pb2
+from nas.text import escape
 
 _LABEL = 11
 """Width of a label in front of a line."""

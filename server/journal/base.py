@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from nas.text import escape
+
 _MOST_CHARACTERS = 300
 
 
@@ -111,7 +113,7 @@ def require_range(after_sequence: int, limit: int) -> None:
 
 def in_one_line(words: object) -> str:
     """Write what SQLite says as one short printable line; it quotes the file, and a damaged one can hold anything."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(words)[:_MOST_CHARACTERS])
+    return escape(str(words)[:_MOST_CHARACTERS])
 
 
 class JournalError(Exception):

@@ -15,6 +15,8 @@ from typing import TextIO, cast
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from nas.text import escape
+
 _OWN_LINES = ("exception", "stack")
 """What is made of several lines and written by us."""
 
@@ -75,5 +77,5 @@ def escape_controls(_logger: WrappedLogger, _method: str, record: EventDict) -> 
     """Write control characters in texts as their escape sequences, so that a record stays on its line."""
     for name, value in record.items():
         if isinstance(value, str) and not value.isprintable() and name not in _OWN_LINES:
-            record[name] = "".join(c if c.isprintable() else repr(c)[1:-1] for c in value)
+            record[name] = escape(value)
     return record
