@@ -225,6 +225,9 @@ def test_a_breast_is_cut_out(tmp_path: Path) -> None:
     assert 150 <= right <= 170
     assert 300 <= bottom <= 315
     assert (0, 0, 300, 400) == find_breast(Image.new("L", (300, 400)))
+    speck = Image.new("L", (300, 400))
+    speck.paste(255, (10, 10, 40, 40))
+    assert (0, 0, 300, 400) == find_breast(speck)
 
 
 def test_cropping_is_another_data_set(kau: Path) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from image_files import draw, encode, write_folder
 from nas.config import InputShape
 from nas.data import ImageOptions, Limits, Reading, Wanted, prepare, read_file
 from nas.data.folders.tree import FoundFile, Parts, Tree, open_tree
+from nas.folders import FITS
 from server.worker import decoders
 from server.worker.decoders import DecoderProcesses
 
@@ -45,17 +47,19 @@ def tree(tmp_path: Path) -> Iterator[Tree]:
         yield tree
 
 
-def _read_all(tree: Tree, reader: DecoderProcesses) -> dict[Parts, Reading]:
-    return {file.parts: reading for file, reading in reader.read(tree, tree.walk().files, WANTED)}
+def _read_all(tree: Tree, reader: DecoderProcesses, wanted: Wanted = WANTED) -> dict[Parts, Reading]:
+    return {file.parts: reading for file, reading in reader.read(tree, tree.walk().files, wanted)}
 
 
-def test_processes_read_what_this_process_reads(tree: Tree) -> None:
-    """Hash, header, pixels and faults, every file once, whatever the number of processes."""
+@pytest.mark.parametrize("fit", FITS)
+def test_processes_read_what_this_process_reads(tree: Tree, fit: str) -> None:
+    """Hash, header, pixels and faults, every file once, whatever the number of processes, also under their limits."""
+    wanted = replace(WANTED, fit=fit)
     for most in (1, 3):
-        found = _read_all(tree, DecoderProcesses(most))
+        found = _read_all(tree, DecoderProcesses(most), wanted)
         assert 42 == len(found)
         for file in tree.walk().files:
-            expected = read_file(tree, file, WANTED)
+            expected = read_file(tree, file, wanted)
             reading = found[file.parts]
             assert (expected.sha256, expected.header, expected.fault) == (reading.sha256, reading.header, reading.fault)
             pictures = [
