@@ -16,8 +16,8 @@ from nas.search.simulation import simulated_weights
 from nas.search.state import Child, Search
 from server.codec.envelope import decode
 from server.files import StateFiles
+from server.journal.base import Record
 from server.journal.survey import Part, Survey
-from server.journal.survivors import Sighting
 
 LOCK: Final = "lock"
 EVENTS: Final = "events"
@@ -83,7 +83,7 @@ class SearchRecord:
     _before_group: tuple[int, Search | None] = (0, None)
     _is_readable: bool = True
 
-    def fold(self, record: Sighting) -> Finding | None:
+    def fold(self, record: Record) -> Finding | None:
         """Take the next event in, or say why not; nothing is taken in after that."""
         if not self._is_readable:
             return None
@@ -144,7 +144,7 @@ def diagnose(survey: Survey, files: StateFiles) -> Diagnosis:
     return Diagnosis(findings=tuple(findings), searches=tuple(searches.values()))
 
 
-def _misfit(record: Sighting, error: Exception) -> Finding:
+def _misfit(record: Record, error: Exception) -> Finding:
     return Finding(
         check=EVENTS,
         problem=f"event {record.sequence} of search {record.search_id} does not follow: {error}",

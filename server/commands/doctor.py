@@ -12,7 +12,7 @@ import click
 from server.codec.lines import one_line
 from server.commands.diagnosis import CHECKS, Diagnosis, Finding, SearchRecord, diagnose
 from server.commands.exits import Exit, exit_codes
-from server.commands.salvage import LeftOut, Salvage, salvage
+from server.commands.salvage import Salvage, salvage
 from server.config import DEFAULT_STATE_DIR, Settings
 from server.files import StateFiles
 from server.journal.survey import Survey, survey
@@ -156,8 +156,9 @@ def _salvage_lines(copied: Salvage) -> list[str]:
     return [*lines, f"go on with: nas-server serve --state-dir {copied.target}"]
 
 
-def _left_out(part: LeftOut) -> str:
-    if part.first == 1:
-        return f"search {part.search_id} as a whole"
-    events = f"event {part.first}" if part.first == part.last else f"events {part.first} to {part.last}"
-    return f"{events} of search {part.search_id}; it goes on from event {part.first - 1}"
+def _left_out(search: SearchRecord) -> str:
+    if not search.kept:
+        return f"search {search.search_id} as a whole"
+    first, last = search.kept + 1, search.known
+    events = f"event {first}" if first == last else f"events {first} to {last}"
+    return f"{events} of search {search.search_id}; it goes on from event {search.kept}"

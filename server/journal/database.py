@@ -138,7 +138,7 @@ def migrate(connection: apsw.Connection, version: int) -> None:
 
 
 def walk(connection: apsw.Connection, path: Path, *, remember: int = 0) -> Contents:
-    """Read every record in order and check its numbers and its chain, then the pages and the index for later records.
+    """Read every record in order and check its numbers and its chain.
 
     Args:
         connection: to the database.
@@ -146,12 +146,12 @@ def walk(connection: apsw.Connection, path: Path, *, remember: int = 0) -> Conte
         remember: position of the record whose chain is kept as the witness.
 
     Raises:
-        JournalDamagedError: a record is missing, altered or unreadable, or a page is.
+        JournalDamagedError: a record is missing, altered or unreadable.
     """
     contents = Contents()
     position, chain = contents.mark.position, contents.mark.chain
     try:
-        for row in _rows(connection):
+        for row in rows(connection):
             search_id, sequence = row[1], contents.heads.get(row[1], 0) + 1
             position += 1
             if tuple(map(type, row)) != ROW_TYPES or (row[0], row[2]) != (position, sequence):
@@ -163,14 +163,30 @@ def walk(connection: apsw.Connection, path: Path, *, remember: int = 0) -> Conte
             contents.heads[search_id], contents.last = sequence, search_id
             if position == remember:
                 contents.witness = chain
-        pages = connection.pragma("integrity_check", 1)  # quick_check would not hold the index against the table
     except (apsw.Error, UnicodeError) as error:
         raise contents.damaged(
             path, f"SQLite cannot read on after position {contents.mark.position}: {error}"
         ) from error
+    return contents
+
+
+def check_pages(connection: apsw.Connection, path: Path, contents: Contents) -> None:
+    """Check the pages and the index, which later records will need.
+
+    Args:
+        connection: to the database.
+        path: the database's, for messages.
+        contents: what a walk found, for messages.
+
+    Raises:
+        JournalDamagedError: one is damaged or unreadable.
+    """
+    try:
+        pages = connection.pragma("integrity_check", 1)  # quick_check would not hold the index against the table
+    except (apsw.Error, UnicodeError) as error:
+        raise contents.damaged(path, f"SQLite cannot check its pages: {error}") from error
     if pages != "ok":
         raise contents.damaged(path, f"SQLite's own check says {pages}")
-    return contents
 
 
 def insert(connection: apsw.Connection, rows: list[Row]) -> None:
@@ -197,6 +213,7 @@ def select(
     return list(connection.execute(sql, (search_id, after_sequence, limit)))
 
 
-def _rows(connection: apsw.Connection) -> Iterator[Row]:
+def rows(connection: apsw.Connection) -> Iterator[Row]:
+    """Read every record in the order of positions; each step may raise ``apsw.Error`` or ``UnicodeError``."""
     sql = "SELECT position, search_id, sequence, payload, chain FROM event ORDER BY position"
     return connection.execute(sql)

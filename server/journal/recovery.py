@@ -175,30 +175,42 @@ def require_new(state_dir: Path, acknowledged: Mark | None) -> None:
     path = state_dir / DATABASE
     what = "is missing" if not path.exists() else "is empty" if _is_empty(path) else "was never finished"
     if acknowledged and acknowledged.position:
-        raise JournalDamagedError(path, f"it {what}, and {acknowledged.position} records were acknowledged")
+        raise JournalDamagedError(path, f"{DATABASE} {what}, and {acknowledged.position} records were acknowledged")
     # SQLite makes the log after the database has its first page, and would now delete it.
     if not _is_empty(state_dir / LOG):
-        raise JournalDamagedError(path, f"it {what}, and its write-ahead log is not")
+        raise JournalDamagedError(path, f"{DATABASE} {what}, and its write-ahead log is not")
 
 
 def prove(connection: apsw.Connection, path: Path, version: int, acknowledged: Mark | None) -> database.Contents:
-    """Walk the database and hold it against the high-water mark.
+    """Walk the database, have SQLite check its pages, and compare the end with the high-water mark.
 
     Raises:
         JournalDamagedError: acknowledged records are gone or altered.
     """
+    contents = database.Contents()
+    if version:
+        contents = database.walk(connection, path, remember=acknowledged.position if acknowledged else 0)
+        database.check_pages(connection, path, contents)
+    require_acknowledged(contents, path, acknowledged)
+    return contents
+
+
+def require_acknowledged(contents: database.Contents, path: Path, acknowledged: Mark | None) -> None:
+    """Compare the end of a walk that remembered the chain at the high-water mark with that mark.
+
+    Raises:
+        JournalDamagedError: acknowledged records are gone, or other records stand in their place.
+    """
     position = acknowledged.position if acknowledged else 0
-    contents = database.walk(connection, path, remember=position) if version else database.Contents()
     end = contents.mark.position
     if acknowledged is None:
         if end:
             raise contents.damaged(path, f"{HIGH_WATER} is missing or unreadable")
     elif end < position:
-        raise contents.damaged(path, f"it ends at position {end}, and {position} were acknowledged")
+        raise contents.damaged(path, f"the records end at position {end}, and {position} were acknowledged")
     elif position and contents.witness != acknowledged.chain:
-        reason = f"its records up to position {position} are not those that were acknowledged"
+        reason = f"the records up to position {position} are not those that were acknowledged"
         raise JournalDamagedError(path, reason)
-    return contents
 
 
 def _folders_of_names(state_dir: Path) -> tuple[Path, ...]:

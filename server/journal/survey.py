@@ -1,48 +1,43 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Looking at the journal of a stopped server: what is wrong with it, and what of it is good, without touching it.
+"""What is wrong with the journal of a stopped server, and which of its records are good; nothing is changed.
 
-Whether anything is wrong is decided by the code that opens a journal; here each part is looked at by itself, and none
-keeps the others from being looked at.
+Whether anything is wrong is decided by the checks with which a server opens a journal. Here one that fails does not
+keep the others from being made.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import TypeVar
 
 import apsw
 
 from server.journal import database
-from server.journal.base import FutureVersionError, JournalDamagedError, JournalMissingError, in_one_line
+from server.journal.base import FutureVersionError, JournalDamagedError, JournalMissingError, Record, in_one_line
 from server.journal.evidence import evidence_vfs
 from server.journal.high_water import Mark, read_slots
-from server.journal.image import read_images
-from server.journal.ledger import Ledger
 from server.journal.recovery import (
     DATABASE,
     HIGH_WATER,
-    LOG,
     is_unfinished,
     lock,
     newest,
-    prove,
+    require_acknowledged,
     require_journal,
     require_new,
 )
-from server.journal.survivors import Sighting, sightings
+from server.journal.survivors import proven_records
 
-_LARGEST_MESSAGES: Final = 3
-"""Of SQLite's own check; the first ones say enough."""
+T = TypeVar("T")
 
 
 class Part(StrEnum):
-    """What is looked at, in this order."""
+    """What is checked, in this order."""
 
     SCHEMA = "schema"
     DATABASE = "database"
@@ -61,43 +56,43 @@ class Damage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """What is known about a journal; usable inside the block that made it.
+    """What is known about a journal; usable inside the ``with`` block that made it.
 
     Attributes:
-        damages: everything wrong, in the order of the parts; empty if a server would open it.
-        version: of the schema, ``None`` if there is none to be read.
-        acknowledged: records that were, ``None`` if that is not known.
-        total: records that there were at least, acknowledged or not.
-        good: how many events of each search are proven and without a gap from the first, in the order of the searches.
-        known: how many events each search had at least, also of those with no good ones.
-        has_whole_transactions: whether what is there was read by SQLite alone, from pages in which it finds nothing
-            wrong.
+        damages: everything wrong, in the order of the parts; empty if a server would open the journal.
+        version: of the schema, ``None`` if the records cannot be read.
+        acknowledged: number of records that clients were told about, ``None`` if that is not known.
+        total: number of records that were written, as far as can be told.
+        good: by search, how many events from the first on are proven without a gap, in the order of the searches.
+        known: by search, how many events it had at least.
+        has_whole_transactions: whether all that can be read is proven, so that what is gone is whole transactions.
     """
 
     damages: tuple[Damage, ...]
     version: int | None
     acknowledged: int | None
-    total: int = 0
-    good: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
-    known: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
-    has_whole_transactions: bool = False
-    _sources: tuple[apsw.Connection, ...] = ()
+    total: int
+    good: Mapping[str, int]
+    known: Mapping[str, int]
+    has_whole_transactions: bool
+    _connection: apsw.Connection | None
 
     @property
     def unattributed(self) -> int:
-        """Records that are gone, and of which search they were is not known."""
-        return max(0, self.total - sum(self.known.values()))
+        """Number of records that are gone without a trace of the search that they belonged to."""
+        return _unattributed(self.total, self.known)
 
-    def records(self) -> Iterator[Sighting]:
-        """Yield the good records in the order of their positions."""
-        for sighting in sightings(self._sources, is_sound=not self.damages):
-            if sighting.is_proven and sighting.sequence <= self.good.get(sighting.search_id, 0):
-                yield sighting
+    def records(self) -> Iterator[Record]:
+        """Yield the good records in the order in which they were written."""
+        if self._connection is not None:
+            for _, record in proven_records(self._connection):
+                if record.sequence <= self.good.get(record.search_id, 0):
+                    yield record
 
 
 @contextlib.contextmanager
 def survey(state_dir: Path) -> Iterator[Survey]:
-    """Look at the journal in a folder and own the folder for the length of the block.
+    """Examine the journal in a folder, and hold the folder's lock for the length of the block.
 
     Raises:
         JournalMissingError: there is none.
@@ -105,162 +100,130 @@ def survey(state_dir: Path) -> Iterator[Survey]:
         OSError: a file cannot be opened.
     """
     require_journal(state_dir)
-    with ExitStack() as stack:
+    damages: list[Damage] = []
+    with contextlib.ExitStack() as stack:
         stack.enter_context(lock(state_dir, creates=False))
-        damages, slots = _read_slots(state_dir)
-        if is_unfinished(state_dir):
-            damages += _check_absence(state_dir, newest(slots))
-            yield _look(state_dir, None, slots, damages, stack)
-            return
-        try:
-            connection = database.connect(state_dir / DATABASE, is_read_only=True, vfs=evidence_vfs())
+        slots = _read_slots(state_dir, damages)
+        connection = _note(damages, Part.DATABASE, lambda: _connect(state_dir, newest(slots)))
+        if connection is not None:
             stack.enter_context(contextlib.closing(connection))
-        except apsw.Error as error:
-            damages.append(Damage(part=Part.DATABASE, problem=f"SQLite cannot open {DATABASE}: {in_one_line(error)}"))
-            yield _look(state_dir, None, slots, damages, stack)
-        else:
-            yield _look(state_dir, connection, slots, damages, stack)
+        yield _examine(connection, state_dir / DATABASE, slots, damages)
 
 
-def _read_slots(state_dir: Path) -> tuple[list[Damage], tuple[Mark | None, ...]]:
+def _connect(state_dir: Path, acknowledged: Mark | None) -> apsw.Connection:
+    if is_unfinished(state_dir):
+        require_new(state_dir, acknowledged)
+        raise JournalMissingError(state_dir)
+    return database.connect(state_dir / DATABASE, is_read_only=True, vfs=evidence_vfs())
+
+
+def _read_slots(state_dir: Path, damages: list[Damage]) -> tuple[Mark | None, ...]:
     try:
-        return [], read_slots(state_dir / HIGH_WATER)
+        return read_slots(state_dir / HIGH_WATER)
     except PermissionError:
         raise
     except OSError as error:
-        return [Damage(part=Part.HIGH_WATER, problem=f"{HIGH_WATER} cannot be read: {error.strerror}")], ()
+        damages.append(Damage(part=Part.HIGH_WATER, problem=f"{HIGH_WATER} cannot be read: {error.strerror}"))
+        return ()
 
 
-def _look(
-    state_dir: Path,
-    connection: apsw.Connection | None,
-    slots: tuple[Mark | None, ...],
-    damages: list[Damage],
-    stack: ExitStack,
+def _examine(
+    connection: apsw.Connection | None, path: Path, slots: tuple[Mark | None, ...], damages: list[Damage]
 ) -> Survey:
-    path = state_dir / DATABASE
-    version, pages, sources = None, [], []
-    if connection is not None:
-        version, found = _check_schema(connection, path)
-        damages += found
-    if connection is not None and version is not None:
-        pages = _check_pages(connection)
-        damages += pages + _check_opening(connection, path, version, newest(slots))
-        sources.append(connection)
+    version = None if connection is None else _read_version(connection, path, damages)
+    readable = None if version is None else connection
+    acknowledged = newest(slots)
+    has_whole_transactions = _prove(readable, path, acknowledged, damages)
+    count = _Count()
+    if readable is not None:
+        count.fill(readable, [mark for mark in slots if mark])
+    total = max(acknowledged.position if acknowledged else 0, count.last)
     if damages:
-        sources += _read_images(state_dir, stack)
-    ledger = Ledger(marks=tuple(mark for mark in slots if mark))
-    ledger.fill(sightings(sources, is_sound=not damages))
-    if damages:
-        damages = _explain(damages, ledger)
+        damages += _check_sequences(count, total)
     return Survey(
         damages=tuple(sorted(damages, key=lambda damage: list(Part).index(damage.part))),
         version=version,
-        acknowledged=ledger.acknowledged,
-        total=ledger.total,
-        good=MappingProxyType(ledger.good),
-        known=MappingProxyType(ledger.known),
-        has_whole_transactions=sources == [connection] and not pages,
-        _sources=tuple(sources),
+        acknowledged=acknowledged.position if acknowledged else None,
+        total=total,
+        good=MappingProxyType(count.good),
+        known=MappingProxyType(count.known),
+        has_whole_transactions=has_whole_transactions,
+        _connection=readable,
     )
 
 
-def _read_images(state_dir: Path, stack: ExitStack) -> Iterator[apsw.Connection]:
-    """Yield what the log holds behind its first damaged frame, if it is a journal of this version."""
+def _note(damages: list[Damage], part: Part, check: Callable[[], T]) -> T | None:
+    """Return what a check returns; add what it finds to the damages."""
     try:
-        for image in read_images(state_dir / DATABASE, state_dir / LOG):
-            stack.enter_context(contextlib.closing(image))
-            if database.has_first_schema(image):
-                yield image
-    except (OSError, apsw.Error):
-        return  # what cannot be read cannot help
-
-
-def _check_absence(state_dir: Path, acknowledged: Mark | None) -> list[Damage]:
-    try:
-        require_new(state_dir, acknowledged)
+        return check()
     except JournalDamagedError as error:
-        return [Damage(part=Part.DATABASE, problem=f"{DATABASE} cannot be used: {error.reason}")]
-    raise JournalMissingError(state_dir)
-
-
-def _check_schema(connection: apsw.Connection, path: Path) -> tuple[int | None, list[Damage]]:
-    """Return the version, ``None`` if the records cannot be read by it, and what is wrong."""
-    try:
-        return database.schema_version(connection, path), []
+        damages.append(Damage(part=part, problem=error.reason))
     except FutureVersionError as error:
         problem = f"it has version {error.found} and this server knows versions up to {error.supported}"
-    except JournalDamagedError as error:
-        problem = error.reason
+        damages.append(Damage(part=part, problem=problem))
     except (apsw.Error, UnicodeError) as error:
-        return None, [Damage(part=Part.DATABASE, problem=f"SQLite cannot read {DATABASE}: {in_one_line(error)}")]
-    return (1 if database.has_first_schema(connection) else None), [Damage(part=Part.SCHEMA, problem=problem)]
+        problem = f"SQLite cannot read {DATABASE}: {in_one_line(error)}"
+        damages.append(Damage(part=Part.DATABASE, problem=problem))
+    return None
 
 
-def _check_pages(connection: apsw.Connection) -> list[Damage]:
-    try:
-        messages = [row[0] for row in connection.execute(f"PRAGMA integrity_check({_LARGEST_MESSAGES})")]
-    except (apsw.Error, UnicodeError) as error:
-        messages = [str(error)]
-    if messages == ["ok"]:
-        return []
-    text = "; ".join(in_one_line(" ".join(str(message).split())) for message in messages)
-    return [Damage(part=Part.DATABASE, problem=f"SQLite's own check says: {text}")]
+def _read_version(connection: apsw.Connection, path: Path, damages: list[Damage]) -> int | None:
+    """Return the version of the schema; where the header is damaged, that of the tables if they are known."""
+    version = _note(damages, Part.SCHEMA, lambda: database.schema_version(connection, path))
+    return 1 if version is None and database.has_first_schema(connection) else version
 
 
-def _check_opening(connection: apsw.Connection, path: Path, version: int, acknowledged: Mark | None) -> list[Damage]:
-    """Ask the code that a server opens the journal with."""
-    try:
-        prove(connection, path, version, acknowledged)
-    except JournalDamagedError as error:
-        return [Damage(part=Part.CHAIN, problem=error.reason)]
-    return []
+def _prove(connection: apsw.Connection | None, path: Path, acknowledged: Mark | None, damages: list[Damage]) -> bool:
+    """Make the checks of ``recovery.prove`` one by one and return whether all that can be read is proven."""
+    contents: database.Contents | None = database.Contents()
+    before = len(damages)
+    if connection is not None:
+        position = acknowledged.position if acknowledged else 0
+        contents = _note(damages, Part.CHAIN, lambda: database.walk(connection, path, remember=position))
+        _note(damages, Part.DATABASE, lambda: database.check_pages(connection, path, contents or database.Contents()))
+    is_proven = len(damages) == before
+    if contents is not None:
+        _note(damages, Part.HIGH_WATER, lambda: require_acknowledged(contents, path, acknowledged))
+    return is_proven
 
 
-def _explain(damages: list[Damage], ledger: Ledger) -> list[Damage]:
-    """Say the same with everything that was found out, instead of where the opening stopped."""
-    found = _explain_chain(ledger) + _explain_sequences(ledger) + _explain_high_water(ledger)
-    if any(damage.part in (Part.CHAIN, Part.HIGH_WATER) for damage in found):
-        return [damage for damage in damages if damage.part is not Part.CHAIN] + found
-    if not found and ledger.total:
-        hope = f"; all {ledger.total} records can be read from what is there all the same"
-        damages = [replace(damage, problem=damage.problem + hope) for damage in damages[:1]] + damages[1:]
-    return damages + found
+@dataclass(slots=True)
+class _Count:
+    """How many good events each search has.
+
+    Attributes:
+        good, known: as in ``Survey``.
+        last: position of the last proven record.
+    """
+
+    good: dict[str, int] = field(default_factory=dict)
+    known: dict[str, int] = field(default_factory=dict)
+    last: int = 0
+
+    def fill(self, connection: apsw.Connection, marks: list[Mark]) -> None:
+        """Count the records; of a database that is not the one that was acknowledged, none is good."""
+        is_foreign = False
+        for position, record in proven_records(connection):
+            search_id, sequence = record.search_id, record.sequence
+            self.last = position
+            self.known[search_id] = max(sequence, self.known.get(search_id, 0))
+            if sequence == self.good.get(search_id, 0) + 1:
+                self.good[search_id] = sequence
+            is_foreign |= any(mark.position == position and mark.chain != record.chain for mark in marks)
+        if is_foreign:
+            self.good.clear()
 
 
-def _explain_chain(ledger: Ledger) -> list[Damage]:
-    stretches = [f"{first}" if first == last else f"{first} to {last}" for first, last in ledger.gaps]
-    if ledger.tail:
-        stretches.append(f"{ledger.last + 1} and after")
-    if not stretches:
-        return []
-    problem = f"the records at positions {', '.join(stretches)} were altered, are gone, or stand behind one that is"
-    return [Damage(part=Part.CHAIN, problem=problem)]
+def _check_sequences(count: _Count, total: int) -> Iterator[Damage]:
+    for search_id, known in count.known.items():
+        good = count.good.get(search_id, 0)
+        if good < known:
+            what = f"events 1 to {good} of {known} are good" if good else "no event is good"
+            yield Damage(part=Part.SEQUENCES, problem=f"of search {search_id} {what}")
+    if unattributed := _unattributed(total, count.known):
+        problem = f"{unattributed} records are gone, and of which search they were is not known"
+        yield Damage(part=Part.SEQUENCES, problem=problem)
 
 
-def _explain_sequences(ledger: Ledger) -> list[Damage]:
-    found = [
-        f"of search {search_id} events 1 to {good} of {known} are good"
-        if (good := ledger.good.get(search_id, 0))
-        else f"of search {search_id} no event is good"
-        for search_id, known in ledger.known.items()
-        if ledger.good.get(search_id, 0) < known
-    ]
-    if unattributed := max(0, ledger.total - sum(ledger.known.values())):
-        found.append(f"{unattributed} records are gone, and of which search they were is not known")
-    return [Damage(part=Part.SEQUENCES, problem=problem) for problem in found]
-
-
-def _explain_high_water(ledger: Ledger) -> list[Damage]:
-    acknowledged = ledger.acknowledged
-    if ledger.is_foreign:
-        problem = (
-            f"the records are not those that were acknowledged: {DATABASE} and {HIGH_WATER} do not belong together"
-        )
-    elif acknowledged is None and ledger.total:
-        problem = f"{HIGH_WATER} is missing or unreadable, so nobody knows how many records were acknowledged"
-    elif acknowledged is not None and not ledger.tail and ledger.last < acknowledged:
-        problem = f"the records end at position {ledger.last}, and {acknowledged} were acknowledged"
-    else:
-        return []
-    return [Damage(part=Part.HIGH_WATER, problem=problem)]
+def _unattributed(total: int, known: Mapping[str, int]) -> int:
+    return max(0, total - sum(known.values()))

@@ -78,9 +78,9 @@ def _rewrite(path: Path, sql: str) -> None:
     [
         ("UPDATE event SET payload = x'00' WHERE position = 3", (2, "b", 1), "position 3 was altered"),
         ("UPDATE event SET chain = zeroblob(32) WHERE position = 1", (0, "", 0), "position 1 was altered"),
-        ("DELETE FROM event WHERE position = 4", (3, "a", 2), "ends at position 3, and 4 were acknowledged"),
+        ("DELETE FROM event WHERE position = 4", (3, "a", 2), "the records end at position 3, and 4 were acknowledged"),
         ("DELETE FROM event WHERE position = 2", (1, "a", 1), "position 2 is missing"),
-        ("DELETE FROM event", (0, "", 0), "ends at position 0, and 4 were"),
+        ("DELETE FROM event", (0, "", 0), "the records end at position 0, and 4 were"),
         ("UPDATE event SET search_id = 'c' WHERE position = 4", (3, "a", 2), "position 4 is missing or out of place"),
         ("UPDATE event SET position = 5 WHERE position = 4", (3, "a", 2), "position 4 is missing or out of place"),
         ("DROP TABLE event", (0, "", 0), "schema version 1 does not go with its tables"),
@@ -198,7 +198,7 @@ async def test_a_log_outlives_its_database(
     if is_there:
         (tmp_path / "crashed/journal.db").touch()
 
-    with pytest.raises(JournalDamagedError, match=r"it is (empty|missing), and"):
+    with pytest.raises(JournalDamagedError, match=r"journal.db is (empty|missing), and"):
         await opening(tmp_path / "crashed")
 
     assert crashed["journal.db-wal"] == (tmp_path / "crashed/journal.db-wal").read_bytes()
