@@ -29,6 +29,7 @@ from PIL import Image, ImageChops
 
 from nas.architecture import BlockType
 from nas.config import SearchConfig
+from server.codec.plain import read, write
 from server.codec.preparing import ENVIRONMENT, PROGRAM, DataRequest, PrepareAnswer, PrepareProgress, PrepareRequest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
@@ -119,20 +120,20 @@ def prepare(root: Path, cache: Path, *, kill_at: int = 0, verify: bool = False) 
     assert process.stdin is not None  # noqa: S101 - both are pipes
     assert process.stdout is not None  # noqa: S101
     peak = PeakMemory(process.pid)
-    process.stdin.write(request.to_json())
+    process.stdin.write(write(request))
     process.stdin.close()
     done, answer = 0, b""
     for line in process.stdout:
         if not line.endswith(b"\n"):
             answer = line
             break
-        done = max(done, PrepareProgress.from_json(line).done)
+        done = max(done, read(PrepareProgress, line).done)
         if kill_at and done >= kill_at:
             process.kill()
     process.wait()
     after = os.times()
     seconds = time.perf_counter() - start
-    found = PrepareAnswer.from_json(answer) if answer else PrepareAnswer()
+    found = read(PrepareAnswer, answer) if answer else PrepareAnswer()
     if found.message:
         raise SystemExit(found.message)
     return Run(

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
-from itertools import chain
 from typing import Any
 
 from nas.architecture import BlockType
@@ -113,7 +112,44 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SearchConfig:
+class ImageSettings:
+    """How the images of a data set are read; whatever reads them inherits these fields."""
+
+    input_size: int = setting(
+        0, help="Side of the square input in pixels.", low=0, high=4096, empty="the data set's own"
+    )
+    class_map: str = setting(
+        "",
+        help=f"Classes to search with: {', '.join(CLASS_MAPS)}, or your own like 1=benign,4=malignant.",
+        check=check_class_map,
+        empty="the data set's own",
+        metavar="MAP",
+    )
+    fit: str = setting("", help="Pad images to a square, or cut out the breast first.", choices=FITS, empty=FITS[0])
+    group_regex: str = setting(
+        "",
+        help="Pattern that finds the patient in an image's path; all images of a patient go to the same part.",
+        check=compile_group_regex,
+        empty="the data set's own rule",
+        metavar="REGEX",
+    )
+    sample_bits: int = setting(
+        0,
+        help="Bits per value that 16-bit grey images really use.",
+        low=LEAST_SAMPLE_BITS,
+        high=MOST_SAMPLE_BITS,
+        empty=f"{MOST_SAMPLE_BITS}",
+    )
+    max_bad_files: int = setting(
+        0, help="Most unreadable images to leave out; with more the search does not start.", low=0, high=2**31 - 1
+    )
+
+    def __post_init__(self) -> None:
+        require_settings(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchConfig(ImageSettings):
     """What a user asks for when starting a search; the same config always means the same search."""
 
     dataset: str = setting(REQUIRED, help="Data set of the server: mnist, kau, folder:PATH and others.", metavar="NAME")
@@ -146,36 +182,8 @@ class SearchConfig:
     threads: int = setting(
         0, help="CPU threads per worker, fixed when the search starts.", low=0, high=1024, empty="the server's choice"
     )
-    input_size: int = setting(
-        0, help="Side of the square input in pixels.", low=0, high=4096, empty="the data set's own"
-    )
     train_limit: int = setting(
         0, help="Most images to take for training and validation.", low=0, high=2**31 - 1, empty="all"
-    )
-    class_map: str = setting(
-        "",
-        help=f"Classes to search with: {', '.join(CLASS_MAPS)}, or your own like 1=benign,4=malignant.",
-        check=check_class_map,
-        empty="the data set's own",
-        metavar="MAP",
-    )
-    fit: str = setting("", help="Pad images to a square, or cut out the breast first.", choices=FITS, empty=FITS[0])
-    group_regex: str = setting(
-        "",
-        help="Pattern that finds the patient in an image's path; all images of a patient go to the same part.",
-        check=compile_group_regex,
-        empty="the data set's own rule",
-        metavar="REGEX",
-    )
-    sample_bits: int = setting(
-        0,
-        help="Bits per value that 16-bit grey images really use.",
-        low=LEAST_SAMPLE_BITS,
-        high=MOST_SAMPLE_BITS,
-        empty=f"{MOST_SAMPLE_BITS}",
-    )
-    max_bad_files: int = setting(
-        0, help="Most unreadable images to leave out; with more the search does not start.", low=0, high=2**31 - 1
     )
     folds: int = setting(
         0,
@@ -210,9 +218,18 @@ A preset can only set what the wire can tell from not given: enums, ``optional``
 
 
 def search_settings() -> tuple[Setting, ...]:
-    """Return every setting of a search in its order; no two have one name, so those of the training need no prefix."""
-    own = {each.name: (each,) for each in settings_of(SearchConfig)}
-    return tuple(chain.from_iterable(own.get(f.name, settings_of(TrainingConfig)) for f in fields(SearchConfig)))
+    """Return every setting of a search in the order of help: its own, those of the training, those of the images.
+
+    No two have the same name, so commands need no prefix for those of the training.
+    """
+    images = settings_of(ImageSettings)
+    own = tuple(each for each in settings_of(SearchConfig) if each not in images)
+    return own + settings_of(TrainingConfig) + images
+
+
+def image_settings(record: ImageSettings) -> dict[str, Any]:
+    """Return the settings of the images by name, as every class that inherits them takes them."""
+    return {f.name: getattr(record, f.name) for f in fields(ImageSettings)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

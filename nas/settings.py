@@ -213,7 +213,9 @@ def format_span(seconds: int) -> str:
 @cache
 def _settings_of(record: Any) -> tuple[Setting, ...]:
     kinds = get_type_hints(record)
-    return tuple(_resolve(f.name, kinds[f.name], f.default, f.metadata[_KEY]) for f in fields(record) if f.metadata)
+    return tuple(
+        _resolve(f.name, kinds[f.name], f.default, f.metadata[_KEY]) for f in fields(record) if _KEY in f.metadata
+    )
 
 
 def _resolve(name: str, annotation: Any, default: Any, declaration: Declaration) -> Setting:

@@ -1,13 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the test part says about nets, on the wire and in a worker's line; both forms come from one schema."""
+"""What the test part says about nets, on the wire."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
-
-from google.protobuf.json_format import Error as JsonError
-from google.protobuf.json_format import MessageToDict, ParseDict
 
 from nas.api.v1 import event_pb2
 from nas.api.v1 import search_pb2 as pb
@@ -144,30 +140,6 @@ def decode_winner_evaluated(message: event_pb2.WinnerEvaluated) -> events.Winner
         assessment=decode_assessment(message.assessment) if message.HasField("assessment") else None,
         others=tuple(decode_assessed(assessed) for assessed in message.others),
     )
-
-
-def to_plain(assessment: Assessment | None, others: Iterable[Assessed]) -> dict[str, Any]:
-    """Both as JSON values, for a worker's line."""
-    return {
-        "assessment": None if assessment is None else MessageToDict(encode_assessment(assessment)),
-        "others": [MessageToDict(encode_assessed(assessed)) for assessed in others],
-    }
-
-
-def from_plain(content: dict[str, Any]) -> dict[str, Any]:
-    """Read what ``to_plain`` wrote.
-
-    Raises:
-        ValueError: it is something else.
-    """
-    assessment, others = content["assessment"], content["others"]
-    try:
-        return {
-            "assessment": None if assessment is None else decode_assessment(ParseDict(assessment, pb.Assessment())),
-            "others": tuple(decode_assessed(ParseDict(other, pb.AssessedChild())) for other in others),
-        }
-    except (JsonError, SystemError) as error:  # the latter for text that is no UTF-8
-        raise ValueError(str(error)) from error
 
 
 def _encode_estimate(estimate: Estimate | None) -> pb.Estimate | None:

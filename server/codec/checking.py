@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
@@ -12,6 +11,7 @@ from nas.api.v1 import search_service_pb2 as pb
 from nas.architecture import BlockType
 from nas.config import SearchConfig
 from nas.folders import PatientSource
+from nas.settings import settings_of
 from server.codec import enums
 from server.codec.enums import CodecError
 from server.codec.preparing import DataRequest
@@ -36,16 +36,6 @@ class CheckRequest:
     data: DataRequest
     most_names: int
 
-    def to_json(self) -> bytes:
-        """For the process's standard input."""
-        return json.dumps(asdict(self)).encode()
-
-    @classmethod
-    def from_json(cls, text: bytes) -> CheckRequest:
-        """Read what ``to_json`` wrote."""
-        content = json.loads(text)
-        return cls(**content | {"data": DataRequest(**content["data"])})
-
 
 def decode_check(message: pb.CheckDatasetRequest) -> tuple[SearchConfig, int]:
     """Read a request for a check: the settings of the search that could follow, and most names a finding.
@@ -57,15 +47,12 @@ def decode_check(message: pb.CheckDatasetRequest) -> tuple[SearchConfig, int]:
         raise CodecError("path", "is missing")
     if message.max_names < 0:
         raise CodecError("max_names", f"must be at least 0, not {message.max_names}")
+    names = {setting.name for setting in settings_of(SearchConfig)} & {*message.DESCRIPTOR.fields_by_name.keys()}
+    given: dict[str, Any] = {name: getattr(message, name) for name in names}
     config = SearchConfig(
         dataset=f"{message.kind}:{message.path}",
         block=BlockType.INCEPTION,
-        seed=message.seed,
-        input_size=message.input_size,
-        class_map=message.class_map,
-        fit=message.fit,
-        group_regex=message.group_regex,
-        sample_bits=message.sample_bits,
+        **given,
     )
     return config, min(message.max_names or MOST_NAMES, ALL_NAMES)
 

@@ -1,24 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is said to the process that prepares data, how it tells its progress, and what it answers: JSON in lines."""
+"""What the process that prepares data is asked, how it reports progress, and what it answers.
+
+Each record travels as ``server.codec.plain`` writes it: the request and the answer without an end of line, progress
+with one.
+"""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from nas.config import SearchConfig
+from nas.config import ImageSettings, SearchConfig
 
 PROGRAM = ("-m", "server.worker.prepare")
 """Arguments of Python that start it."""
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
-"""Of it: memory for a thread a core would count against its limit, and it computes nothing."""
+"""Of that process: memory for one thread per core would count against its limit, and it computes nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DataRequest:
-    """Which data set is wanted, how its images are read, and how it is divided: all that processes are told of data.
+class DataRequest(ImageSettings):
+    """Which data set a process needs, how its images are read, and how it is divided.
 
     Attributes:
         data_root, cache_dir: where the data comes from; the other fields are those of ``SearchConfig``.
@@ -27,12 +30,6 @@ class DataRequest:
     dataset: str
     data_root: str | None
     cache_dir: str
-    input_size: int
-    class_map: str
-    max_bad_files: int
-    fit: str
-    group_regex: str
-    sample_bits: int
     seed: int
     train_limit: int
     folds: int
@@ -63,57 +60,29 @@ class PrepareRequest:
     may_download: bool = False
     is_verifying: bool = False
 
-    def to_json(self) -> bytes:
-        """For the process's standard input."""
-        return json.dumps(asdict(self)).encode()
-
-    @classmethod
-    def from_json(cls, text: bytes) -> PrepareRequest:
-        """Read what ``to_json`` wrote."""
-        content = json.loads(text)
-        return cls(**content | {"data": DataRequest(**content["data"])})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrepareProgress:
-    """How far it is: one line each before the answer.
+    """How far the preparation is: any number of such lines come before the answer.
 
     Attributes:
-        done, total: files.
+        done, total: numbers of files.
     """
 
     done: int
     total: int
 
-    def to_json(self) -> bytes:
-        """For the process's standard output."""
-        return json.dumps(asdict(self)).encode() + b"\n"
-
-    @classmethod
-    def from_json(cls, line: bytes) -> PrepareProgress:
-        """Read what ``to_json`` wrote."""
-        return cls(**json.loads(line))
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrepareAnswer:
-    """How it went: either ``dataset`` or what is wrong.
+    """The prepared data set, or what is wrong with it.
 
     Attributes:
         dataset: what ``nas.data.describe`` and ``inspect_division`` returned, the latter as ``division``.
-        error: name of the error in ``nas.data``; empty if there is none.
-        message: of it, one sentence.
+        error: class name of the error in ``nas.data``; empty if there is none.
+        message: the error in one sentence.
     """
 
     dataset: dict[str, Any] | None = None
     error: str = ""
     message: str = ""
-
-    def to_json(self) -> bytes:
-        """For the process's standard output, as its last line."""
-        return json.dumps(asdict(self)).encode()
-
-    @classmethod
-    def from_json(cls, text: bytes) -> PrepareAnswer:
-        """Read the last line of what the process wrote."""
-        return cls(**json.loads(text.rpartition(b"\n")[2]))

@@ -232,14 +232,14 @@ def _request(engine: Engine, work: Work, key: AttemptKey) -> AttemptRequest:
         epochs_recorded=len(child.epochs),
         best_epoch=child.best_epoch,
         weights_sha256=child.weights_sha256,
-        rivals=tuple(
+        others=tuple(
             TrainedNet(
-                child_id=rival.child_id,
-                architecture=rival.architecture,
-                graph_hash=rival.graph_hash,
-                best_epoch=rival.best_epoch,
-                weights_sha256=rival.weights_sha256,
+                child_id=other.child_id,
+                architecture=other.architecture,
+                graph_hash=other.graph_hash,
+                best_epoch=other.best_epoch,
+                weights_sha256=other.weights_sha256,
             )
-            for rival in (search.rivals if work.kind is AttemptKind.TEST_EVALUATION else ())
+            for other in (search.rivals if work.kind is AttemptKind.TEST_EVALUATION else ())
         ),
     )

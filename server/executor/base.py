@@ -25,7 +25,7 @@ class AttemptKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainedNet:
-    """A child that a test evaluation measures together with the winner."""
+    """A child that a test evaluation measures beside the winner."""
 
     child_id: ChildId
     architecture: Architecture
@@ -41,7 +41,7 @@ class AttemptRequest:
     Attributes:
         epochs_recorded: epochs that the journal has already.
         best_epoch, weights_sha256: of the training, for a test evaluation.
-        rivals: for a test evaluation, what else is measured.
+        others: the nets that a test evaluation measures beside the winner.
     """
 
     key: AttemptKey
@@ -54,7 +54,7 @@ class AttemptRequest:
     epochs_recorded: int
     best_epoch: int
     weights_sha256: str
-    rivals: tuple[TrainedNet, ...] = ()
+    others: tuple[TrainedNet, ...] = ()
 
 
 OnReport = Callable[[AttemptKey, commands.Report], None]

@@ -143,7 +143,7 @@ class FakeExecutor:
                     totals=totals,
                 ).validation,
             )
-            for net in request.rivals
+            for net in request.others
         )
         evaluation = _simulate(request, request.best_epoch, totals).validation
         self._report(

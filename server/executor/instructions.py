@@ -9,7 +9,8 @@ from pathlib import Path
 
 from nas.notation import format_notation
 from nas.search.facts import AttemptKind
-from server.codec.lines import Rival, WorkerRequest
+from server.codec import lines
+from server.codec.lines import WorkerRequest
 from server.codec.preparing import DataRequest
 from server.executor.base import AttemptRequest, TrainedNet
 from server.executor.preparation import root_of
@@ -60,7 +61,7 @@ def instruct(request: AttemptRequest, options: WorkerOptions, files: StateFiles)
         split_fingerprint=dataset.split_fingerprint,
         totals=dataset.counts.validation if is_training else dataset.counts.test,
         commonest=dataset.counts.commonest,
-        rivals=tuple(_rival(files, key.search_id, net) for net in request.rivals),
+        others=tuple(_with_files(files, key.search_id, net) for net in request.others),
         epochs_recorded=request.epochs_recorded,
         best_epoch=request.best_epoch,
         checkpoint_dir=str(files.checkpoints(key.search_id, key.child_id)),
@@ -70,8 +71,8 @@ def instruct(request: AttemptRequest, options: WorkerOptions, files: StateFiles)
     )
 
 
-def _rival(files: StateFiles, search_id: str, net: TrainedNet) -> Rival:
-    return Rival(
+def _with_files(files: StateFiles, search_id: str, net: TrainedNet) -> lines.TrainedNet:
+    return lines.TrainedNet(
         child_id=net.child_id,
         notation=format_notation(net.architecture),
         graph_hash=net.graph_hash,

@@ -18,6 +18,7 @@ from nas.folders import PatientSource
 from nas.search.facts import DatasetSummary, PartCounts, PatientCounts
 from server.codec import checking
 from server.codec.checking import CheckRequest
+from server.codec.plain import read, write
 from server.codec.preparing import ENVIRONMENT, PROGRAM, DataRequest, PrepareAnswer, PrepareProgress, PrepareRequest
 
 _MOST_LINE_BYTES = 64 * 2**20
@@ -116,7 +117,7 @@ class DataPreparation:
             may_download=self.may_download,
             is_verifying=is_verifying,
         )
-        return _to_prepared(await self._answer(config.dataset, PROGRAM, request.to_json()))
+        return _to_prepared(await self._answer(config.dataset, PROGRAM, write(request)))
 
     async def check(self, config: SearchConfig, most_names: int) -> dict[str, Any]:
         """Have a folder checked as a data set; returns what ``server.codec.checking`` reads.
@@ -132,7 +133,7 @@ class DataPreparation:
         data_root = root_of(f"folder:{path}", self.data_root, any_path=self.any_path)
         data = DataRequest.make(config, data_root=data_root, cache_dir=self.cache_dir)
         request = CheckRequest(data=data, most_names=most_names)
-        return await self._answer(config.dataset, checking.PROGRAM, request.to_json())
+        return await self._answer(config.dataset, checking.PROGRAM, write(request))
 
     async def _answer(self, dataset: str, program: tuple[str, ...], request: bytes) -> dict[str, Any]:
         """Ask a process of its own, again if a signal ended it."""
@@ -170,7 +171,7 @@ async def _ask(
         process.stdin.close()
         while line := await process.stdout.readline():
             if line.endswith(b"\n"):
-                on_progress(PrepareProgress.from_json(line))
+                on_progress(read(PrepareProgress, line))
             else:
                 output = line
         await process.wait()
@@ -185,7 +186,7 @@ def _read(output: bytes, status: int | None) -> dict[str, Any]:
         raise DataError(
             "CorruptFileError", f"reading the data set ended the reader with status {status}; see the server's log"
         )
-    answer = PrepareAnswer.from_json(output)
+    answer = read(PrepareAnswer, output)
     if answer.dataset is None:
         raise DataError(answer.error, answer.message)
     return answer.dataset

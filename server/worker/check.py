@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nas.data import DatasetError, check
 from server.codec.checking import CheckRequest, encode_inspection
+from server.codec.plain import read, write
 from server.codec.preparing import PrepareAnswer
 from server.worker.lifeline import claim_stdout
 from server.worker.limits import limit_memory
@@ -17,7 +18,7 @@ from server.worker.prepare import image_options, tell_progress
 def main() -> None:
     """Check the data set of the request, and answer with what was found or why it cannot be checked."""
     answers = claim_stdout()
-    request = CheckRequest.from_json(sys.stdin.buffer.read())
+    request = read(CheckRequest, sys.stdin.buffer.read())
     limit_memory()
     data = request.data
     kind, _, path = data.dataset.partition(":")
@@ -34,7 +35,7 @@ def main() -> None:
         answer = PrepareAnswer(dataset=encode_inspection(inspection))
     except DatasetError as error:
         answer = PrepareAnswer(error=type(error).__name__, message=str(error))
-    answers.write(answer.to_json())
+    answers.write(write(answer))
 
 
 if __name__ == "__main__":

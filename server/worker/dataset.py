@@ -21,6 +21,7 @@ from nas.data import CachedDataset, Split, find_by_fingerprint, split
 from nas.search.facts import AttemptKind
 from nas.training import TrainingData
 from server.codec.lines import WorkerRequest
+from server.codec.plain import read, write
 from server.codec.preparing import ENVIRONMENT, PROGRAM, DataRequest, PrepareAnswer, PrepareRequest
 from server.worker.lifeline import PARENT_VARIABLE
 
@@ -118,7 +119,7 @@ def _prepare_again(data: DataRequest, on_step: Callable[[], None]) -> str:
         env={**os.environ, **ENVIRONMENT, PARENT_VARIABLE: str(os.getpid())},
     )
     with process:
-        content: bytes | None = PrepareRequest(data=data).to_json()
+        content: bytes | None = write(PrepareRequest(data=data))
         while True:
             try:
                 output, _ = process.communicate(content, timeout=_POLL_SECONDS)
@@ -128,4 +129,4 @@ def _prepare_again(data: DataRequest, on_step: Callable[[], None]) -> str:
                 on_step()
     if process.returncode:
         return f"reading data set {data.dataset!r} again ended the reader with status {process.returncode}"
-    return PrepareAnswer.from_json(output).message
+    return read(PrepareAnswer, output.rpartition(b"\n")[2]).message

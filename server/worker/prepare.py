@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
+from nas.config import image_settings
 from nas.data import (
     DatasetError,
     ImageOptions,
@@ -25,6 +26,7 @@ from nas.data import (
     report_division,
     split,
 )
+from server.codec.plain import read, write
 from server.codec.preparing import DataRequest, PrepareAnswer, PrepareProgress, PrepareRequest
 from server.worker.decoders import DecoderProcesses
 from server.worker.lifeline import claim_stdout
@@ -39,12 +41,12 @@ PROGRESS_SECONDS = 0.5
 def main() -> None:
     """Prepare a data set, divide it, and describe the result or what is wrong."""
     answers = claim_stdout()
-    request = PrepareRequest.from_json(sys.stdin.buffer.read())
+    request = read(PrepareRequest, sys.stdin.buffer.read())
     try:
         answer = _answer(request, tell_progress(answers))
     except DatasetError as error:
         answer = PrepareAnswer(error=type(error).__name__, message=str(error))
-    answers.write(answer.to_json())
+    answers.write(write(answer))
 
 
 def _answer(request: PrepareRequest, on_progress: Progress) -> PrepareAnswer:
@@ -67,12 +69,7 @@ def _answer(request: PrepareRequest, on_progress: Progress) -> PrepareAnswer:
 def image_options(data: DataRequest, on_progress: Progress, *, is_verifying: bool = False) -> ImageOptions:
     """Return how images are read: as the request says, within the limits of this process."""
     return ImageOptions(
-        input_size=data.input_size,
-        class_map=data.class_map,
-        max_bad_files=data.max_bad_files,
-        fit=data.fit,
-        group_regex=data.group_regex,
-        sample_bits=data.sample_bits,
+        **image_settings(data),
         guard=limited_processor,
         limits=_image_limits(),
         reader=DecoderProcesses(),
@@ -90,7 +87,7 @@ def tell_progress(answers: BinaryIO) -> Progress:
         now = time.monotonic()
         if now - last >= PROGRESS_SECONDS:
             last = now
-            answers.write(PrepareProgress(done=done, total=total).to_json())
+            answers.write(write(PrepareProgress(done=done, total=total)) + b"\n")
 
     return tell
 

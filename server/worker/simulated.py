@@ -73,16 +73,16 @@ def _train(request: WorkerRequest, stop: threading.Event) -> Iterator[commands.R
 def _evaluated(request: WorkerRequest) -> commands.ReportEvaluated:
     others = tuple(
         Assessed(
-            child_id=rival.child_id,
+            child_id=net.child_id,
             evaluation=simulate_epoch(
                 search_seed=request.data.seed,
-                graph_hash=rival.graph_hash,
-                iteration=rival.child_id.iteration,
-                epoch=rival.best_epoch,
+                graph_hash=net.graph_hash,
+                iteration=net.child_id.iteration,
+                epoch=net.best_epoch,
                 totals=request.totals,
             ).validation,
         )
-        for rival in request.rivals
+        for net in request.others
     )
     evaluation = _simulate(request, request.best_epoch).validation
     return commands.ReportEvaluated(

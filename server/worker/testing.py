@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The test evaluation, which reads the test part once, for the winner and its rivals."""
+"""The test evaluation, which reads the test part once, for the winner and the nets beside it."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ log = logging.getLogger(__name__)
 
 
 def evaluate(request: WorkerRequest, on_step: Callable[[], None]) -> Iterator[commands.Report]:
-    """Evaluate the winner, and every rival whose weights can be read. It is short and cannot be interrupted."""
+    """Evaluate the winner, and every other net whose weights can be read. It is short and cannot be interrupted."""
     part = open_test_part(request, on_step)
     yield report_started(request, resumed_after_epoch=0)
     fit_request = make_fit_request(request)
     winner = _assess(request, fit_request, request.weights_path, request.weights_sha256, part, on_step)
     others = []
-    for rival in request.rivals:
-        theirs = replace(fit_request, architecture=parse_notation(rival.notation), child_id=rival.child_id)
+    for net in request.others:
+        its_request = replace(fit_request, architecture=parse_notation(net.notation), child_id=net.child_id)
         try:
-            others.append(_assess(request, theirs, rival.weights_path, rival.weights_sha256, part, on_step))
+            others.append(_assess(request, its_request, net.weights_path, net.weights_sha256, part, on_step))
         except WeightsError as error:  # the evaluation of the winner does not depend on it
-            log.warning("child %s is not evaluated: %s", rival.child_id, error)
+            log.warning("child %s is not evaluated: %s", net.child_id, error)
     yield commands.ReportEvaluated(
         child_id=request.child_id,
         attempt=request.attempt,

@@ -73,7 +73,7 @@ def _request(root: Path, prepared: PreparedData) -> WorkerRequest:
         split_fingerprint=prepared.summary.split_fingerprint,
         totals=prepared.summary.counts.validation,
         commonest=0,
-        rivals=(),
+        others=(),
         epochs_recorded=0,
         best_epoch=0,
         checkpoint_dir="",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nas.canonical_json import canonical_json
 from nas.catalogue import DatasetInfo
-from nas.config import InputShape
+from nas.config import ImageSettings, InputShape
 from nas.data.decoding import Limits, Picture
 from nas.data.errors import CorruptFileError, FolderError
 from nas.data.folders import LAYOUTS, Arrangement, Found, Item, Listing, Parts, Tree
@@ -31,17 +31,11 @@ def _silent(_done: int, _total: int) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImageOptions:
-    """How a folder is read.
+class ImageOptions(ImageSettings):
+    """How a folder is read: the settings of a search and what else its reader needs.
 
     Attributes:
-        input_size: side in pixels; 0 means the data set's own.
-        class_map: empty means the data set's own.
-        fit: one of ``nas.folders.FITS``; empty means the first.
-        group_regex: finds the patient in the path of an image; empty means the data set's own way.
-        sample_bits: that a value of a 16-bit grey image takes; 0 means all of them.
         index: name of a file in the folder that lists its images; empty if there is none.
-        max_bad_files: images that may be unreadable.
         limits: of one file.
         reader: reads and decodes the files.
         guard: entered around what a user's pattern and sheet may do.
@@ -49,13 +43,7 @@ class ImageOptions:
         on_progress: told how many files are done.
     """
 
-    input_size: int = 0
-    class_map: str = ""
-    fit: str = ""
-    group_regex: str = ""
-    sample_bits: int = 0
     index: str = ""
-    max_bad_files: int = 0
     limits: Limits = field(default_factory=Limits)
     reader: Reader = field(default_factory=InProcess)
     guard: Guard = nullcontext
