@@ -22,8 +22,8 @@ def fit(
 ) -> Generator[EpochResult, None, FitOutcome]:
     """Train a child, from its newest checkpoint if there is one, and keep its best weights.
 
-    Each epoch is checkpointed before it is yielded, so closing the generator at a yield loses nothing. A continued
-    training first yields the epochs of the checkpoint as they were recorded, so the caller always gets all of them.
+    Yields one result per epoch, from epoch 1; a continued training first yields those of its checkpoint as they were
+    recorded. Each epoch is checkpointed before it is yielded, so closing the generator at a yield loses nothing.
 
     Args:
         request: the child and how to train it.
@@ -33,12 +33,9 @@ def fit(
             is taken. A validation that has begun is finished; the steps before it are checkpointed first.
         on_checkpoint: called after every checkpoint with the seconds that it took.
 
-    Yields:
-        One result per epoch, from epoch 1.
-
     Returns:
-        Trained; or Diverged as soon as a loss is not finite, without yielding the epoch in which that happens; or
-        Interrupted if it was asked to stop before the last step.
+        Trained; or Interrupted if it was asked to stop before the last step; or Diverged as soon as a loss is not
+        finite, without yielding that epoch.
 
     Raises:
         DataMismatchError: the images or labels do not fit the net.
@@ -48,8 +45,7 @@ def fit(
         OSError: a checkpoint cannot be written.
     """
     data.require_fit(request)
-    listener = Listener(on_step=on_step, should_stop=should_stop, on_checkpoint=on_checkpoint)
-    attempt = Attempt(request, data, listener)
+    attempt = Attempt(request, data, Listener(on_step=on_step, should_stop=should_stop, on_checkpoint=on_checkpoint))
     yield from attempt.history
     while not attempt.is_over:
         outcome = attempt.run_epoch()
