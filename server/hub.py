@@ -29,9 +29,9 @@ _CHUNK: Final = 128
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
-    """Nothing new for a while: the watcher has all records up to ``head_sequence``, where the chain is ``chain``."""
+    """Nothing new for a while: the watcher has all records up to ``sequence``, where the chain is ``chain``."""
 
-    head_sequence: int
+    sequence: int
     chain: bytes
 
 
@@ -152,12 +152,7 @@ class Hub:
             topic.wake()
 
     async def watch(
-        self,
-        search_id: str,
-        after_sequence: int,
-        *,
-        heartbeat_seconds: float,
-        is_last: Callable[[Record], bool],
+        self, search_id: str, after_sequence: int, *, heartbeat_seconds: float, is_last: Callable[[Record], bool]
     ) -> AsyncGenerator[Record | Heartbeat, None]:
         """Yield every record after ``after_sequence`` once and in order, past and future, until the last one.
 
@@ -182,17 +177,12 @@ class Hub:
                 return
             cursor = after_sequence
             while not self._closed.is_set():
-                if cursor == topic.head:
-                    has_changed = await _wait(topic.changed, heartbeat_seconds)
-                    if not has_changed and cursor == topic.head:
-                        yield Heartbeat(head_sequence=topic.head, chain=topic.chain)
-                    continue
-                for record in topic.after(cursor) or await self._read(search_id, cursor, topic.head):
+                for item in await self._next(search_id, topic, cursor, heartbeat_seconds):
                     if self._closed.is_set():
                         break
-                    cursor = record.sequence
-                    yield record
-                    if is_last(record):
+                    cursor = item.sequence
+                    yield item
+                    if isinstance(item, Record) and is_last(item):
                         return
             raise HubClosedError(cursor)
         finally:
@@ -215,6 +205,16 @@ class Hub:
             topic.ring.clear()
             if topic.head == 0:  # nothing ever happened: whoever asked for a search that does not exist leaves no trace
                 self._topics.pop(search_id, None)
+
+    async def _next(
+        self, search_id: str, topic: _Topic, cursor: int, heartbeat_seconds: float
+    ) -> Sequence[Record | Heartbeat]:
+        """Return the records behind ``cursor``, or a heartbeat after an idle time, or nothing to look again."""
+        if cursor < topic.head:
+            return topic.after(cursor) or await self._read(search_id, cursor, topic.head)
+        if await _wait(topic.changed, heartbeat_seconds) or cursor < topic.head:
+            return ()
+        return (Heartbeat(sequence=topic.head, chain=topic.chain),)
 
     async def _has_ended(self, search_id: str, sequence: int, is_last: Callable[[Record], bool]) -> bool:
         """Whether ``sequence`` is that of the search's last record."""

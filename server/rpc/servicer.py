@@ -183,7 +183,7 @@ class SearchServicer:
     def _heartbeat(self, search_id: str, heartbeat: Heartbeat) -> pb.WatchSearchResponse:
         return pb.WatchSearchResponse(
             heartbeat=pb.Heartbeat(
-                sequence=heartbeat.head_sequence,
+                sequence=heartbeat.sequence,
                 chain_hash=heartbeat.chain,
                 time=timestamp(time.time_ns()),
                 pause_reason=pause_reason(self._registry.view(search_id)),

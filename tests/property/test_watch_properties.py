@@ -95,7 +95,7 @@ class Story:
 
     def check_bookmark(self, search_id: str, heartbeat: Heartbeat, last_seen: int) -> None:
         """Bookmarkable and atomic: it names what was seen, which is where a group ended, and the chain there."""
-        assert last_seen == heartbeat.head_sequence
+        assert last_seen == heartbeat.sequence
         assert last_seen in self.groups[search_id]
         assert self.chains[search_id].get(last_seen, heartbeat.chain) == heartbeat.chain
 
@@ -140,5 +140,5 @@ async def test_a_group_is_shown_at_once(after: int) -> None:
     hub.publish(records)
 
     items = [await anext(watch) for _ in range(4)]
-    assert [*records, Heartbeat(head_sequence=after + 3, chain=records[-1].chain)] == items
+    assert [*records, Heartbeat(sequence=after + 3, chain=records[-1].chain)] == items
     await watch.aclose()

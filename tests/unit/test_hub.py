@@ -139,7 +139,7 @@ async def test_an_idle_watcher_hears_the_head(server: Server) -> None:
     """Heartbeats carry the head and the chain there, again and again."""
     records = await server.publish(b"x", b"y")
     watch = server.watch(1, heartbeat_seconds=0.001)
-    expected = Heartbeat(head_sequence=2, chain=records[1].chain)
+    expected = Heartbeat(sequence=2, chain=records[1].chain)
 
     assert [records[1], expected, expected] == [await anext(watch), await anext(watch), await anext(watch)]
 
@@ -152,7 +152,7 @@ async def test_a_recovered_search_goes_on(server: Server) -> None:
 
     items = [await anext(watch), await anext(watch), await anext(watch)]
 
-    assert [*records, Heartbeat(head_sequence=2, chain=records[1].chain)] == items
+    assert [*records, Heartbeat(sequence=2, chain=records[1].chain)] == items
 
 
 async def test_a_search_can_be_watched_before_its_first_record(server: Server) -> None:
@@ -163,7 +163,7 @@ async def test_a_search_can_be_watched_before_its_first_record(server: Server) -
 
     rest = [item for item in await _collect(watch) if isinstance(item, Record)]
 
-    assert Heartbeat(head_sequence=0, chain=GENESIS) == first
+    assert Heartbeat(sequence=0, chain=GENESIS) == first
     assert [record] == rest
 
 
