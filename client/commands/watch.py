@@ -99,12 +99,7 @@ def watch_to_the_end(
         connection, search_id, after=after, reconnect_seconds=reconnect_seconds, is_known=is_known, listener=view
     )
     try:
-        state = None
-        with view:
-            for event in follower.events():
-                view.on_event(event)
-                state = TERMINAL_FACTS.get(event.WhichOneof("fact") or "")
-        return finish(connection, settings, search_id, state)
+        return finish(connection, settings, search_id, _show_events(follower, view))
     except KeyboardInterrupt:
         note(f"Left search {search_id} running; come back with:")
         note(f"  {_way_back(settings, search_id)}")
@@ -114,6 +109,16 @@ def watch_to_the_end(
             note("The search's events so far are kept; come back with:")
             note(f"  {_way_back(settings, search_id)}")
         raise
+
+
+def _show_events(follower: Follower, view: Lines | LiveView) -> search_pb2.Search.State.ValueType | None:
+    """Show what follows and return the state that the last event leads to, ``None`` if the search goes on."""
+    state = None
+    with view:
+        for event in follower.events():
+            view.on_event(event)
+            state = TERMINAL_FACTS.get(event.WhichOneof("fact") or "")
+    return state
 
 
 def make_view(output: Output, search_id: str, *, is_plain: bool) -> Lines | LiveView:
