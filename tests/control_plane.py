@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from attempts import DATASET
+from memory_journal import MemoryJournal
 
 from nas.architecture import BlockType
 from nas.config import Device, Precision, SearchConfig, TrainingConfig
@@ -25,7 +26,6 @@ from server.executor.preparation import DataPreparation, PreparedData
 from server.files import StateFiles
 from server.hub import Hub
 from server.journal.base import Journal, Record
-from server.journal.memory import MemoryJournal
 
 FOREVER = 3600.0
 

@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from memory_journal import MemoryJournal
 
 from server.journal.base import Head, Journal, JournalClosedError, Record, SequenceConflictError
 from server.journal.chain import GENESIS, link
-from server.journal.memory import MemoryJournal
 from server.journal.sqlite import SqliteJournal
 from server.rpc.servicer import SERVICE
 from server.sinks.metrics import Metrics

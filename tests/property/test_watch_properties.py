@@ -11,10 +11,10 @@ import random
 from pathlib import Path
 
 import pytest
+from memory_journal import MemoryJournal
 
 from server.hub import Heartbeat, Hub
 from server.journal.base import Journal, Record
-from server.journal.memory import MemoryJournal
 from server.journal.sqlite import SqliteJournal
 
 SEARCHES = ("a", "b")

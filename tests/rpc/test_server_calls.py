@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from attempts import DATASET
 from control_plane import FOREVER, ControlPlane, request_id
+from memory_journal import MemoryJournal
 from served import Served, refused, serving, start_request
 
 from nas.api.v1 import search_pb2, search_service_pb2
@@ -19,7 +20,6 @@ from nas.catalogue import CATALOGUE
 from nas.search.digest import digest
 from server.executor.fake import FakeExecutor
 from server.journal.base import JournalFailedError, JournalFullError, Record
-from server.journal.memory import MemoryJournal
 from server.rpc.servicer import SERVICE
 
 UNKNOWN = "0123456789ab"

@@ -10,13 +10,13 @@ from pathlib import Path
 import grpc
 import pytest
 from control_plane import FOREVER, ControlPlane, ObservedExecutor
+from memory_journal import MemoryJournal
 from served import Served, refused, serving
 
 from nas.api.v1 import search_service_pb2 as pb
 from nas.api.v1.search_pb2 import PAUSE_REASON_DISK_FULL, PAUSE_REASON_UNSPECIFIED
 from server.codec.envelope import decode
 from server.journal.base import JournalFullError, Record
-from server.journal.memory import MemoryJournal
 
 
 @pytest.fixture

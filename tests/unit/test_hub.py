@@ -7,11 +7,11 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
+from memory_journal import MemoryJournal
 
 from server.hub import Heartbeat, Hub, HubClosedError, RecordMissingError, SequenceAheadError
 from server.journal.base import Record
 from server.journal.chain import GENESIS
-from server.journal.memory import MemoryJournal
 
 LAST = b"last"
 Watch = AsyncGenerator[Record | Heartbeat, None]

@@ -9,10 +9,10 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
+from memory_journal import MemoryJournal
 
 from server.hub import Heartbeat, Hub
 from server.journal.base import Journal, Record
-from server.journal.memory import MemoryJournal
 from server.journal.sqlite import SqliteJournal
 
 Watch = AsyncGenerator[Record | Heartbeat, None]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from control_plane import ControlPlane, running
 from exposition import Series, parse
+from memory_journal import MemoryJournal
 
 from nas.child import ChildId
 from nas.search import events
@@ -18,7 +19,6 @@ from nas.search.facts import FailureReason, LostReason
 from server.codec.envelope import Envelope
 from server.files import StateFiles
 from server.journal.base import SequenceConflictError
-from server.journal.memory import MemoryJournal
 from server.rpc.servicer import SERVICE
 from server.sinks.gpus import Gpus
 from server.sinks.metrics import Metrics

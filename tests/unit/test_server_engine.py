@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from attempts import DATASET
 from control_plane import TurnedClock, make_config
+from memory_journal import MemoryJournal
 from search_driver import RUNTIME
 
 from nas.child import ChildId
@@ -24,7 +25,6 @@ from server.codec.envelope import Envelope, UnknownEventError, decode
 from server.engine import Clock, Engine
 from server.hub import Hub
 from server.journal.base import Head, JournalFailedError, JournalFullError, Record
-from server.journal.memory import MemoryJournal
 
 SEARCH_ID = "3f2a9c01b7de"
 START = commands.StartSearch(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from control_plane import FOREVER, ControlPlane, make_config, request_id, running
+from memory_journal import MemoryJournal
 
 from nas.search import commands, events
 from nas.search.digest import digest
@@ -25,7 +26,6 @@ from server.engine import (
 from server.engine.errors import InvalidSettingError
 from server.executor.fake import FakeExecutor
 from server.journal.base import Record
-from server.journal.memory import MemoryJournal
 
 
 def _stuck() -> FakeExecutor:

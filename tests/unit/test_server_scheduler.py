@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from control_plane import FOREVER, ControlPlane, ObservedExecutor, TurnedClock, running
+from memory_journal import MemoryJournal
 
 from nas.child import ChildId
 from nas.config import TrainingConfig
@@ -22,7 +23,6 @@ from server.executor.base import AttemptRequest, OnReport
 from server.executor.fake import FakeExecutor
 from server.files import StateFiles
 from server.journal.base import JournalFailedError, JournalFullError, Record
-from server.journal.memory import MemoryJournal
 
 FAILED = JournalFailedError(Path("journal.db"), "disk I/O error")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The journal without a disk: for simulations and for tests of everything above it; it lasts as long as the object."""
+"""A journal without a disk, for tests of everything above it; it lasts as long as the object."""
 
 from __future__ import annotations
 
