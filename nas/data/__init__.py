@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from nas.data.cache import CachedDataset, find_by_fingerprint, open_cached
+from nas.data.cache import CachedDataset, find_by_fingerprint
 from nas.data.checking import Finding, Inspection, Kind, Level, check
 from nas.data.decoding import Header, Limits, Picture
 from nas.data.division import Split, describe, find_leaks, inspect_division, report_division, split
@@ -68,7 +68,6 @@ __all__ = [
     "find_by_fingerprint",
     "find_leaks",
     "inspect_division",
-    "open_cached",
     "prepare",
     "read_file",
     "report_division",

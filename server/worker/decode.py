@@ -42,10 +42,10 @@ def _answer(reading: Reading) -> bytes:
 
 def _read_task(line: bytes) -> tuple[Tree, Wanted]:
     task = json.loads(line)
-    shape = None if task["shape"] is None else InputShape(**task["shape"])
     tree = Tree(dataset="", location="", key="", descriptor=task["descriptor"])
-    limits = Limits(**task["limits"])
-    return tree, Wanted(shape=shape, limits=limits, fit=task["fit"], sample_bits=task["sample_bits"])
+    wanted = task["wanted"]
+    shape = None if wanted["shape"] is None else InputShape(**wanted["shape"])
+    return tree, Wanted(**wanted | {"shape": shape, "limits": Limits(**wanted["limits"])})
 
 
 if __name__ == "__main__":

@@ -156,14 +156,7 @@ class _Decoder:
         self._process = process
         if self._is_stopped.is_set():  # ``stop`` may have come before it could see this process
             process.kill()
-        shape = self.wanted.shape
-        task = {
-            "descriptor": self.tree.descriptor,
-            "shape": None if shape is None else asdict(shape),
-            "limits": asdict(self.wanted.limits),
-            "fit": self.wanted.fit,
-            "sample_bits": self.wanted.sample_bits,
-        }
+        task = {"descriptor": self.tree.descriptor, "wanted": asdict(self.wanted)}
         requests, _ = _pipes(process)
         requests.write(json.dumps(task).encode() + b"\n")
         return process

@@ -12,7 +12,7 @@ from source_files import ROOT, imported_modules, python_files
 DIVIDERS = {"server/worker/dataset.py", "server/worker/prepare.py"}
 """They turn a data set into parts: one hands them out, one counts what is in them."""
 OPENER = "server/worker/testing.py"
-WHOLE = {"CachedDataset", "Split", "split", "open_cached", "find_by_fingerprint", "prepare"}
+WHOLE = {"CachedDataset", "Split", "split", "find_by_fingerprint", "prepare"}
 """What ``nas.data`` has that leads to all images or to the indices of the test part."""
 OPEN = "open_test_part"
 

@@ -13,10 +13,8 @@ from image_files import write_image
 from pet_folder import make_pets, prepare_pets
 
 from nas.data import (
-    CacheError,
     CorruptFileError,
     find_by_fingerprint,
-    open_cached,
     prepare,
 )
 from nas.data.folders.tree import Tree
@@ -143,8 +141,6 @@ def test_every_byte_of_a_folder_cache_is_checked(tmp_path: Path) -> None:
     intact = groups.read_bytes()
     for damaged in (intact[:-1], intact[:-8], bytes(len(intact)), intact + b"\0"):
         groups.write_bytes(damaged)
-        with pytest.raises(CacheError, match="is damaged"):
-            open_cached(kau.path, kau.fingerprint)
         assert find_by_fingerprint(tmp_path / "cache", kau.fingerprint) is None
 
         assert kau.fingerprint == prepare("kau", data_root=tmp_path / "root", cache_dir=tmp_path / "cache").fingerprint

@@ -5,12 +5,11 @@ from __future__ import annotations
 
 from nas.data.cache.building import entry_of, open_or_build
 from nas.data.cache.dataset import CachedDataset
-from nas.data.cache.entry import find_by_fingerprint, open_cached
+from nas.data.cache.entry import find_by_fingerprint
 
 __all__ = [
     "CachedDataset",
     "entry_of",
     "find_by_fingerprint",
-    "open_cached",
     "open_or_build",
 ]

@@ -27,7 +27,7 @@ class CachedDataset:
         shape: of one image.
         test_start: index of the first image of the publisher's test part, which comes last; None if there is none.
         fingerprint: SHA-256 over images, labels, groups, names, shape, parts and the ingest version.
-        path: the cache's folder, for ``open_cached``.
+        path: of the cache's folder.
         validation_start: index of the first image of the publisher's validation part, which comes before the test part;
             None if there is none.
         validation_percent: share of the whole that goes to validation where the publisher made no parts.

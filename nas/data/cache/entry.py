@@ -77,28 +77,18 @@ class _Meta:
         return cls(**content | revived)
 
 
-def open_cached(path: Path, expected_fingerprint: str) -> CachedDataset:
-    """Open what ``prepare`` made, for example in a worker; cheap, for the images are only mapped.
-
-    Meta file and labels are checked against the fingerprint, of the images only the size: ``prepare`` checks the rest.
-
-    Args:
-        path: ``CachedDataset.path``.
-        expected_fingerprint: ``CachedDataset.fingerprint``.
-
-    Raises:
-        CacheError: it is not there, damaged, or another data set's.
-    """
-    return _open(path, expected_fingerprint)[0]
-
-
 def find_intact(path: Path) -> CachedDataset | None:
-    """Open a cached data set if it is there and every byte of it is as it was written."""
+    """Open a cached data set if every byte of it is as it was written.
+
+    Returns:
+        None if the folder is missing or damaged.
+    """
     try:
-        cached, meta = _open(path, (path / _FINGERPRINT).read_text("ascii", errors="replace"))
-    except (CacheError, OSError):
+        fingerprint = (path / _FINGERPRINT).read_text("ascii", errors="replace")
+        text = (path / _META).read_bytes()
+        return _open(path, fingerprint, _Meta.from_json(text)) if _sha256([text]) == fingerprint else None
+    except OSError:
         return None
-    return cached if _sha256([cached.images_NCHW.data]) == meta.images_sha256 else None
 
 
 def find_by_fingerprint(cache_dir: Path, fingerprint: str) -> CachedDataset | None:
@@ -187,45 +177,41 @@ def _require_room(path: Path, needed: int) -> None:
         raise CacheError(path.name, f"needs {needed / 1e9:.1f} GB of disk, and {free / 1e9:.1f} GB are free")
 
 
-def _open(path: Path, expected_fingerprint: str) -> tuple[CachedDataset, _Meta]:
-    try:
-        text = (path / _META).read_bytes()
-        if _sha256([text]) != expected_fingerprint:
-            raise CacheError(path.name, "is damaged or holds other data than expected; the next start builds it anew")
-        meta = _Meta.from_json(text)
-        shape_NCHW = (meta.images, meta.shape.channels, meta.shape.height, meta.shape.width)
-        if (path / _IMAGES).stat().st_size != math.prod(shape_NCHW):
-            raise CacheError(path.name, "is damaged; the next start builds it anew")
-        labels_N = _read_column(path / _LABELS, meta.images, meta.labels_sha256)
-        groups_N = None if meta.groups_sha256 is None else _read_column(path / _GROUPS, meta.images, meta.groups_sha256)
-        images_NCHW = np.memmap(path / _IMAGES, np.uint8, mode="r", shape=shape_NCHW)
-    except OSError as error:
-        raise CacheError(path.name, f"cannot be read ({error.strerror}); the next start builds it anew") from error
-    cached = CachedDataset(
+def _open(path: Path, fingerprint: str, meta: _Meta) -> CachedDataset | None:
+    """Open the arrays that ``meta`` describes; None if one of them is damaged.
+
+    Raises:
+        OSError: a file is missing or cannot be read.
+    """
+    shape_NCHW = (meta.images, meta.shape.channels, meta.shape.height, meta.shape.width)
+    labels, groups = (path / _LABELS).read_bytes(), b""
+    if (path / _IMAGES).stat().st_size != math.prod(shape_NCHW) or _sha256([labels]) != meta.labels_sha256:
+        return None
+    if meta.groups_sha256 is not None:
+        groups = (path / _GROUPS).read_bytes()
+        if _sha256([groups]) != meta.groups_sha256:
+            return None
+    images_NCHW = np.memmap(path / _IMAGES, np.uint8, mode="r", shape=shape_NCHW)
+    if _sha256([images_NCHW.data]) != meta.images_sha256:
+        return None
+    return CachedDataset(
         name=meta.name,
         images_NCHW=images_NCHW,
-        labels_N=labels_N,
+        labels_N=_to_column(labels),
         class_names=meta.class_names,
         shape=meta.shape,
         test_start=meta.test_start,
-        fingerprint=expected_fingerprint,
+        fingerprint=fingerprint,
         path=path,
         validation_start=meta.validation_start,
         validation_percent=meta.validation_percent,
-        groups_N=groups_N,
+        groups_N=None if meta.groups_sha256 is None else _to_column(groups),
     )
-    return cached, meta
 
 
-def _read_column(file: Path, images: int, expected_sha256: str) -> npt.NDArray[np.int64]:
-    """Read one number an image."""
-    if file.stat().st_size != images * _LABEL.itemsize:
-        raise CacheError(file.parent.name, "is damaged; the next start builds it anew")
-    column_N = np.fromfile(file, _LABEL)
-    if _sha256([column_N.data]) != expected_sha256:
-        raise CacheError(file.parent.name, "is damaged; the next start builds it anew")
-    column_N.flags.writeable = False
-    return column_N.astype(np.int64, copy=False)
+def _to_column(content: bytes) -> npt.NDArray[np.int64]:
+    """Return the numbers of a file of labels or groups; the array cannot be written."""
+    return np.frombuffer(content, _LABEL).astype(np.int64, copy=False)
 
 
 def _sha256(parts: Iterable[bytes | memoryview]) -> str:

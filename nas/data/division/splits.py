@@ -57,7 +57,7 @@ def split(dataset: CachedDataset, *, seed: int, train_limit: int = 0, folds: int
     """Divide a data set; every part has every class, and no group lies in two parts.
 
     Args:
-        dataset: what ``prepare`` or ``open_cached`` returned.
+        dataset: what ``prepare`` or ``find_by_fingerprint`` returned.
         seed: the seed of the search.
         train_limit: most images for train and validation together; 0 means all.
         folds: of cross-validation; 0 means a test part as the data set says.
