@@ -20,6 +20,7 @@ from typing import Any
 import apsw
 import pytest
 
+from nas import durable
 from server.journal import high_water, recovery
 
 FOLDER, PARENT = ".", ".."
@@ -271,7 +272,7 @@ def recording(
     vfs = _RecordedVfs(name, steps)
     with pytest.MonkeyPatch.context() as patch:
         module = _RecordedOs(folder, steps)
-        for user in (high_water, recovery):
+        for user in (high_water, recovery, durable):
             patch.setattr(user, "os", module)
         patch.setattr(high_water, "_sync", module.fsync)
         if plant:
