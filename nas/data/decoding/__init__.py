@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One image file as bytes becomes one small uint8 array, or one reason why it cannot."""
+"""Decodes the bytes of one image file to one small uint8 array, or says why that is not possible."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DICOM files: one frame, windowed as the file says, with black as black whatever the photometric interpretation.
+"""Reads DICOM files of one frame. The window of the file is applied, and MONOCHROME1 is inverted, so black is 0.
 
-Only the pixels, what is needed to show them and the patient's id are taken from a file. The id tells which images
-belong together and is forgotten within the ingest (``nas.data.images.survey``).
-Uncompressed, RLE and JPEG files can be read; other codecs take a plugin of pydicom.
+Of a file only three things are read: the pixels, the attributes that say how to show them, and the patient's id. The
+id tells which images belong to one patient; ``nas.data.images.survey`` replaces it by a keyed hash.
+Uncompressed, RLE and JPEG files can be read; other codecs need a plugin of pydicom.
 
 Shapes: H height, W width.
 """
@@ -28,20 +28,23 @@ _NEEDED = (
     *("PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames", "PixelData", "RescaleSlope"),
     *("RescaleIntercept", "WindowCenter", "WindowWidth", "VOILUTFunction", "TransferSyntaxUID"),
 )
-"""What is parsed of a file to show it."""
+"""The attributes that are read to show an image."""
 _PATIENT = "PatientID"
 
 
 def is_dicom(content: bytes) -> bool:
-    """Whether a file begins as DICOM part 10 says."""
+    """Whether a file has the preamble and prefix of DICOM part 10."""
     return content[_MAGIC_AT : _MAGIC_AT + len(_MAGIC)] == _MAGIC
 
 
 def read_dicom_header(content: bytes, most_pixels: int) -> tuple[int, int, bool, str]:
-    """Return width, height, whether the image is grey, and the patient's id, which is empty if the file has none.
+    """Read the header of a file.
+
+    Returns:
+        Width, height, whether the image is grey, and the patient's id, which is empty if the file has none.
 
     Raises:
-        ImageFault: it is no image of one frame, or larger than allowed.
+        ImageFault: the file is no image of one frame, or has more than ``most_pixels``.
     """
     with _opened(content, has_pixels=False) as file:
         return *_check(file, most_pixels), str(file.get(_PATIENT) or "").strip(" \0")
@@ -51,7 +54,7 @@ def read_dicom(content: bytes, most_pixels: int) -> Image.Image:
     """Decode a file to an image of mode L or RGB.
 
     Raises:
-        ImageFault: it cannot be decoded, or is larger than allowed.
+        ImageFault: the file cannot be decoded, or has more than ``most_pixels``.
     """
     with _opened(content, has_pixels=True) as file:
         *_, is_grey = _check(file, most_pixels)
@@ -75,7 +78,10 @@ def _check(file: Any, most_pixels: int) -> tuple[int, int, bool]:
 
 
 def _to_eight_bits(file: Any, values_HW: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
-    """Apply rescale and window, turn MONOCHROME1 round, scale to 255; without a window the values span the range."""
+    """Apply rescale slope, intercept and window, invert MONOCHROME1, and scale to 0 to 255.
+
+    Without a window the smallest value becomes black and the largest white.
+    """
     values_HW = values_HW * float(file.get("RescaleSlope", 1) or 1) + float(file.get("RescaleIntercept", 0) or 0)
     centre, width = _first(file.get("WindowCenter")), _first(file.get("WindowWidth"))
     if centre is None or width is None or width <= 1:
@@ -91,7 +97,7 @@ def _to_eight_bits(file: Any, values_HW: npt.NDArray[np.float64]) -> npt.NDArray
 
 
 def _first(value: Any) -> float | None:
-    """The first of several windows is the one that is meant to be shown first."""
+    """The first of several values, for the first window is the one to show by default; None if there is none."""
     if value is None or value == "":
         return None
     return float(value if isinstance(value, int | float | str) else value[0])
@@ -99,7 +105,7 @@ def _first(value: Any) -> float | None:
 
 @contextmanager
 def _opened(content: bytes, *, has_pixels: bool) -> Iterator[Any]:
-    """Parse a file and turn whatever pydicom raises in the ``with`` block into ``ImageFault``."""
+    """Parse a file; every exception of pydicom in the ``with`` block becomes ``ImageFault``."""
     try:
         import pydicom  # half a second, and only DICOM needs it
     except ImportError as error:
@@ -115,5 +121,5 @@ def _opened(content: bytes, *, has_pixels: bool) -> Iterator[Any]:
         raise ImageFault("takes more memory to decode than is allowed") from error
     except TimeoutError as error:
         raise ImageFault("takes more processor time to decode than is allowed") from error
-    except Exception as error:  # a damaged file makes pydicom raise anything at all
+    except Exception as error:  # on a damaged file pydicom may raise any exception
         raise ImageFault("is a DICOM file that is damaged, or in a form that cannot be decoded here") from error

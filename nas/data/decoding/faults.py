@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Why one image file cannot be used; never with its name, which may tell whose it is."""
+"""Why an image file cannot be used. The name of the file is left out, because it may name a patient."""
 
 from __future__ import annotations
 
 
 class ImageFault(Exception):
-    """An image cannot be used; ``reason`` continues a sentence about it."""
+    """An image cannot be used.
+
+    Attributes:
+        reason: what is wrong, as the end of a sentence that begins with the image.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -13,5 +17,5 @@ class ImageFault(Exception):
 
 
 def too_many_pixels(most: int) -> ImageFault:
-    """Say that an image is larger than allowed."""
+    """Return the fault of an image with more than ``most`` pixels."""
     return ImageFault(f"has more than {most:,} pixels; the server's NAS_MAX_IMAGE_PIXELS can allow more")

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One image file as bytes to one uint8 array, or one reason why not; only ever called where a crash hurts nobody.
+"""Decodes the bytes of an image file to a uint8 array of the wanted shape.
 
-The header is looked at before anything is unpacked: format, then pixels. What is decoded is turned upright as its EXIF
-orientation says, brought to 8 bits, fitted into the wanted square with its aspect kept, and padded with black.
+A damaged file may crash the decoder, so a server calls this in a process of its own. The header is checked before
+anything is unpacked: first the format, then the number of pixels. A decoded image is turned upright as its EXIF
+orientation says, converted to 8 bits, scaled into the wanted shape with its aspect kept, and padded with black.
 
 Shapes: C channels, H height, W width.
 """
@@ -25,7 +26,7 @@ from nas.data.decoding.faults import ImageFault, too_many_pixels
 from nas.data.decoding.fitting import fit_into, fitted_size
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "PPM")
-"""What Pillow may try; PPM is its word for PGM, too."""
+"""The formats that Pillow may try. Pillow calls PGM files PPM."""
 _ORIENTATION = 274  # EXIF tag 0x0112
 _PHOTOMETRIC = 262  # TIFF tag; 0 is "white is zero"
 _BITS = 258  # TIFF tag BitsPerSample
@@ -38,18 +39,18 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What undoes each EXIF orientation."""
+"""The operation that turns an image upright, by its EXIF orientation."""
 _GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N")
 _TRANSPARENT_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one file may cost.
+    """The largest image file that is read.
 
     Attributes:
-        pixels: width times height.
-        file_bytes: as it lies there.
+        pixels: most pixels of an image, width times height.
+        file_bytes: most bytes of a file.
     """
 
     pixels: int = 16 * 2**20
@@ -62,7 +63,8 @@ class Picture:
 
     Attributes:
         pixels_CHW: uint8.
-        bits: of a 16-bit grey image, that its largest value takes; 0 where the image itself says what its scale is.
+        bits: for a 16-bit grey image, the number of bits of its largest value; 0 for all other images, and for files
+            that state the value of white.
     """
 
     pixels_CHW: npt.NDArray[np.uint8]
@@ -71,12 +73,14 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """What an image says of itself before it is decoded.
+    """What the header of an image file says.
 
     Attributes:
-        kind: one of ``FORMATS``, or DICOM, whatever the name of its file says.
-        patient: equal for images of one patient; empty if the image does not say whose it is. Right after reading it is
-            the id in the file, which ``nas.data.images.survey`` replaces at once.
+        width, height: in pixels.
+        is_grey: whether the image has no colours.
+        kind: the format by the content of the file: one of ``FORMATS``, or DICOM.
+        patient: equal for images of one patient; empty if the header names none. ``read_header`` returns the id of the
+            file, and ``nas.data.images.survey`` replaces it by a keyed hash at once.
     """
 
     width: int
@@ -87,15 +91,20 @@ class Header:
 
 
 def is_dark(bits: int, sample_bits: int) -> bool:
-    """Whether an image of ``Picture.bits`` uses at most a quarter of the grey scale that ``decode`` was told of."""
+    """Whether a 16-bit image uses at most a quarter of its grey scale.
+
+    Args:
+        bits: ``Picture.bits``.
+        sample_bits: bits of the scale, as given to ``decode``; 0 for 16.
+    """
     return 0 < bits <= (sample_bits or 16) - 2
 
 
 def read_header(content: bytes, limits: Limits) -> Header:
-    """Look at an image without decoding it.
+    """Read the header of an image without decoding its pixels.
 
     Raises:
-        ImageFault: it is none, or larger than allowed.
+        ImageFault: the file is no image, or is larger than allowed.
     """
     if is_dicom(content):
         width, height, is_grey, patient = read_dicom_header(content, limits.pixels)
@@ -106,24 +115,24 @@ def read_header(content: bytes, limits: Limits) -> Header:
 
 
 def decode(content: bytes, shape: InputShape, limits: Limits, fit: str = "pad", sample_bits: int = 0) -> Picture:
-    """Decode an image and fit it into ``shape``.
+    """Decode an image and scale it into ``shape``.
 
     Args:
-        content: of the file.
-        shape: of the result.
-        limits: of the image.
+        content: the bytes of the file.
+        shape: shape of the result.
+        limits: largest image that is decoded.
         fit: one of ``nas.folders.FITS``.
-        sample_bits: that a value of a 16-bit grey image takes; 0 for all of them.
+        sample_bits: bits of the largest value that a 16-bit grey image may have; 0 for 16.
 
     Raises:
-        ImageFault: it cannot be decoded within the limits.
+        ImageFault: the image cannot be decoded within the limits.
     """
     if is_dicom(content):
         plane = read_dicom(content, limits.pixels).convert("L" if shape.channels == 1 else "RGB")
         return Picture(pixels_CHW=_to_array(plane, shape, fit))
     with _opened(content, limits) as image:
         width, height = fitted_size(image.size, shape)
-        # Unpacks a JPEG at 1/2, 1/4 or 1/8 of its size: much faster, and twice the wanted size is left to average over.
+        # A JPEG is unpacked at 1/2, 1/4 or 1/8 of its size, which is faster; twice the wanted size is enough to average.
         spare = 2 if fit == "pad" else 4
         image.draft("L" if shape.channels == 1 else "RGB", (spare * width, spare * height))
         scale = _scale_of(image)
@@ -137,14 +146,14 @@ def decode(content: bytes, shape: InputShape, limits: Limits, fit: str = "pad", 
 
 
 def _to_array(plane: Image.Image, shape: InputShape, fit: str) -> npt.NDArray[np.uint8]:
-    """Fit an image of mode L or RGB and return it as (C, H, W)."""
+    """Scale an image of mode L or RGB into ``shape`` and return it as (C, H, W)."""
     pixels = np.asarray(fit_into(plane, shape, fit))
     return pixels[np.newaxis] if shape.channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
 @contextmanager
 def _opened(content: bytes, limits: Limits) -> Iterator[Image.Image]:
-    """Open an image and turn whatever a decoder raises in the ``with`` block into ``ImageFault``."""
+    """Open an image; every exception of a decoder in the ``with`` block becomes ``ImageFault``."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of odd metadata, which is not used
@@ -164,7 +173,7 @@ def _opened(content: bytes, limits: Limits) -> Iterator[Image.Image]:
         raise ImageFault("takes more memory to decode than is allowed") from error
     except TimeoutError as error:
         raise ImageFault("takes more processor time to decode than is allowed") from error
-    except Exception as error:  # a decoder may raise anything at all on a damaged file
+    except Exception as error:  # on a damaged file a decoder may raise any exception
         raise ImageFault("is damaged or cut short") from error
 
 
@@ -176,7 +185,7 @@ def _is_grey(image: Image.Image) -> bool:
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation; Pillow has turned a TIFF upright by itself and says 1."""
+    """The EXIF orientation of an image; 1 for a TIFF, which Pillow turns upright itself."""
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # EXIF data is often broken, and an image without it is upright
@@ -184,11 +193,11 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _scale_of(image: Image.Image) -> int:
-    """The value of white where a file with more than 8 bits says so, before it is loaded; 0 if it does not.
+    """The value of white that a file with more than 8 bits per sample states; 0 if it states none.
 
-    A PGM states its largest value, and Pillow stretches it to 65535; a TIFF may have fewer than 16 bits a sample. The
-    significant bits of a PNG (sBIT) and the largest value of a TIFF say nothing: by their standards neither changes how
-    the values are shown.
+    Call it before the image is loaded. A PGM states its largest value, which Pillow scales to 65535. A TIFF may have
+    fewer than 16 bits per sample. The significant bits of a PNG (sBIT) and the largest value of a TIFF are ignored: by
+    their standards neither changes how values are shown.
     """
     if isinstance(image, PpmImagePlugin.PpmImageFile) and image.mode == "I" and image.tile[0].codec_name != "raw":
         return 65535
@@ -199,11 +208,17 @@ def _scale_of(image: Image.Image) -> int:
 
 
 def _to_eight_bits(image: Image.Image, white: int) -> tuple[Image.Image, int]:
-    """Bring an image to 8 bits a channel without transparency, and say how many bits its values took if it was 16-bit.
+    """Convert an image to 8 bits per channel without transparency.
 
     Args:
-        image: loaded.
-        white: the value of white of a grey image with more than 8 bits.
+        image: the loaded image.
+        white: the value of white, for a grey image with more than 8 bits.
+
+    Returns:
+        The image, and the number of bits of its largest value if it had 16 bits, else 0.
+
+    Raises:
+        ImageFault: values of the image lie outside the scale.
     """
     if image.mode.startswith("I"):
         values_HW = np.asarray(image).astype(np.int32)
@@ -219,7 +234,7 @@ def _to_eight_bits(image: Image.Image, white: int) -> tuple[Image.Image, int]:
 
 
 def _without_transparency(image: Image.Image) -> Image.Image:
-    """Bring an image of 8 bits a channel to mode L or RGB, on black."""
+    """Convert an image with 8 bits per channel to mode L or RGB; transparent parts become black."""
     if image.mode == "F":
         raise ImageFault("holds floating-point numbers, whose scale is not known")
     if image.mode in _TRANSPARENT_MODES or "transparency" in image.info:
