@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What lies in a folder, and which of its files is an image of which class, part and patient."""
+"""Lists the files of a folder, and says which of them are images, and of which class, part and patient."""
 
 from __future__ import annotations
 

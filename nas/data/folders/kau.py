@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""KAU-BCMD mammograms (Alsolami et al. 2021) as people have them: every public layout, labels by folder or sheet.
+"""Arranges folders of KAU-BCMD mammograms (Alsolami et al. 2021), with labels by folder or by sheet.
 
-Seen in public code: ``BIRAD1/b1/``, ``Birad3/b3/``, ``Birad5/Birad5/``, ``BIRAD 1/``, ``Birad1/<case>/``, with files
-called ``2016_BC017021_ MLO_R.jpg``: year, patient, view, side. Tumour masks, segmentations, reports and ultrasound lie
-beside or inside the class folders and are left out.
+Copies of the data set differ in their folders. Public code uses ``BIRAD1/b1/``, ``Birad3/b3/``, ``Birad5/Birad5/``,
+``BIRAD 1/`` and ``Birad1/<case>/``; all of them are read. File names look like ``2016_BC017021_ MLO_R.jpg``: year,
+patient, view, side. Tumour masks, segmentations, reports and ultrasound images beside or inside the class folders are
+left out.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from nas.folders import PatientSource, parse_class_map
 
 _CLASS = re.compile(r"bi-?rads?[ _-]?([0-6])", re.IGNORECASE | re.ASCII)
 _CATEGORY = re.compile(r"(?:bi-?rads?[ _-]?)?([0-6])", re.IGNORECASE | re.ASCII)
-"""A label of a class map."""
+"""A label of a class map, such as ``4`` or ``BI-RADS 4``."""
 _NO_MAMMOGRAM = re.compile(r"mask|segment|contour|annotat|report|ultra.?sound|tumou?r", re.IGNORECASE)
-"""In the name of a file or folder that holds something else than mammograms."""
+"""Matches names of files and folders that are no mammograms."""
 _PATIENT = re.compile(r"(?<![a-z0-9])BC[ _-]?([0-9]+)", re.IGNORECASE | re.ASCII)
 _NAME = re.compile(
     r"(?P<year>[0-9]{4})[ _-]*BC[ _-]?[0-9]+[ _-]*(?P<view>CC|MLO)[ _-]*(?P<side>[LR])", re.IGNORECASE | re.ASCII
@@ -31,17 +32,18 @@ _MAPS: dict[str, dict[str, tuple[int, ...]]] = {
     "three": {"BI-RADS 1": (1,), "BI-RADS 3": (3,), "BI-RADS 4-5": (4, 5)},
     "binary": {"BI-RADS 1-3": (1, 2, 3), "BI-RADS 4-5": (4, 5)},
 }
-"""Classes of a map, and the BI-RADS categories that each one takes in."""
+"""By the name of a class map: each class and its BI-RADS categories."""
 
 
 def arrange_birads(found: Found) -> Arrangement:
-    """Read a folder with BI-RADS class folders at any depth; those nearest to the top count.
+    """Arrange a folder that holds BI-RADS class folders at some depth; those nearest to the top count.
 
-    A sheet of labels confirms the folders; where it contradicts them the image is left out. Without class folders the
-    sheet alone gives the labels.
+    If there is a sheet of labels, images that it labels differently than their folder are left out. Without class
+    folders the labels come from the sheet alone.
 
     Raises:
-        EmptyFolderError: there is no image in such a folder, nor in a sheet.
+        EmptyFolderError: no image has a label by folder or by sheet.
+        FolderError: the class map names a label that is no BI-RADS category.
     """
     listing = found.listing
     sheet_file, sheet, fault = _open_sheet(found)
@@ -83,7 +85,7 @@ def _refusal(found: Found, items: tuple[Item, ...]) -> OneClassError | None:
 
 
 def _open_sheet(found: Found) -> tuple[FoundFile | None, Sheet | None, str]:
-    """The sheet of labels, its file, and why there is none although a file looks like one."""
+    """Return the file of the sheet, the sheet, and why a file that looks like a sheet could not be read."""
     fault = ""
     for file in find_sheets(found.listing):
         try:
@@ -97,7 +99,10 @@ def _open_sheet(found: Found) -> tuple[FoundFile | None, Sheet | None, str]:
 
 
 def _categories_by_sheet(listing: Listing, sheet: Sheet) -> dict[Parts, int]:
-    """Label images by the sheet alone; those whose rows contradict each other get any label, and are left out later."""
+    """Return the category of each image by the sheet alone.
+
+    Images whose rows contradict each other get category 0; ``_contradictions`` finds them, and they are left out.
+    """
     known = {**sheet.categories, **dict.fromkeys(sheet.contradictions, 0)}
     return {
         file.parts: known[key]
@@ -109,7 +114,7 @@ def _categories_by_sheet(listing: Listing, sheet: Sheet) -> dict[Parts, int]:
 
 
 def _contradictions(categories: dict[Parts, int], sheet: Sheet) -> tuple[tuple[Parts, str], ...]:
-    """Images for which folder and sheet, or two rows of the sheet, say different things."""
+    """Return the images that folder and sheet, or two rows of the sheet, label differently: path and explanation."""
     said = []
     for parts, category in sorted(categories.items()):
         key = key_of(parts[-1])
@@ -121,7 +126,7 @@ def _contradictions(categories: dict[Parts, int], sheet: Sheet) -> tuple[tuple[P
 
 
 def _unlisted(categories: dict[Parts, int], sheet: Sheet) -> tuple[str, ...]:
-    """Images that the sheet does not know, and rows whose image is not there."""
+    """Return a sentence about each image without a row in the sheet, and about each row without an image."""
     keys = {key_of(parts[-1]): parts for parts in categories}
     known = sheet.categories.keys() | sheet.contradictions
     images = [f"{'/'.join(parts)}: not in the sheet" for key, parts in keys.items() if key not in known]
@@ -130,7 +135,7 @@ def _unlisted(categories: dict[Parts, int], sheet: Sheet) -> tuple[str, ...]:
 
 
 def _classes(found: Found, categories: list[int]) -> dict[str, tuple[int, ...]]:
-    """The classes, and the BI-RADS categories that each one takes in."""
+    """Return the BI-RADS categories of each class."""
     if "=" not in found.class_map:
         named = _MAPS.get(found.class_map or CATALOGUE["kau"].class_maps[0])
         return named or {f"BI-RADS {category}": (category,) for category in categories}
@@ -144,7 +149,7 @@ def _classes(found: Found, categories: list[int]) -> dict[str, tuple[int, ...]]:
 
 
 def find_patient(parts: Parts) -> str | None:
-    """Read the patient from the name of a file, or from the nearest folder that says it; None if none does."""
+    """Find the patient in the name of a file, or else in the nearest folder above it; None if no name holds one."""
     for name in reversed(parts):
         found = _PATIENT.search(name)
         if found:
@@ -153,25 +158,29 @@ def find_patient(parts: Parts) -> str | None:
 
 
 def read_name(parts: Parts) -> tuple[str | None, str | None, str | None]:
-    """Read year, view and side from the name of a file, such as ``2016_BC017021_ MLO_R.jpg``; None if it is another."""
+    """Read year, view and side from the name of a file, such as ``2016_BC017021_ MLO_R.jpg``.
+
+    Returns:
+        None for each of them if the name has another form.
+    """
     found = _NAME.fullmatch(parts[-1].rpartition(".")[0])
     return (None, None, None) if found is None else (found["year"], found["view"].upper(), found["side"].upper())
 
 
 def is_no_mammogram(parts: Parts) -> bool:
-    """Whether a path says that something else than mammograms lies there."""
+    """Whether a name in a path says that the file is no mammogram."""
     return any(map(_NO_MAMMOGRAM.search, parts))
 
 
 def _class_folders(listing: Listing) -> frozenset[Parts]:
-    """The class folders nearest to the top, so that those inside an ultrasound folder do not count beside them."""
+    """Return the class folders nearest to the top; deeper ones, such as in an ultrasound folder, do not count."""
     matching = [folder for folder in listing.folders if _CLASS.fullmatch(folder[-1]) and not is_no_mammogram(folder)]
     nearest = min(map(len, matching), default=0)
     return frozenset(folder for folder in matching if len(folder) == nearest)
 
 
 def _category_of(file: FoundFile, roots: frozenset[Parts]) -> int | None:
-    """The BI-RADS category of an image; None if it is no mammogram or its folders contradict each other."""
+    """Return the BI-RADS category of an image; None if it is no mammogram, or its folders name several categories."""
     depth = len(next(iter(roots), ()))
     if file.parts[:depth] not in roots or not is_image_name(file.parts[-1]):
         return None
@@ -196,7 +205,7 @@ def _items(
 
 
 def _left_out_folders(listing: Listing, roots: frozenset[Parts]) -> tuple[Parts, ...]:
-    """Folders that neither are nor hold nor lie in a class folder, and those in one that hold no mammograms."""
+    """Return the topmost folders without mammograms: outside the class folders, or of masks and the like."""
     depth = len(next(iter(roots), ()))
     left_out: set[Parts] = set()
     for folder in listing.folders:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which file of a folder is an image of which class and part: a folder for each class, or the same below part folders.
+"""Arranges a folder as a data set: finds its images, and the class, part and patient of each.
 
-Deterministic: classes by name, images by path.
+Also holds the layout of plain folders: a folder per class, either at the top or below train, validation and test
+folders. The order is fixed: classes by name, images by path.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ KINDS = {
     **{"png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "bmp": "BMP"},
     **{"tif": "TIFF", "tiff": "TIFF", "pgm": "PPM", "dcm": "DICOM"},
 }
-"""The format that each ending of a file name promises, in any case; the content decides what the file is."""
+"""Format by the ending of a file name, in lower case. It finds images; how to decode one follows from its content."""
 
 
 class Part(IntEnum):
-    """What the owner of a folder says an image is for, in the order of the cache."""
+    """The part of the data set that the owner of a folder has put an image into, in the order of the cache."""
 
     TRAIN = 0
     VALIDATION = 1
@@ -41,7 +42,7 @@ PART_NAMES = {
     "test": Part.TEST,
     "testing": Part.TEST,
 }
-"""Names of part folders, in any case."""
+"""Part by the name of its folder, in lower case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +51,8 @@ class Item:
 
     Attributes:
         label: index into the class names.
-        number: place in its class folder, from 1; with the class it tells people which image is meant.
-        group: what must not be divided, such as a patient; None where that is not known.
+        number: place in its class folder, from 1. Messages name an image by class and number, not by its file.
+        group: name of the group that must stay in one part, such as a patient; None if it is not known.
     """
 
     file: FoundFile
@@ -63,17 +64,17 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrangement:
-    """A folder read as a data set.
+    """A folder, arranged as a data set.
 
     Attributes:
-        items: by part, class and path.
-        left_out_folders: folders that are no part of it; what is below them is not listed again.
-        left_out_files: files that are no images of it, in these folders or elsewhere.
-        is_grouped: whether the data set is about patients, whether or not they are known.
-        patients_from: what names the groups.
-        refusal: why no search can use it; None if one may.
-        contradictions: images left out because two sources give them different labels: path and what each says.
-        unlisted: what only one of sheet and folder knows, in words.
+        items: the images, sorted by part, class and path.
+        left_out_folders: topmost folders that hold nothing of the data set.
+        left_out_files: files that are not used as images, in those folders or elsewhere.
+        is_grouped: whether images have patients, even if none of them is known.
+        patients_from: where the names of the groups come from.
+        refusal: the error that keeps a search from using the folder; None if there is none.
+        contradictions: images that are left out because two sources give them different labels: path and explanation.
+        unlisted: sentences about images without a row in the sheet, and rows without an image.
         index_fault: why a sheet of labels could not be read; empty if it could, or if there is none.
     """
 
@@ -91,14 +92,14 @@ class Arrangement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A folder before it is arranged.
+    """A folder that has been listed, but not yet arranged.
 
     Attributes:
         dataset: as the user wrote it.
-        class_map: as the user wrote it; empty means the data set's own.
-        group_regex: finds the group of an image in its path; empty means the data set's own way.
-        index: name of a file that lists the images, where the user named one.
-        read: reads a file of at most so many bytes; raises ``FileError``.
+        class_map: as the user wrote it; empty for the default of the data set.
+        group_regex: pattern that finds the group of an image in its path; empty for the default of the data set.
+        index: name of the file that lists the images, if the user named one.
+        read: reads a file of at most the given number of bytes; raises ``FileError``.
     """
 
     dataset: str
@@ -109,7 +110,11 @@ class Found:
     read: Callable[[FoundFile, int], bytes]
 
     def find_group(self, parts: Parts) -> str | None:
-        """The group of an image as the user's pattern finds it in its path; None if it does not or there is none."""
+        """Find the group of an image in its path by the user's pattern.
+
+        Returns:
+            None if the pattern does not match, or if there is no pattern.
+        """
         if not self.group_regex:
             return None
         found = compile_group_regex(self.group_regex).search("/".join(parts))
@@ -117,20 +122,20 @@ class Found:
 
 
 Layout = Callable[[Found], Arrangement]
-"""Reads a folder as a data set."""
+"""Arranges a folder as a data set."""
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file name ends as one of the formats does."""
+    """Whether the ending of a file name is one of ``KINDS``."""
     stem, dot, ending = name.rpartition(".")
     return bool(stem and dot) and ending.casefold() in KINDS
 
 
 def arrange_classes(found: Found) -> Arrangement:
-    """Read a folder with a folder for each class, or with train, validation and test folders of such folders.
+    """Arrange a folder that has a folder per class, or such folders below train, validation and test folders.
 
     Raises:
-        FolderError: two folders are for the same part, or a class has no printable name.
+        FolderError: two folders name the same part, or the name of a class cannot be printed.
         EmptyFolderError: there are no images in class folders.
     """
     dataset, listing = found.dataset, found.listing
@@ -167,7 +172,7 @@ def arrange_classes(found: Found) -> Arrangement:
 def _sort_by_class(
     listing: Listing, parts: Mapping[str, Part], depth: int
 ) -> tuple[dict[tuple[Part, str], list[FoundFile]], list[Parts]]:
-    """The images by part and class folder, and the paths of all other files."""
+    """Return the images by part and class folder, and the paths of all other files."""
     images: dict[tuple[Part, str], list[FoundFile]] = {}
     others: list[Parts] = []
     for file in listing.files:
@@ -180,11 +185,13 @@ def _sort_by_class(
 
 
 def name_classes(class_map: str, labels: Sequence[str]) -> dict[str, str]:
-    """Return the class of each label as found, in the order of the classes, without labels that the map leaves out.
+    """Return the class of each label, in the order of the classes.
+
+    Labels that the class map does not mention are left out.
 
     Args:
-        class_map: as the user wrote it; empty for a class each.
-        labels: as found, in order.
+        class_map: as the user wrote it; if it is empty, each label is a class.
+        labels: the labels of the folder, sorted.
     """
     if not class_map:
         return {label: label for label in labels}
@@ -192,7 +199,7 @@ def name_classes(class_map: str, labels: Sequence[str]) -> dict[str, str]:
 
 
 def _find_parts(dataset: str, listing: Listing) -> dict[str, Part]:
-    """Return the part folders; none unless there is one for training that holds folders and no images."""
+    """Return the part of each part folder; empty unless a training folder is there that holds folders and no images."""
     found = {
         folder[0]: PART_NAMES[folder[0].casefold()]
         for folder in listing.folders
@@ -237,12 +244,18 @@ def _one_class(dataset: str, class_names: tuple[str, ...]) -> OneClassError | No
 
 
 def start_of(part: Part, used: Sequence[Item]) -> int | None:
-    """Index of the first image of a part; None if it has none."""
+    """Return the index of the first image of a part; None if the part has no images."""
     return next((index for index, item in enumerate(used) if item.part is part), None)
 
 
 def number_groups(used: Sequence[Item]) -> npt.NDArray[np.int64] | None:
-    """Number the groups by their names; an image without one is a group of its own, unless all are without."""
+    """Number the groups in the order of their names, one number per image.
+
+    An image without a group gets a number of its own.
+
+    Returns:
+        None if no image has a group.
+    """
     names = sorted({item.group for item in used if item.group is not None})
     if not names:
         return None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How each folder data set of the catalogue is arranged."""
+"""The layout of each data set of the catalogue that is a folder of images."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ from nas.data.folders.layout import Layout, arrange_classes
 from nas.data.folders.manifest import arrange_manifest
 
 LAYOUTS: dict[str, Layout] = {"folder": arrange_classes, "kau": arrange_birads, "manifest": arrange_manifest}
-"""By the name of the data set."""
+"""Layouts by the name of the data set."""

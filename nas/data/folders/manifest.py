@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A CSV file that lists images: ``path,label``, and if wanted ``group`` (such as the patient) and ``split``.
+"""Arranges a folder by a CSV file that lists its images.
 
-Paths are relative to the folder of the file. Sentences name lines, never what stands there.
+The columns are ``path`` and ``label``, and optionally ``group`` (such as the patient) and ``split``. Paths are relative
+to the folder of the CSV file. Error messages name lines by number and do not repeat their content.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from nas.data.folders.tree import FileError, FoundFile, Parts
 from nas.folders import PatientSource
 
 DEFAULT_NAME = "manifest.csv"
-"""Of the file, if the user names a folder."""
+"""Name of the CSV file, if the user names only its folder."""
 _MOST_BYTES = 256 * 2**20
 _REQUIRED = ("path", "label")
 _OPTIONAL = ("group", "split")
@@ -33,11 +34,11 @@ class _Row:
 
 
 def arrange_manifest(found: Found) -> Arrangement:
-    """Read a folder as its list says.
+    """Arrange a folder by its list.
 
     Raises:
-        FolderError: there is no list, or a line of it cannot be understood.
-        EmptyFolderError: it lists nothing.
+        FolderError: the list is missing, or one of its lines is invalid.
+        EmptyFolderError: the list has no images.
     """
     missing: list[str] = []
     by_file: dict[Parts, _Row] = {}
@@ -85,7 +86,7 @@ def _items(found: Found, rows: list[_Row], names: dict[str, str]) -> tuple[Item,
 
 
 def _rows(found: Found, missing: list[str]) -> Iterator[_Row]:
-    """Yield the lines that name a file which is there; the others go to ``missing``."""
+    """Yield the lines whose file exists; append a sentence about each other line to ``missing``."""
     files = {file.parts: file for file in found.listing.files}
     lines = csv.reader(io.StringIO(_read(found), newline=""))
     try:

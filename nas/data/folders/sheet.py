@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sheet of labels that lies beside KAU-BCMD, ``correctSheetlast.xlsx``, or the same as CSV.
+"""Reads the sheet of labels of KAU-BCMD, ``correctSheetlast.xlsx``, or the same table as CSV.
 
-As published: the column of labels is misspelt ``Assesment``, its values are like ``BIRAD 2``, ``Image path`` is like
-``BIRAD 2/2019_BC007741_ CC_R.dcm`` for a file that ends in jpg, and there are empty rows. An xlsx file is an archive,
-so what it declares to hold is checked before any of it is unpacked.
+In the published sheet the heading of the labels is misspelt ``Assesment``, labels look like ``BIRAD 2``, and there are
+empty rows. ``Image path`` looks like ``BIRAD 2/2019_BC007741_ CC_R.dcm``, though the file itself ends in jpg. An xlsx
+file is a zip archive, so the sizes that it declares are checked before it is unpacked.
 """
 
 from __future__ import annotations
@@ -21,14 +21,18 @@ _LABEL_HEADING = re.compile(r"ass?ess?ment", re.IGNORECASE)
 _PATH_HEADING = re.compile(r"image[ _]?path", re.IGNORECASE)
 _CATEGORY = re.compile(r"bi-?rads?[ _-]?([0-6])|([0-6])(?:\.0)?", re.IGNORECASE | re.ASCII)
 MOST_BYTES = 16 * 2**20
-"""Of a sheet; the published one has a tenth of one MiB."""
+"""Largest file that is read as a sheet; the published sheet has about 0.1 MiB."""
 _MOST_UNPACKED = 128 * 2**20
 _MOST_MEMBERS = 1000
 _MOST_ROWS, _MOST_COLUMNS = 200_000, 100
 
 
 class SheetFault(Exception):
-    """A sheet cannot be used; ``reason`` continues a sentence about it."""
+    """A sheet cannot be read.
+
+    Attributes:
+        reason: what is wrong, as the end of a sentence that begins with the sheet.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -37,12 +41,12 @@ class SheetFault(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sheet:
-    """Labels by image.
+    """The labels of a sheet. ``key_of`` of an image's name is its key.
 
     Attributes:
-        categories: BI-RADS category by ``key_of`` the image's name.
-        names: what the sheet calls each image, by the same.
-        contradictions: keys that have rows with different labels; they are in no other attribute.
+        categories: BI-RADS category by key.
+        names: name of the image in the sheet, by key.
+        contradictions: keys whose rows have different labels; they are left out of ``categories`` and ``names``.
     """
 
     categories: dict[str, int]
@@ -51,13 +55,13 @@ class Sheet:
 
 
 def find_sheets(listing: Listing) -> list[FoundFile]:
-    """Files that may be the sheet, those nearest to the top first."""
+    """Return the files that may be the sheet, those nearest to the top of the folder first."""
     found = [file for file in listing.files if file.parts[-1].casefold().endswith((".xlsx", ".csv"))]
     return sorted(found, key=lambda file: (len(file.parts), file.parts))
 
 
 def key_of(name: str) -> str:
-    """What the names of one image have in common: no folder, no ending, no case, no white space."""
+    """Return a name without its folder, ending, case and white space; equal for all names of one image."""
     stem = name.replace("\\", "/").rpartition("/")[2]
     return re.sub(r"\s+", "", stem.rpartition(".")[0] or stem).casefold()
 
@@ -66,14 +70,14 @@ def read_sheet(name: str, content: bytes) -> Sheet | None:
     """Read a sheet.
 
     Args:
-        name: of its file.
-        content: of its file.
+        name: name of its file.
+        content: bytes of its file.
 
     Returns:
-        None if it is a table of something else.
+        None if the table has other columns, so that it is no sheet of labels.
 
     Raises:
-        SheetFault: it cannot be read.
+        SheetFault: the file cannot be read.
     """
     try:
         rows = _csv_rows(content) if name.casefold().endswith(".csv") else _xlsx_rows(content)
@@ -81,7 +85,7 @@ def read_sheet(name: str, content: bytes) -> Sheet | None:
         return None if columns is None else _collect(rows, *columns)
     except (SheetFault, TimeoutError):
         raise
-    except Exception as error:  # a damaged archive makes openpyxl raise anything at all
+    except Exception as error:  # on a damaged archive openpyxl may raise any exception
         raise SheetFault("is damaged, or no sheet at all") from error
 
 

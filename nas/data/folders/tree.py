@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A folder below the data root, walked and read without ever following a link.
+"""Lists and reads a folder below the data root without following links.
 
-Every step goes through the descriptor of the folder above and refuses links, so that nothing outside is reached even
-if somebody swaps folders for links meanwhile.
+Each folder is opened through the descriptor of the folder above it, and links are refused. So nothing outside the data
+root is reached, even if somebody replaces a folder by a link while it is read.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from typing import BinaryIO
 from nas.data.errors import FolderError, MissingDataRootError, MissingFolderError, PathOutsideError
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# On the way to a folder it is enough to be let through.
+# For the folders above, the permission to search them is enough; O_PATH needs no permission to list them.
 _PASSAGE = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Without O_NONBLOCK, opening a named pipe waits for a writer.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MOST_FILES = 2_000_000
 _MOST_LEVELS = 16
 _PASSED_OVER = ("__MACOSX",)
-"""What archive programs add; names that begin with a dot are passed over, too."""
+"""Folders that archive programs add; they are passed over, like all names that begin with a dot."""
 
 Parts = tuple[str, ...]
 
@@ -35,8 +35,8 @@ class FoundFile:
     """One regular file.
 
     Attributes:
-        parts: its path below the folder.
-        state: size, change times and inode; while they stay, the content does.
+        parts: the names of its path below the folder.
+        state: size, times of change and inode; while these are the same, so is the content.
     """
 
     parts: Parts
@@ -45,11 +45,12 @@ class FoundFile:
 
 @dataclass(slots=True, kw_only=True)
 class Listing:
-    """What a folder holds, sorted by path.
+    """The content of a folder at every depth, sorted by path.
 
     Attributes:
-        folders: paths below the folder, at every depth.
-        passed_over: links, and what is neither file nor folder.
+        files: regular files.
+        folders: paths of the folders below.
+        passed_over: number of links, and of entries that are neither files nor folders.
     """
 
     files: list[FoundFile] = field(default_factory=list)
@@ -58,7 +59,11 @@ class Listing:
 
 
 class FileError(Exception):
-    """One file cannot be read; ``reason`` continues a sentence about it."""
+    """A file cannot be read.
+
+    Attributes:
+        reason: what is wrong, as the end of a sentence that begins with the file.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -70,10 +75,10 @@ class Tree:
     """An open folder.
 
     Attributes:
-        dataset: as the user wrote it, for messages.
-        location: from ``<data root>`` on, for messages.
-        key: tells folders apart; holds their path.
-        descriptor: of the folder.
+        dataset: the data set as the user wrote it, for messages.
+        location: the folder's path from ``<data root>`` on, for messages.
+        key: the folder's absolute path, which tells folders apart.
+        descriptor: the open folder.
     """
 
     dataset: str
@@ -82,10 +87,10 @@ class Tree:
     descriptor: int
 
     def walk(self) -> Listing:
-        """List everything below.
+        """List everything below the folder.
 
         Raises:
-            FolderError: it cannot be listed, or it is too large or too deep.
+            FolderError: the folder cannot be listed, or it is too large or too deep.
         """
         listing = Listing()
         try:
@@ -97,10 +102,10 @@ class Tree:
         return listing
 
     def read(self, file: FoundFile, most_bytes: int) -> bytes:
-        """Read a file whole.
+        """Read a whole file.
 
         Raises:
-            FileError: it cannot be read, or it is larger than ``most_bytes``.
+            FileError: the file cannot be read, or it is larger than ``most_bytes``.
         """
         with self._opened(file) as stream:
             size = os.fstat(stream.fileno()).st_size
@@ -109,17 +114,17 @@ class Tree:
             return stream.read(most_bytes)
 
     def read_beginning(self, file: FoundFile, count: int) -> bytes:
-        """Read the first bytes of a file.
+        """Read the first ``count`` bytes of a file.
 
         Raises:
-            FileError: it cannot be read.
+            FileError: the file cannot be read.
         """
         with self._opened(file) as stream:
             return stream.read(count)
 
     @contextmanager
     def _opened(self, file: FoundFile) -> Iterator[BinaryIO]:
-        """Open a regular file without following a link, and turn whatever the system refuses into ``FileError``."""
+        """Open a regular file without following links; ``OSError`` in the ``with`` block becomes ``FileError``."""
         try:
             with ExitStack() as stack:
                 folder = self.descriptor
@@ -165,15 +170,15 @@ def open_tree(dataset: str, path: str, data_root: Path | None) -> Iterator[Tree]
     """Open the folder of a data set.
 
     Args:
-        dataset: as the user wrote it, for messages.
-        path: relative to the data root, or absolute; the folder that it leads to must lie inside.
+        dataset: the data set as the user wrote it, for messages.
+        path: relative to the data root, or absolute; it must lead to a folder inside the data root.
         data_root: None if the server has none.
 
     Raises:
         MissingDataRootError: there is no data root.
         PathOutsideError: the path leads out of it.
         MissingFolderError: there is no such folder.
-        FolderError: it cannot be opened.
+        FolderError: the folder cannot be opened.
     """
     if data_root is None or not os.path.isdir(data_root):  # unlike Path.is_dir, false where it may not look
         raise MissingDataRootError(dataset, is_configured=data_root is not None)
@@ -206,7 +211,7 @@ def _open(stack: ExitStack, path: str | Path, above: int | None, flags: int) -> 
 
 
 def _show(path: str | Path, root: Path) -> str:
-    """Write a path from ``<data root>`` on, without a character that could break a line."""
+    """Return a path from ``<data root>`` on, with ``?`` for characters that cannot be printed."""
     text = "".join(c if c.isprintable() else "?" for c in str(path))
     if root == Path(root.anchor):  # the whole file system is no root worth naming
         return f"{root.anchor}{text.removeprefix(root.anchor)}"
