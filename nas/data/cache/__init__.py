@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Prepared data sets on disk: one array of images each, fingerprinted, mapped into memory."""
+"""Keeps prepared data sets on disk: an array of images each, with a fingerprint, mapped into memory."""
 
 from __future__ import annotations
 

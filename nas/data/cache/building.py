@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Opens the cache of a source, and builds it where it is missing or damaged.
+"""Opens the entry of a source in the cache, and builds it if it is missing or damaged.
 
 Shapes: N images of the whole set or n of a batch, C channels, H height, W width.
 """
@@ -22,11 +22,11 @@ from nas.data.errors import CacheError, CorruptFileError
 from nas.data.sources import Source
 
 _BATCH_BYTES = 16 * 2**20
-"""Most bytes of resized images that are held at a time (one image at least)."""
+"""Most bytes of scaled images in memory at a time; one image at least."""
 
 
 def entry_of(cache_dir: Path, name: str, shape: InputShape, fingerprint: str) -> Path:
-    """Return the folder of the cache that holds a source, as it is now, at one shape."""
+    """Return the folder in the cache for a source with this fingerprint and images of this shape."""
     key = hashlib.sha256(f"{INGEST_VERSION}/{fingerprint}/{shape}".encode()).hexdigest()[:16]
     return cache_dir / f"{name}-{shape}-{key}"
 
@@ -45,12 +45,12 @@ def open_or_build(
     once: one builds, the others wait and open what it built.
 
     Args:
-        path: of the entry, from ``entry_of``.
-        name: of the data set.
-        shape: of each image in the cache.
-        source: what is read.
-        fingerprint: of the source as it was when the entry was named.
-        is_complete: whether what belongs beside the entry is there; if it is not, the entry is built again.
+        path: folder of the entry, from ``entry_of``.
+        name: name of the data set.
+        shape: shape of the images in the cache.
+        source: the source of the data set.
+        fingerprint: fingerprint of the source when ``path`` was computed.
+        is_complete: tells whether the files that belong beside the entry exist; if not, the entry is built again.
 
     Raises:
         CorruptFileError: the source changed while it was read.
@@ -85,7 +85,7 @@ def _unchanged(
 def _resize(batches_nCHW: Iterator[npt.NDArray[np.uint8]], height: int, width: int) -> Iterator[npt.NDArray[np.uint8]]:
     """Scale images to ``height`` x ``width`` pixels, bilinearly, channel by channel.
 
-    Pillow's bilinear filter widens when it shrinks an image, so small sizes are averages and not samples.
+    When Pillow shrinks an image, its bilinear filter averages over all pixels that become one.
     """
     for batch_nCHW in batches_nCHW:
         images, channels, *size = batch_nCHW.shape

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A data set that is ready to be trained on.
+"""A data set that is prepared for training.
 
 Shapes: N images of the whole set, C channels, H height, W width.
 """
@@ -18,22 +18,22 @@ from nas.folders import PatientSource
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CachedDataset:
-    """A data set that is ready to be trained on.
+    """A data set that is prepared for training.
 
     Attributes:
         images_NCHW: uint8, mapped read-only from the cache.
-        labels_N: int64, from 0, in the order of ``class_names``.
-        class_names: one a class.
-        shape: of one image.
+        labels_N: int64, indices into ``class_names``.
+        class_names: names of the classes.
+        shape: shape of one image.
         test_start: index of the first image of the publisher's test part, which comes last; None if there is none.
         fingerprint: SHA-256 over images, labels, groups, names, shape, parts and the ingest version.
-        path: of the cache's folder.
+        path: folder of the data set in the cache.
         validation_start: index of the first image of the publisher's validation part, which comes before the test part;
             None if there is none.
-        validation_percent: share of the whole that goes to validation where the publisher made no parts.
-        groups_N: int64, equal for images that must lie in one part; None if none must.
-        patients_from: what says whose images they are; no part of the fingerprint.
-        warnings: what the user should know about the source, a sentence each; no part of the fingerprint.
+        validation_percent: percentage of all images that goes to validation if the publisher made no parts.
+        groups_N: int64, equal for images that must stay in one part; None if images have no groups.
+        patients_from: where the groups come from; not part of the fingerprint.
+        warnings: sentences about the source for the user; not part of the fingerprint.
     """
 
     name: str

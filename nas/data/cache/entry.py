@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cache of a data set: one folder with its images as one uint8 array, memory-mapped, and its labels.
+"""One data set in the cache, called an entry: a folder with these files.
 
-    images.uint8       N x C x H x W bytes
-    labels.int64       N little-endian int64
-    groups.int64       the same; only where images must not be divided, such as those of one patient
+    images.uint8       all images, N x C x H x W bytes
+    labels.int64       labels, N little-endian int64
+    groups.int64       groups, such as patients, in the same form; only if the data set has groups
     meta.json          name, class names, shape, parts, ingest version, SHA-256 of the arrays
     meta.json.sha256   SHA-256 of meta.json: the fingerprint of the data set
 
-Whoever knows the fingerprint can so check everything. A folder is written aside, synced and renamed into place under a
-lock, so it is whole or absent whatever is killed.
+So the fingerprint covers every byte. An entry is written to a temporary folder, synced to disk and renamed, under a
+lock. If a process is killed meanwhile, the entry is either complete or not there.
 
 Shapes: N images of the whole set or n of a batch, C channels, H height, W width.
 """
@@ -36,7 +36,7 @@ from nas.data.sources import Contents
 from nas.durable import sync_folder
 
 INGEST_VERSION = 1
-"""Part of every fingerprint; rises when the same source files give other bytes."""
+"""Part of every fingerprint. Increase it when the same source files give other bytes than before."""
 
 _IMAGES = "images.uint8"
 _LABELS = "labels.int64"
@@ -49,7 +49,7 @@ _BUILDING = ".building"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Meta:
-    """What ``meta.json`` states; equal metas mean equal data sets."""
+    """The content of ``meta.json``; equal for equal data sets."""
 
     ingest_version: int
     name: str
@@ -64,14 +64,14 @@ class _Meta:
     groups_sha256: str | None = None
 
     def to_json(self) -> bytes:
-        """Canonical: keys sorted, no white space, ASCII; what has its default is left out, as in older caches."""
+        """Write canonical JSON: sorted keys, no white space, ASCII; defaults are left out, as in older caches."""
         defaults = {field.name: field.default for field in fields(self)}
         content = {name: value for name, value in asdict(self).items() if value != defaults[name]}
         return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
 
     @classmethod
     def from_json(cls, text: bytes) -> _Meta:
-        """Read what ``to_json`` wrote; the caller has checked that it is that."""
+        """Read what ``to_json`` wrote; the caller has compared the SHA-256."""
         content = json.loads(text)
         revived = {"class_names": tuple(content["class_names"]), "shape": InputShape(**content["shape"])}
         return cls(**content | revived)
@@ -92,11 +92,14 @@ def find_intact(path: Path) -> CachedDataset | None:
 
 
 def find_by_fingerprint(cache_dir: Path, fingerprint: str) -> CachedDataset | None:
-    """Open the cached data set that a search was started with, if it is there and intact, without a look at its source.
+    """Open the cached data set that a search was started with; its source is not looked at.
 
     Args:
         cache_dir: as given to ``prepare``.
         fingerprint: ``CachedDataset.fingerprint``.
+
+    Returns:
+        None if there is no such data set in the cache, or if it is damaged.
     """
     for file in cache_dir.glob(f"*/{_FINGERPRINT}"):
         if (
@@ -109,16 +112,20 @@ def find_by_fingerprint(cache_dir: Path, fingerprint: str) -> CachedDataset | No
 
 @contextmanager
 def locked(cache_dir: Path, entry: str) -> Iterator[None]:
-    """Make the cache folder and keep other builders out of it; what a killed builder left behind is swept away.
+    """Make the cache folder and lock it against other processes that build; delete what a killed one left behind.
+
+    Args:
+        cache_dir: the folder.
+        entry: name of the entry that is built, for messages.
 
     Raises:
-        CacheError: the folder cannot be made or written; so does any ``OSError`` of the ``with`` block end.
+        CacheError: the folder cannot be made or written, or the ``with`` block raised ``OSError``.
     """
     try:
         cache_dir.mkdir(parents=True, exist_ok=True)
         lock = os.open(cache_dir / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel lets go of it, however this process ends
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel releases it, however this process ends
             _sweep(cache_dir)
             try:
                 yield
@@ -131,11 +138,11 @@ def locked(cache_dir: Path, entry: str) -> Iterator[None]:
 
 
 def write(path: Path, *, name: str, shape: InputShape, contents: Contents) -> None:
-    """Write a data set to ``path``, in place of a damaged one if there is one; call it ``locked``.
+    """Write a data set to ``path`` and replace a damaged one; the caller holds the lock of ``locked``.
 
     Raises:
         CacheError: the disk is too small.
-        DatasetError: the source turned out to be unusable while it was read.
+        DatasetError: the source cannot be read.
     """
     count = len(contents.labels_N)
     groups_N = contents.groups_N
@@ -166,7 +173,7 @@ def write(path: Path, *, name: str, shape: InputShape, contents: Contents) -> No
     _write_synced(building / _FINGERPRINT, [fingerprint.encode()])
     sync_folder(building)
     if path.exists():
-        shutil.rmtree(path)  # who has it mapped keeps it
+        shutil.rmtree(path)  # a process that has mapped it keeps its pages
     building.rename(path)
     sync_folder(path.parent)
 
@@ -222,7 +229,7 @@ def _sha256(parts: Iterable[bytes | memoryview]) -> str:
 
 
 def _write_synced(path: Path, parts: Iterable[bytes | memoryview]) -> str:
-    """Write to the disk itself and return the SHA-256."""
+    """Write a file, sync it to the disk, and return its SHA-256."""
     digest = hashlib.sha256()
     with path.open("xb") as file:
         for part in parts:

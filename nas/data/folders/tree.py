@@ -180,7 +180,7 @@ def open_tree(dataset: str, path: str, data_root: Path | None) -> Iterator[Tree]
         MissingFolderError: there is no such folder.
         FolderError: the folder cannot be opened.
     """
-    if data_root is None or not os.path.isdir(data_root):  # unlike Path.is_dir, false where it may not look
+    if data_root is None or not os.path.isdir(data_root):  # Path.is_dir may raise PermissionError
         raise MissingDataRootError(dataset, is_configured=data_root is not None)
     root = data_root.resolve()
     try:

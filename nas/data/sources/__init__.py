@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Data sets with a publisher, and what every data set hands over to be cached."""
+"""Reads published data sets, and defines what any source of a data set provides."""
 
 from __future__ import annotations
 

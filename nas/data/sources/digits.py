@@ -12,15 +12,15 @@ from nas.data.sources.source import Contents
 
 
 class DigitsSource:
-    """The copy inside the installed scikit-learn; needs no files."""
+    """Reads the copy in the installed scikit-learn; needs no other files."""
 
     def fingerprint(self) -> str:
-        """SHA-256 of the release that ships the images: asking it is free, importing scikit-learn takes a second."""
+        """Return the SHA-256 of scikit-learn's release, which is known without importing it (one second)."""
         return hashlib.sha256(f"scikit-learn {version('scikit-learn')}".encode()).hexdigest()
 
     def read(self) -> Contents:
-        """Load the images, 16 grey levels stretched to 255."""
-        from sklearn.datasets import load_digits  # a second, and only a build needs it
+        """Load the images and scale their grey levels from 0-16 to 0-255."""
+        from sklearn.datasets import load_digits  # takes a second, and only building the cache needs it
 
         bunch = load_digits()
         levels_NHW = bunch.images.astype(np.int64)

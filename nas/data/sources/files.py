@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Source files of a data set: found below the data root, opened only if regular, named without the root's path."""
+"""Finds and opens the files of a published data set below the data root; messages leave out the root's path."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nas.data.errors import CorruptFileError, MissingDataRootError, MissingFiles
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _MOST_DEFLATE_GAINS = 1032
-"""Deflate cannot pack more than 1,032 bytes into one (zlib's technical notes, "Maximum Compression Factor")."""
+"""Largest ratio of unpacked to packed bytes (zlib's technical notes, "Maximum Compression Factor")."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +27,8 @@ class SourceFile:
     """One file below the data root.
 
     Attributes:
-        path: resolved, for opening; never shown.
-        name: from ``<data root>`` on, for messages.
+        path: resolved path, for opening; never shown.
+        name: path from ``<data root>`` on, for messages.
     """
 
     path: Path
@@ -39,10 +39,11 @@ class SourceFile:
         """Open the file for reading, through gzip if its first bytes say so.
 
         Returns:
-            The stream and how many bytes it can hold: exactly the file's size, or at most what gzip could have packed.
+            The stream, and the numbers of bytes that it can have: the size of the file, or for a gzip file any number
+            up to the largest that could have been packed.
 
         Raises:
-            CorruptFileError: it is no regular file, or what is read in the ``with`` block cannot be read or unpacked.
+            CorruptFileError: it is no regular file, or reading in the ``with`` block fails.
         """
         with self.reading(), self._open_regular() as raw:
             size = os.fstat(raw.fileno()).st_size
@@ -56,7 +57,7 @@ class SourceFile:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Turn what the system and gzip raise into ``CorruptFileError``, without a path in it."""
+        """Turn errors of the system and of gzip in the ``with`` block into ``CorruptFileError`` without a path."""
         try:
             yield
         except EOFError as error:
@@ -67,10 +68,10 @@ class SourceFile:
             raise CorruptFileError(self.name, f"cannot be read ({error.strerror})") from error
 
     def sha256(self) -> str:
-        """SHA-256 of the file as it lies there, packed or not.
+        """Return the SHA-256 of the file on disk, without unpacking it.
 
         Raises:
-            CorruptFileError: it cannot be read or is no regular file.
+            CorruptFileError: the file cannot be read or is no regular file.
         """
         with self.reading(), self._open_regular() as raw:
             return hashlib.file_digest(raw, "sha256").hexdigest()
@@ -88,16 +89,16 @@ def find_files(info: DatasetInfo, data_root: Path | None, folder: str = "") -> t
     """Find the files of a data set, in the order of the catalogue.
 
     Args:
-        info: of the data set.
+        info: the data set.
         data_root: None if the server has none.
-        folder: below the data root; empty for the data set's name.
+        folder: folder below the data root; empty for the name of the data set.
 
     Raises:
         MissingDataRootError: there is no folder to look into.
-        MissingFilesError: names every file that is not there.
+        MissingFilesError: a file is missing; the error names all that are.
         CorruptFileError: a file cannot be reached or lies outside the data root.
     """
-    if data_root is None or not os.path.isdir(data_root):  # unlike Path.is_dir, false where it may not look
+    if data_root is None or not os.path.isdir(data_root):  # Path.is_dir may raise PermissionError
         raise MissingDataRootError(info.name, is_configured=data_root is not None)
     folder = folder or info.name
     found = [_first_existing(data_root, folder, names) for names in info.files]
@@ -124,6 +125,6 @@ def _first_existing(data_root: Path, folder: str, names: tuple[str, ...]) -> Sou
 
 
 def _show(names: tuple[str, ...]) -> str:
-    """Accepted names as one: ``("a", "a.gz")`` as ``a[.gz]``."""
+    """Write the accepted names of a file as one, for example ``("a", "a.gz")`` as ``a[.gz]``."""
     first, *others = names
     return first + "".join(f"[{other.removeprefix(first)}]" for other in others)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Data sets in four IDX files, gzip or plain: MNIST (LeCun et al. 1998) and Fashion-MNIST (Xiao et al. 2017).
+"""Reads data sets of four IDX files, gzip or plain: MNIST (LeCun et al. 1998), Fashion-MNIST (Xiao et al. 2017).
 
-An IDX file is ``00 00 type dims``, one big-endian uint32 a dimension, then the values. Sizes in a header are believed
-only after they fit the file, so a false header costs no memory.
+An IDX file starts with the bytes ``00 00 type dims`` and one big-endian uint32 per dimension; the values follow. The
+sizes in a header are compared with the size of the file before memory is allocated for them.
 
 Shapes: N images of a file or n of a batch, C channels, H height, W width.
 """
@@ -28,9 +28,9 @@ from nas.data.sources.source import Contents
 
 _UNSIGNED_BYTE = 0x08
 _MOST_BYTES = 4 * 2**30
-"""Our cap on one unpacked file."""
+"""Largest unpacked file that is read."""
 _BATCH = 4096
-"""Images read at a time; 3 MiB of MNIST."""
+"""Images that are read at a time; 3 MiB for MNIST."""
 
 CLASS_NAMES = {
     "mnist": tuple("0123456789"),
@@ -47,15 +47,17 @@ CLASS_NAMES = {
         "Ankle boot",
     ),
 }
-"""By data set, in the order of the labels; Fashion-MNIST's from its README."""
+"""Class names by data set, in the order of the labels; those of Fashion-MNIST are from its README."""
 
 
 @dataclass(frozen=True, slots=True)
 class IdxSource:
-    """Training images, training labels, test images and test labels.
+    """A data set of four files: training images, training labels, test images and test labels.
 
     Attributes:
-        folder: below the data root; empty for the data set's name.
+        info: the data set.
+        data_root: None if the server has none.
+        folder: folder below the data root; empty for the name of the data set.
     """
 
     info: DatasetInfo
@@ -63,12 +65,12 @@ class IdxSource:
     folder: str = ""
 
     def fingerprint(self) -> str:
-        """SHA-256 over the four files as they lie there."""
+        """Return a SHA-256 over the four files on disk, without unpacking them."""
         digests = [file.sha256() for file in find_files(self.info, self.data_root, self.folder)]
         return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
     def read(self) -> Contents:
-        """Check all four headers and all labels, then hand out the images as they are unpacked."""
+        """Check all headers and all labels; the images are unpacked batch by batch later."""
         train_images, train_labels, test_images, test_labels = find_files(self.info, self.data_root, self.folder)
         assert self.info.shape is not None  # noqa: S101 - as in the catalogue
         size = (self.info.shape.height, self.info.shape.width)
@@ -83,7 +85,7 @@ class IdxSource:
 
 
 def _read_header(file: SourceFile, stream: BufferedIOBase, holds: range, dims: int) -> tuple[int, ...]:
-    """Read the sizes of an IDX file of bytes and check them against what the stream can hold."""
+    """Read the dimensions of an IDX file of bytes and check them against the size of the file."""
     header = stream.read(4 + 4 * dims)
     if len(header) < 4 + 4 * dims:
         raise CorruptFileError(file.name, "ends within its header")
@@ -112,7 +114,7 @@ def _read_values(file: SourceFile, stream: BufferedIOBase, count: int) -> npt.ND
 
 
 def _check_end(file: SourceFile, stream: BufferedIOBase) -> None:
-    if stream.read(1):  # gzip compares its checksum here, too
+    if stream.read(1):  # at the end of the stream gzip also compares its checksum
         raise CorruptFileError(file.name, "goes on after the last value that its header declares")
 
 

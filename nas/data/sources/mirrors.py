@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Public data sets from the mirrors that torchvision knows; only on request, and only what is missing."""
+"""Downloads missing files of public data sets, on request only, from the mirrors that torchvision knows."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from nas.data.errors import DownloadError, MissingFilesError
 from nas.data.sources.files import find_files
 
 _CLASSES = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
-"""What torchvision.datasets calls them."""
+"""Names of the data sets in torchvision.datasets."""
 _PATIENCE_SECONDS = 30.0
 
 
 def download(dataset: str, data_root: Path | None) -> None:
-    """Fetch the files of a data set into ``<data root>/<name>`` if some are missing; they are checked by their MD5.
+    """Download the files of a data set into ``<data root>/<name>`` if some are missing; their MD5 is checked.
 
-    Without effect on data sets that nobody mirrors, which ``prepare`` then speaks about.
+    Nothing is downloaded for data sets that torchvision does not know; ``prepare`` then says what is missing.
 
     Raises:
-        DownloadError: the files could not be fetched or written.
+        DownloadError: the files could not be downloaded or written.
     """
     if dataset not in _CLASSES or data_root is None or not data_root.is_dir():
         return
@@ -57,7 +57,7 @@ def _fetch(dataset: str, folder: Path) -> None:
 
 
 def _fetch_file(dataset: str, addresses: Sequence[str], folder: str, name: str, md5: str) -> None:
-    """Take the first copy that can be had and is the right one."""
+    """Download a file from the first address that has a copy with the right MD5."""
     from torchvision.datasets.utils import download_url  # type: ignore[import-untyped]
 
     faults = []
