@@ -60,13 +60,13 @@ VIOLATIONS = (
         evidence="- nas.helpers",
     ),
     Violation(
-        contract="nas data rooms",
+        contract="nas data layers",
         module="nas.data.folders.tree",
         line="import nas.data.decoding.picture",
         evidence="nas.data.folders.tree -> nas.data.decoding.picture",
     ),
     Violation(
-        contract="nas data rooms",
+        contract="nas data layers",
         module="nas.data.helpers",
         line="",
         evidence="- nas.data.helpers",
@@ -179,12 +179,11 @@ def test_planted_violation_breaks_its_contract(violation: Violation, tree: Path,
     assert violation.evidence in broken[violation.contract]
 
 
-def test_rooms_of_nas_data_are_entered_by_their_front() -> None:
-    """The modules of a room import one another; everybody else imports the names that the room's package offers."""
-    rooms = {path.parent for path in (ROOT / "nas/data").glob("*/__init__.py")}
-    inner = {
-        ".".join(module.relative_to(ROOT).with_suffix("").parts): room for room in rooms for module in room.glob("*.py")
-    }
+def test_packages_of_nas_data_are_imported_by_their_front() -> None:
+    """The modules of a package import one another; everybody else imports the names that its ``__init__`` offers."""
+    packages = {path.parent for path in (ROOT / "nas/data").glob("*/__init__.py")}
+    modules = [module for package in packages for module in package.glob("*.py")]
+    inner = {".".join(module.relative_to(ROOT).with_suffix("").parts): module.parent for module in modules}
 
     side_entries = {
         f"{path.relative_to(ROOT)}:{line} {name}"
@@ -194,5 +193,5 @@ def test_rooms_of_nas_data_are_entered_by_their_front() -> None:
         if module in inner and path.parent != inner[module]
     }
 
-    assert len(rooms) == 7
+    assert len(packages) == 7
     assert set() == side_entries

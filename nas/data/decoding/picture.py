@@ -132,7 +132,7 @@ def decode(content: bytes, shape: InputShape, limits: Limits, fit: str = "pad", 
         return Picture(pixels_CHW=_to_array(plane, shape, fit))
     with _opened(content, limits) as image:
         width, height = fitted_size(image.size, shape)
-        # A JPEG is unpacked at 1/2, 1/4 or 1/8 of its size, which is faster; twice the wanted size is enough to average.
+        # A JPEG is unpacked at 1/2, 1/4 or 1/8 of its size, which is fast; twice the wanted size is enough to average.
         spare = 2 if fit == "pad" else 4
         image.draft("L" if shape.channels == 1 else "RGB", (spare * width, spare * height))
         scale = _scale_of(image)
