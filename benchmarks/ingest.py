@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageChops
 
-from nas.architecture import BlockType
+from nas.blocks import BlockType
 from nas.config import SearchConfig
 from server.codec.plain import read, write
 from server.codec.preparing import ENVIRONMENT, PROGRAM, DataRequest, PrepareAnswer, PrepareProgress, PrepareRequest

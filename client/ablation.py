@@ -13,7 +13,9 @@ from client.assessment import estimate_text
 from client.retraining import Retraining, make_request_id, retraining_config, tested_net, tested_plain
 from client.text import table
 from nas.api.v1 import search_pb2
-from nas.architecture import Architecture, Inception, SEInception
+from nas.architecture import Architecture
+from nas.blocks import Inception, SEInception
+from nas.layers import number_names
 from nas.notation import format_notation, parse_notation
 
 
@@ -46,7 +48,9 @@ def swap_blocks(notation: str, *, has_se: bool) -> str:
     """Give every block squeeze and excitation, or take it from every one; the widths stay."""
     block = SEInception if has_se else Inception
     layers = tuple(
-        block(**{name: getattr(layer, name) for name in Inception.__slots__}) if isinstance(layer, Inception) else layer
+        block(**{name: getattr(layer, name) for name in number_names(block)})
+        if isinstance(layer, Inception | SEInception)
+        else layer
         for layer in parse_notation(notation).layers
     )
     return format_notation(Architecture(layers))

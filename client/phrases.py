@@ -7,10 +7,11 @@ from pathlib import PurePath
 
 from client.text import count, percent, word
 from nas.api.v1 import search_pb2
+from nas.blocks import BlockType
 from nas.folders import PatientSource
 
 _LONG_PATH = 20
-BLOCKS = {"ib": search_pb2.BLOCK_TYPE_INCEPTION, "seib": search_pb2.BLOCK_TYPE_SE_INCEPTION}
+BLOCKS = {block.value: search_pb2.BlockType.Value(f"BLOCK_TYPE_{block.name}") for block in BlockType}
 """The blocks by their name in a terminal."""
 
 STOP_REASONS: dict[int, str] = {

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
+from typing import Any
 
-from nas.architecture import Architecture, Concat, Layer, Pool
+from nas.architecture import Architecture
+from nas.canonical_json import set_fields
+from nas.layers import Layer, number_names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,19 +36,27 @@ def canonical_graph(architecture: Architecture) -> tuple[Node, ...]:
     nodes: list[Node] = []
     holders = [0]  # which node holds the output of the layer at each position; position 0 is the input
     for layer in architecture.layers:
-        if isinstance(layer, Pool) and layer.is_identity:
+        if layer.is_identity:
             holders.append(holders[-1])
             continue
-        sources = (holders[-1], holders[-2]) if isinstance(layer, Concat) else (holders[-1],)
+        sources = tuple(holders[-back] for back in range(1, layer.source_count + 1))
         nodes.append(Node(layer=layer, sources=sources))
         holders.append(len(nodes))
     return tuple(nodes)
 
 
 def graph_hash(architecture: Architecture) -> str:
-    """SHA-256, in hexadecimal, of the canonical graph as JSON: equal for nets that are wired alike, else not."""
+    """SHA-256, in hexadecimal, of the canonical graph as JSON: equal for nets that are wired alike, else not.
+
+    The hash of a net stays the same when a later version gives its kinds of layers more fields with defaults.
+    """
     graph = [
-        [type(node.layer).__name__, list(astuple(node.layer)), list(node.sources)]
-        for node in canonical_graph(architecture)
+        [type(node.layer).__name__, _numbers(node.layer), list(node.sources)] for node in canonical_graph(architecture)
     ]
-    return hashlib.sha256(json.dumps(graph, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(graph, separators=(",", ":"), sort_keys=True).encode()).hexdigest()
+
+
+def _numbers(layer: Layer) -> list[Any]:
+    """Return the numbers of the notation in their order, then by name each field that differs from its default."""
+    named = {name: value for name, value in set_fields(layer).items() if name not in number_names(type(layer))}
+    return [*layer.numbers, *({name: value} for name, value in named.items())]

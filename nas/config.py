@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any
 
-from nas.architecture import BlockType
 from nas.augmentations import AUGMENTATIONS, parse_augmentations
+from nas.blocks import BlockType
 from nas.folders import (
     CLASS_MAPS,
     FITS,

@@ -9,35 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import astuple
 
-from nas.architecture import (
-    Architecture,
-    ArchitectureError,
-    Concat,
-    Conv,
-    Flatten,
-    Inception,
-    Layer,
-    Linear,
-    Pool,
-    SEInception,
-)
+from nas.architecture import LAYER_KINDS, Architecture, ArchitectureError
+from nas.layers import Layer, number_names
 
 MAX_CHARACTERS = 65_536
 MAX_LAYERS = 1_000
 MAX_NUMBER = 2**31 - 1
 
-_KINDS: dict[str, tuple[type[Layer], tuple[str, ...]]] = {
-    "C": (Conv, ("filters", "kernel")),
-    "P": (Pool, ("step", "size")),
-    "IB": (Inception, ("ch1x1", "ch3x3red", "ch3x3", "ch5x5red", "ch5x5", "pool_proj")),
-    "SEIB": (SEInception, ("ch1x1", "ch3x3red", "ch3x3", "ch5x5red", "ch5x5", "pool_proj")),
-    "Concat": (Concat, ()),
-    "F": (Flatten, ()),
-    "FC": (Linear, ("outputs",)),
-}
-_NAMES = {kind: name for name, (kind, _) in _KINDS.items()}
+_KINDS: dict[str, type[Layer]] = {kind.name: kind for kind in LAYER_KINDS}
 
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _SEPARATORS = re.compile(r"[ \t\r\n;]*")
@@ -60,7 +40,7 @@ def format_notation(architecture: Architecture) -> str:
 
 def format_layer(layer: Layer) -> str:
     """Print one layer, for example ``C(64,3)``."""
-    return f"{_NAMES[type(layer)]}({','.join(str(number) for number in astuple(layer))})"
+    return f"{layer.name}({','.join(str(number) for number in layer.numbers)})"
 
 
 def parse_notation(text: str) -> Architecture:
@@ -134,11 +114,11 @@ def _parse_layer(scanner: _Scanner) -> Layer:
     name = scanner.skip(_WORD)
     if name not in _KINDS:
         raise NotationError(start, f"expected a layer, one of {', '.join(_KINDS)}, not {ahead}")
-    kind, fields = _KINDS[name]
+    kind = _KINDS[name]
     if not scanner.accept("("):
         raise NotationError(scanner.position, f"expected '(' after {name}, not {scanner.ahead}")
     numbers: dict[str, int] = {}
-    for index, field in enumerate(fields):
+    for index, field in enumerate(number_names(kind)):
         if index and not scanner.accept(","):
             raise NotationError(scanner.position, f"expected ',' and the {field} of {name}, not {scanner.ahead}")
         scanner.skip(_BLANKS)

@@ -8,21 +8,17 @@ Legend: C, H, W = channels, height and width of a map. Convolutions are valid wi
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import assert_never
 
-from nas.architecture import Architecture, Concat, Conv, Flatten, Inception, Layer, Linear, Pool, SEInception
+from nas.architecture import Architecture
 from nas.config import InputShape
-
-Shape = tuple[int, ...]
-"""(C, H, W) of a map, or (N,) of a vector."""
+from nas.layers import Layer, LayerShapeError, Shape
 
 BYTES_PER_VALUE = 4
 """fp32; mixed precision keeps less, so the estimates stay upper bounds."""
 _COPIES_OF_WEIGHTS = 4
 """The weights, their gradients and Adam's two moments."""
-_POOL_VALUES = 3
-"""Max pooling keeps a value and its 64-bit index, together the room of three fp32 values."""
 
 
 class ShapeError(ValueError):
@@ -52,27 +48,6 @@ class LayerSummary:
     flops: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Product:
-    """A convolution or linear layer: at each site, every output weighs ``fan_in`` inputs and adds a bias."""
-
-    fan_in: int
-    outputs: int
-    sites: int
-
-    @property
-    def param_count(self) -> int:
-        return self.outputs * (self.fan_in + 1)
-
-    @property
-    def flops(self) -> int:
-        return 2 * self.fan_in * self.outputs * self.sites
-
-    @property
-    def values(self) -> int:
-        return self.outputs * self.sites
-
-
 def output_shapes(architecture: Architecture, input_shape: InputShape) -> tuple[Shape, ...]:
     """Shapes of the input and then of every layer's output, so that index p belongs to the layer at position p.
 
@@ -81,7 +56,10 @@ def output_shapes(architecture: Architecture, input_shape: InputShape) -> tuple[
     """
     shapes: list[Shape] = [(input_shape.channels, input_shape.height, input_shape.width)]
     for position, layer in enumerate(architecture.layers, start=1):
-        shapes.append(_output_shape(position, layer, shapes))
+        try:
+            shapes.append(layer.output_shape(*_sources(layer, position, shapes)))
+        except LayerShapeError as error:
+            raise ShapeError(position, str(error)) from error
     return tuple(shapes)
 
 
@@ -94,7 +72,7 @@ def summarise(architecture: Architecture, input_shape: InputShape) -> tuple[Laye
     shapes = output_shapes(architecture, input_shape)
     summaries = []
     for position, layer in enumerate(architecture.layers, start=1):
-        products = _products(layer, shapes[position - 1], shapes[position])
+        products = layer.products(shapes[position - 1])
         summaries.append(
             LayerSummary(
                 position=position,
@@ -157,7 +135,7 @@ def training_bytes(architecture: Architecture, input_shape: InputShape, batch_si
     """
     shapes = output_shapes(architecture, input_shape)
     kept = [
-        _kept_values(layer, shapes[position - 1], shapes[position])
+        layer.kept_values(*_sources(layer, position, shapes))
         for position, layer in enumerate(architecture.layers, start=1)
     ]
     values_per_image = math.prod(shapes[0]) + sum(kept) + 2 * max(kept)
@@ -165,81 +143,6 @@ def training_bytes(architecture: Architecture, input_shape: InputShape, batch_si
     return BYTES_PER_VALUE * (copies + batch_size * values_per_image)
 
 
-def _output_shape(position: int, layer: Layer, shapes: list[Shape]) -> Shape:
-    source = shapes[-1]
-    match layer:
-        case Conv():
-            return (layer.filters, *_slide(position, source, size=layer.kernel, step=1))
-        case Pool():
-            return (source[0], *_slide(position, source, size=layer.size, step=layer.step))
-        case Inception():
-            return (layer.out_channels, *source[1:])
-        case Concat():
-            other = shapes[-2]
-            return (source[0] + other[0], min(source[1], other[1]), min(source[2], other[2]))
-        case Flatten():
-            return (math.prod(source),)
-        case Linear():
-            return (layer.outputs,)
-        case _:
-            assert_never(layer)
-
-
-def _slide(position: int, source: Shape, *, size: int, step: int) -> tuple[int, int]:
-    _, height, width = source
-    if size > min(height, width):
-        raise ShapeError(
-            position,
-            f"a {size}x{size} window does not fit the {height}x{width} map it gets; shrink it or enlarge the input",
-        )
-    return (height - size) // step + 1, (width - size) // step + 1
-
-
-def _products(layer: Layer, source: Shape, output: Shape) -> tuple[_Product, ...]:
-    match layer:
-        case Conv():
-            return (_Product(source[0] * layer.kernel**2, layer.filters, math.prod(output[1:])),)
-        case Inception():
-            return _block_products(layer, source)
-        case Linear():
-            return (_Product(source[0], layer.outputs, 1),)
-        case Pool() | Concat() | Flatten():
-            return ()
-        case _:
-            assert_never(layer)
-
-
-def _block_products(block: Inception, source: Shape) -> tuple[_Product, ...]:
-    channels, sites = source[0], math.prod(source[1:])
-    branches = (
-        _Product(channels, block.ch1x1, sites),
-        _Product(channels, block.ch3x3red, sites),
-        _Product(block.ch3x3red * 9, block.ch3x3, sites),
-        _Product(channels, block.ch5x5red, sites),
-        _Product(block.ch5x5red * 25, block.ch5x5, sites),
-        _Product(channels, block.pool_proj, sites),
-    )
-    if not isinstance(block, SEInception):
-        return branches
-    squeeze = _Product(block.out_channels, block.squeezed_channels, 1)
-    excite = _Product(block.squeezed_channels, block.out_channels, 1)
-    return (*branches, squeeze, excite)
-
-
-def _kept_values(layer: Layer, source: Shape, output: Shape) -> int:
-    activated = 2 * sum(product.values for product in _products(layer, source, output))
-    match layer:
-        case Pool():
-            return 0 if layer.is_identity else _POOL_VALUES * math.prod(output)
-        case SEInception():
-            # Joined, rescaled and squeezed outputs.
-            maps = 2 * math.prod(output) + layer.out_channels
-            return activated + _POOL_VALUES * math.prod(source) + maps
-        case Inception():
-            return activated + _POOL_VALUES * math.prod(source) + math.prod(output)
-        case Concat():
-            return math.prod(output)
-        case Conv() | Flatten() | Linear():
-            return activated
-        case _:
-            assert_never(layer)
+def _sources(layer: Layer, position: int, shapes: Sequence[Shape]) -> tuple[Shape, ...]:
+    """Return the shapes that the layer at a position reads, the nearest first; index p is layer p's, 0 the input's."""
+    return tuple(shapes[position - back] for back in range(1, layer.source_count + 1))

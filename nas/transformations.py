@@ -7,13 +7,17 @@ Gap g means "after layer g": nothing is inserted before the first layer, and not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
 from enum import Enum
-from typing import assert_never
+from typing import ClassVar
 
-from nas.architecture import Architecture, BlockType, Concat, Conv, Inception, Layer, Pool, make_block
+from nas.architecture import Architecture
+from nas.blocks import BlockType, make_block
 from nas.config import InputShape
+from nas.layers import Concat, Conv, Layer, Pool
+from nas.operations import Operation
 from nas.shapes import ShapeError, output_shapes
 
 ADDED_FILTERS = 64
@@ -26,46 +30,119 @@ MAX_REDRAWS = 16
 """How often a rejected draw is drawn again."""
 
 
-class Operation(Enum):
-    """A kind of transformation, in the paper's order, which is the order of a parent's children."""
+class Transformation(ABC):
+    """A change of one net into another with all of its arguments; each subclass is a frozen record of one operation."""
 
-    ADD_LAYER = "add_layer"
-    ADD_BLOCK = "add_block"
-    WIDEN = "widen"
-    CONCAT = "concat"
+    __slots__ = ()
+
+    operation: ClassVar[Operation]
+    position: int
+    """The layer, counted from 1, that is changed or after which something is inserted."""
+
+    @classmethod
+    @abstractmethod
+    def candidates(cls, architecture: Architecture) -> Iterator[Transformation]:
+        """Yield every transformation of this kind that a search may draw, by position; not all need fit the input."""
+
+    @abstractmethod
+    def apply(self, architecture: Architecture, block_type: BlockType) -> Architecture:
+        """Return the child; the position has been checked.
+
+        Raises:
+            TransformationError: another argument is out of range.
+        """
 
 
 @dataclass(frozen=True, slots=True)
-class AddLayer:
+class AddLayer(Transformation):
     """Insert ``C(64,kernel) P(1,1)`` after the layer at ``position``."""
+
+    operation: ClassVar[Operation] = Operation.ADD_LAYER
 
     position: int
     kernel: int
 
+    @classmethod
+    def candidates(cls, architecture: Architecture) -> Iterator[AddLayer]:
+        """Both kernels after every layer, 3 before 1."""
+        return (cls(position, kernel) for position in _positions(architecture) for kernel in ADDED_KERNELS)
+
+    def apply(self, architecture: Architecture, _block_type: BlockType) -> Architecture:
+        """Insert a convolution and an identity pool, as Table I does."""
+        if self.kernel not in ADDED_KERNELS:
+            raise TransformationError(self, f"the kernel is 3 or 1, not {self.kernel}")
+        convolution = Conv(filters=ADDED_FILTERS, kernel=self.kernel)
+        return _insert(architecture, self.position, convolution, Pool(step=1, size=1))
+
 
 @dataclass(frozen=True, slots=True)
-class AddBlock:
+class AddBlock(Transformation):
     """Insert the block of the search, at the paper's widths, after the layer at ``position``."""
+
+    operation: ClassVar[Operation] = Operation.ADD_BLOCK
 
     position: int
 
+    @classmethod
+    def candidates(cls, architecture: Architecture) -> Iterator[AddBlock]:
+        """After every layer."""
+        return (cls(position) for position in _positions(architecture))
+
+    def apply(self, architecture: Architecture, block_type: BlockType) -> Architecture:
+        """Insert the block."""
+        return _insert(architecture, self.position, make_block(block_type))
+
 
 @dataclass(frozen=True, slots=True)
-class Widen:
+class Widen(Transformation):
     """Add ``by`` filters to the convolution at ``position``, or to each branch output of the block there."""
+
+    operation: ClassVar[Operation] = Operation.WIDEN
 
     position: int
     by: int
 
+    @classmethod
+    def candidates(cls, architecture: Architecture) -> Iterator[Widen]:
+        """Every layer that has a width, by 32."""
+        has_width = [layer.widened(WIDEN_BY) is not None for layer in architecture.features]
+        return (cls(position, WIDEN_BY) for position in _positions(architecture) if has_width[position - 1])
+
+    def apply(self, architecture: Architecture, _block_type: BlockType) -> Architecture:
+        """Replace the layer by a wider one."""
+        if self.by < 1:
+            raise TransformationError(self, f"a layer is widened by at least 1 filter, not {self.by}")
+        wider = architecture.layers[self.position - 1].widened(self.by)
+        if wider is None:
+            raise TransformationError(self, "only a convolution or a block can be widened")
+        before, after = architecture.layers[: self.position - 1], architecture.layers[self.position :]
+        return Architecture((*before, wider, *after))
+
 
 @dataclass(frozen=True, slots=True)
-class AddConcat:
+class AddConcat(Transformation):
     """Insert ``Concat()`` after the layer at ``position``, which joins it with the layer before it."""
+
+    operation: ClassVar[Operation] = Operation.CONCAT
 
     position: int
 
+    @classmethod
+    def candidates(cls, architecture: Architecture) -> Iterator[AddConcat]:
+        """After every layer but the first."""
+        return (cls(position) for position in _positions(architecture) if position >= 2)
 
-Transformation = AddLayer | AddBlock | Widen | AddConcat
+    def apply(self, architecture: Architecture, _block_type: BlockType) -> Architecture:
+        """Insert the join."""
+        if self.position == 1:
+            raise TransformationError(self, "layer 1 has no layer before it to be joined with")
+        return _insert(architecture, self.position, Concat())
+
+
+TRANSFORMATIONS: Mapping[Operation, type[Transformation]] = {
+    kind.operation: kind for kind in (AddLayer, AddBlock, Widen, AddConcat)
+}
+"""The record of each operation."""
 
 
 class SkipReason(Enum):
@@ -101,30 +178,11 @@ class TransformationError(ValueError):
         self.reason = reason
 
 
-def operation_of(transformation: Transformation) -> Operation:
-    """The kind of a transformation."""
-    match transformation:
-        case AddLayer():
-            return Operation.ADD_LAYER
-        case AddBlock():
-            return Operation.ADD_BLOCK
-        case Widen():
-            return Operation.WIDEN
-        case AddConcat():
-            return Operation.CONCAT
-        case _:
-            assert_never(transformation)
-
-
 def format_transformation(transformation: Transformation) -> str:
     """Print a transformation as people read it, for example ``add_layer(4, kernel=3)``."""
-    arguments = str(transformation.position)
-    match transformation:
-        case AddLayer():
-            arguments += f", kernel={transformation.kernel}"
-        case Widen():
-            arguments += f", by={transformation.by}"
-    return f"{operation_of(transformation).value}({arguments})"
+    names = [field.name for field in fields(transformation) if field.name != "position"]  # type: ignore[arg-type]
+    arguments = [str(transformation.position), *(f"{name}={getattr(transformation, name)}" for name in names)]
+    return f"{transformation.operation.value}({', '.join(arguments)})"
 
 
 def transform(architecture: Architecture, transformation: Transformation, block_type: BlockType) -> Architecture:
@@ -133,22 +191,14 @@ def transform(architecture: Architecture, transformation: Transformation, block_
     Raises:
         TransformationError: position, kernel or number of filters is out of range, or the layer has no width.
     """
-    match transformation:
-        case AddLayer():
-            if transformation.kernel not in ADDED_KERNELS:
-                raise TransformationError(transformation, f"the kernel is 3 or 1, not {transformation.kernel}")
-            convolution = Conv(filters=ADDED_FILTERS, kernel=transformation.kernel)
-            return _insert(architecture, transformation, convolution, Pool(step=1, size=1))
-        case AddBlock():
-            return _insert(architecture, transformation, make_block(block_type))
-        case Widen():
-            return _widen(architecture, transformation)
-        case AddConcat():
-            if transformation.position == 1:
-                raise TransformationError(transformation, "layer 1 has no layer before it to be joined with")
-            return _insert(architecture, transformation, Concat())
-        case _:
-            assert_never(transformation)
+    last = len(architecture.features)
+    if last == 0:
+        raise TransformationError(transformation, "the net has no layer before F() that could be transformed")
+    if not 1 <= transformation.position <= last:
+        raise TransformationError(
+            transformation, f"the position must lie between 1 and {last}, the last layer before F()"
+        )
+    return transformation.apply(architecture, block_type)
 
 
 def valid_transformations(
@@ -157,7 +207,7 @@ def valid_transformations(
     """List every transformation of one kind whose result fits the input, by position, kernel 3 before 1."""
     return tuple(
         candidate
-        for candidate in _candidates(architecture, operation)
+        for candidate in TRANSFORMATIONS[operation].candidates(architecture)
         if _fits(transform(architecture, candidate, block_type), input_shape)
     )
 
@@ -193,21 +243,8 @@ def propose(
     return Skipped(reason)
 
 
-def _candidates(architecture: Architecture, operation: Operation) -> Iterator[Transformation]:
-    for position, layer in enumerate(architecture.features, start=1):
-        match operation:
-            case Operation.ADD_LAYER:
-                yield from (AddLayer(position, kernel) for kernel in ADDED_KERNELS)
-            case Operation.ADD_BLOCK:
-                yield AddBlock(position)
-            case Operation.WIDEN:
-                if isinstance(layer, Conv | Inception):
-                    yield Widen(position, WIDEN_BY)
-            case Operation.CONCAT:
-                if position >= 2:
-                    yield AddConcat(position)
-            case _:
-                assert_never(operation)
+def _positions(architecture: Architecture) -> range:
+    return range(1, len(architecture.features) + 1)
 
 
 def _fits(architecture: Architecture, input_shape: InputShape) -> bool:
@@ -218,41 +255,6 @@ def _fits(architecture: Architecture, input_shape: InputShape) -> bool:
     return True
 
 
-def _insert(architecture: Architecture, transformation: Transformation, *inserted: Layer) -> Architecture:
-    _require_feature(architecture, transformation)
-    before, after = architecture.layers[: transformation.position], architecture.layers[transformation.position :]
+def _insert(architecture: Architecture, position: int, *inserted: Layer) -> Architecture:
+    before, after = architecture.layers[:position], architecture.layers[position:]
     return Architecture((*before, *inserted, *after))
-
-
-def _widen(architecture: Architecture, transformation: Widen) -> Architecture:
-    _require_feature(architecture, transformation)
-    by = transformation.by
-    if by < 1:
-        raise TransformationError(transformation, f"a layer is widened by at least 1 filter, not {by}")
-    layer = architecture.layers[transformation.position - 1]
-    wider: Layer
-    match layer:
-        case Conv():
-            wider = replace(layer, filters=layer.filters + by)
-        case Inception():  # the branch outputs, as in table I; the text's "first four layers" disagrees
-            wider = replace(
-                layer,
-                ch1x1=layer.ch1x1 + by,
-                ch3x3=layer.ch3x3 + by,
-                ch5x5=layer.ch5x5 + by,
-                pool_proj=layer.pool_proj + by,
-            )
-        case _:
-            raise TransformationError(transformation, "only a convolution or a block can be widened")
-    before, after = architecture.layers[: transformation.position - 1], architecture.layers[transformation.position :]
-    return Architecture((*before, wider, *after))
-
-
-def _require_feature(architecture: Architecture, transformation: Transformation) -> None:
-    last = len(architecture.features)
-    if last == 0:
-        raise TransformationError(transformation, "the net has no layer before F() that could be transformed")
-    if not 1 <= transformation.position <= last:
-        raise TransformationError(
-            transformation, f"the position must lie between 1 and {last}, the last layer before F()"
-        )

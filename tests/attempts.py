@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nas.architecture import Architecture, BlockType, Flatten, Linear
+from nas.architecture import Architecture
+from nas.blocks import BlockType
 from nas.canonical import graph_hash
 from nas.child import ChildId
 from nas.config import Device, InputShape, Precision, SearchConfig, TrainingConfig
+from nas.layers import Flatten, Linear
 from nas.search import commands
 from nas.search.facts import AttemptKind, DatasetSummary, PartCounts, Resources
 from server.executor.base import OUTCOMES, AttemptKey, AttemptRequest

@@ -13,7 +13,7 @@ from uuid import UUID
 from attempts import DATASET
 from memory_journal import MemoryJournal
 
-from nas.architecture import BlockType
+from nas.blocks import BlockType
 from nas.config import Device, Precision, SearchConfig, TrainingConfig
 from nas.search import events
 from server.codec.envelope import Envelope, decode, is_terminal

@@ -22,6 +22,7 @@ from nas.config import (
     TrainingConfig,
 )
 from nas.folders import PatientSource
+from nas.operations import Operation
 from nas.search import commands, events
 from nas.search.facts import (
     AttemptKind,
@@ -36,7 +37,7 @@ from nas.search.facts import (
     StopReason,
 )
 from nas.selection import Choice, Role, Rule, TieBreak
-from nas.transformations import AddBlock, AddConcat, AddLayer, Operation, SkipReason, Widen
+from nas.transformations import AddBlock, AddConcat, AddLayer, SkipReason, Widen
 from server.codec.envelope import Envelope
 
 MAX_INT32 = 2**31 - 1

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from search_driver import Driver, Fails, Loses, make_config, scripted
 
-from nas.architecture import BlockType
+from nas.blocks import BlockType
 from nas.child import ChildId
 from nas.config import Device, Precision, SelectionMetric, TrainingConfig
 from nas.search import commands

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nas.architecture import BlockType
 from nas.assessment import Assessed, Assessment, Baseline, ClassAssessment, Estimate
+from nas.blocks import BlockType
 from nas.child import ChildId, EpochResult, Evaluation
 from nas.config import Device, InputShape, Precision, SearchConfig, TrainingConfig
 from nas.folders import PatientSource

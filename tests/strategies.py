@@ -7,20 +7,11 @@ import math
 
 from hypothesis import strategies as st
 
-from nas.architecture import (
-    Architecture,
-    BlockType,
-    Concat,
-    Conv,
-    Flatten,
-    Inception,
-    Layer,
-    Linear,
-    Pool,
-    make_block,
-)
+from nas.architecture import Architecture
+from nas.blocks import BlockType, make_block
 from nas.child import ChildId, Evaluation
 from nas.config import InputShape
+from nas.layers import Concat, Conv, Flatten, Layer, Linear, Pool
 from nas.selection import Contender
 from nas.shapes import output_shapes
 
@@ -33,7 +24,7 @@ def input_shapes(*, min_side: int = 1, max_side: int = 32) -> st.SearchStrategy[
     return st.builds(InputShape, channels=st.integers(1, 3), height=side, width=side)
 
 
-def blocks(*, max_width: int = 24) -> st.SearchStrategy[Inception]:
+def blocks(*, max_width: int = 24) -> st.SearchStrategy[Layer]:
     """Blocks of both types with small widths."""
     widths = st.tuples(*[st.integers(1, max_width)] * 6)
     return st.builds(make_block, st.sampled_from(BlockType), widths)

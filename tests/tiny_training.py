@@ -15,9 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from nas.architecture import Architecture, BlockType, Concat, Conv, Flatten, Linear, Pool, make_block
+from nas.architecture import Architecture
+from nas.blocks import BlockType, make_block
 from nas.child import ChildId, EpochResult
 from nas.config import Device, InputShape, Precision, TrainingConfig
+from nas.layers import Concat, Conv, Flatten, Linear, Pool
 from nas.training import FitOutcome, FitRequest, TrainingData, fit
 from nas.training.request import Images, Labels
 

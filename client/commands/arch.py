@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import click
@@ -14,23 +16,14 @@ from client.output import write, write_document, write_message
 from client.settings import Output, Settings, output_option
 from client.views import layer_table
 from nas.api.v1 import search_pb2
-from nas.architecture import Architecture, BlockType, Inception, SEInception
+from nas.architecture import Architecture
+from nas.blocks import BLOCKS, BlockType
 from nas.canonical import graph_hash
 from nas.config import InputShape
 from nas.notation import NotationError, format_layer, format_notation, parse_notation
+from nas.operations import Operation
 from nas.shapes import ShapeError, summarise
-from nas.transformations import (
-    ADDED_KERNELS,
-    WIDEN_BY,
-    AddBlock,
-    AddConcat,
-    AddLayer,
-    Operation,
-    Transformation,
-    TransformationError,
-    Widen,
-    transform,
-)
+from nas.transformations import ADDED_KERNELS, TRANSFORMATIONS, WIDEN_BY, Transformation, TransformationError, transform
 
 _SHOW_EPILOG = """\b
 Examples:
@@ -173,31 +166,33 @@ def _describe(architecture: Architecture, input_shape: InputShape | None) -> sea
     return described
 
 
-_OWN_OPTIONS = {"by": Operation.WIDEN, "kernel": Operation.ADD_LAYER, "block": Operation.ADD_BLOCK}
+_DEFAULTS = {"kernel": ADDED_KERNELS[0], "by": WIDEN_BY}
+"""Of the arguments that some operations have beside their position."""
 
 
 def _refuse_foreign_options(operation: Operation, given: dict[str, Any]) -> None:
-    for option, owner in _OWN_OPTIONS.items():
+    owners = {name: kind.operation for kind in TRANSFORMATIONS.values() for name in _own_arguments(kind)}
+    for option, owner in (owners | {"block": Operation.ADD_BLOCK}).items():
         if given[option] is not None and operation is not owner:
             raise click.UsageError(f"--{option} belongs to --op {owner.value}, not to {operation.value}.")
+
+
+def _own_arguments(kind: type[Transformation]) -> list[str]:
+    return [field.name for field in fields(kind) if field.name in _DEFAULTS]  # type: ignore[arg-type]
 
 
 def _block_type(architecture: Architecture, given: str | None) -> BlockType:
     if given is not None:
         return BlockType(given)
-    kinds = {type(layer) for layer in architecture.layers if isinstance(layer, Inception)}
-    if len(kinds) != 1:
-        raise click.UsageError("The net does not tell which block to add; say --block ib or --block seib.")
-    return BlockType.SE_INCEPTION if SEInception in kinds else BlockType.INCEPTION
+    found = [block_type for block_type, kind in BLOCKS.items() if kind in map(type, architecture.layers)]
+    if len(found) != 1:
+        names = " or ".join(f"--block {block_type.value}" for block_type in BlockType)
+        raise click.UsageError(f"The net does not tell which block to add; say {names}.")
+    return found[0]
 
 
 def _make(operation: Operation, position: int, given: dict[str, Any]) -> Transformation:
-    match operation:
-        case Operation.ADD_LAYER:
-            return AddLayer(position, ADDED_KERNELS[0] if given["kernel"] is None else given["kernel"])
-        case Operation.ADD_BLOCK:
-            return AddBlock(position)
-        case Operation.WIDEN:
-            return Widen(position, WIDEN_BY if given["by"] is None else given["by"])
-        case Operation.CONCAT:
-            return AddConcat(position)
+    kind = TRANSFORMATIONS[operation]
+    build: Callable[..., Transformation] = kind
+    own = {name: _DEFAULTS[name] if given[name] is None else given[name] for name in _own_arguments(kind)}
+    return build(position=position, **own)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The building stones of every net: convolution with ReLU, the two blocks, the join of two maps.
+"""The module of every kind of layer: convolution with ReLU, the blocks, the join of two maps; and the table of them.
 
 Legend: N = images, C = channels, H = height, W = width. Sources: Szegedy et al. 2015, Fig. 2(b) for the block and its
 order of widths; Hu et al. 2018, Fig. 2 for squeeze and excitation; paper section III.A for both as used here.
@@ -7,11 +7,15 @@ order of widths; Hu et al. 2018, Fig. 2 for squeeze and excitation; paper sectio
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.architecture import Inception, SEInception
+from nas.blocks import Inception, InceptionLayer, SEInception
+from nas.layers import Concat, Conv, Flatten, Layer, Linear, Pool
 
 
 class ConvReLU(nn.Conv2d):
@@ -38,7 +42,7 @@ class InceptionBlock(nn.Module):
     Its third branch is a true 5x5; torchvision's GoogLeNet has a 3x3 there by a documented mistake.
     """
 
-    def __init__(self, in_channels: int, block: Inception) -> None:
+    def __init__(self, in_channels: int, block: InceptionLayer) -> None:
         super().__init__()
         self.ch1x1 = ConvReLU(in_channels, block.ch1x1, 1, same=True)
         self.ch3x3red = ConvReLU(in_channels, block.ch3x3red, 1, same=True)
@@ -91,3 +95,15 @@ def crop_centre(x_NCHW: Tensor, height: int, width: int) -> Tensor:
     top = (x_NCHW.shape[2] - height) // 2
     left = (x_NCHW.shape[3] - width) // 2
     return x_NCHW[:, :, top : top + height, left : left + width]
+
+
+MODULES: Mapping[type[Layer], Callable[[Any, int], nn.Module]] = {
+    Conv: lambda layer, inputs: ConvReLU(inputs, layer.filters, layer.kernel),
+    Pool: lambda layer, _: nn.Identity() if layer.is_identity else nn.MaxPool2d(layer.size, stride=layer.step),
+    Inception: lambda layer, inputs: InceptionBlock(inputs, layer),
+    SEInception: lambda layer, inputs: SEInceptionBlock(inputs, layer),
+    Concat: lambda _, __: Concatenation(),
+    Flatten: lambda _, __: nn.Flatten(),
+    Linear: lambda layer, inputs: nn.Linear(inputs, layer.outputs),
+}
+"""Makes the module of a layer of exactly this kind. The number is that of its first source: channels, or features."""

@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-from typing import assert_never
-
 from torch import Tensor, nn
 
-from nas.architecture import Architecture, Concat, Conv, Flatten, Inception, Layer, Linear, Pool, SEInception
+from nas.architecture import Architecture
 from nas.config import InputShape
-from nas.models.blocks import Concatenation, ConvReLU, InceptionBlock, SEInceptionBlock
+from nas.models.blocks import MODULES, Concatenation
 from nas.shapes import output_shapes
 
 
@@ -17,7 +15,7 @@ class Network(nn.Module):
     """A net as a sequence of layers, some of which also look at the output before the last one.
 
     Args:
-        layers: one module a layer, the first at position 1.
+        layers: one module per layer, the first at position 1.
     """
 
     def __init__(self, layers: list[nn.Module]) -> None:
@@ -41,27 +39,6 @@ def build(architecture: Architecture, input_shape: InputShape) -> Network:
     Raises:
         ShapeError: a layer does not fit the map it gets.
     """
-    shapes = output_shapes(architecture, input_shape)
-    sources = shapes[:-1]
-    return Network([_module(layer, source[0]) for layer, source in zip(architecture.layers, sources, strict=True)])
-
-
-def _module(layer: Layer, inputs: int) -> nn.Module:
-    """Make one layer's module; ``inputs`` are the channels of its source, or the features of a vector."""
-    match layer:
-        case Conv():
-            return ConvReLU(inputs, layer.filters, layer.kernel)
-        case Pool():
-            return nn.Identity() if layer.is_identity else nn.MaxPool2d(layer.size, stride=layer.step)
-        case SEInception():
-            return SEInceptionBlock(inputs, layer)
-        case Inception():
-            return InceptionBlock(inputs, layer)
-        case Concat():
-            return Concatenation()
-        case Flatten():
-            return nn.Flatten()
-        case Linear():
-            return nn.Linear(inputs, layer.outputs)
-        case _:
-            assert_never(layer)
+    sources = output_shapes(architecture, input_shape)[:-1]
+    layers = zip(architecture.layers, sources, strict=True)
+    return Network([MODULES[type(layer)](layer, source[0]) for layer, source in layers])

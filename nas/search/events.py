@@ -12,6 +12,7 @@ from nas.architecture import Architecture
 from nas.assessment import Assessed, Assessment
 from nas.child import ChildId, EpochResult, Evaluation
 from nas.config import SearchConfig
+from nas.operations import Operation
 from nas.search.facts import (
     AttemptKind,
     DatasetSummary,
@@ -23,7 +24,7 @@ from nas.search.facts import (
     StopReason,
 )
 from nas.selection import Choice
-from nas.transformations import Operation, SkipReason, Transformation
+from nas.transformations import SkipReason, Transformation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

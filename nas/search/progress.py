@@ -10,13 +10,14 @@ from nas.architecture import Architecture, initial_architecture
 from nas.canonical import graph_hash
 from nas.child import INITIAL_CHILD, ChildId
 from nas.notation import parse_notation
+from nas.operations import Operation
 from nas.search import events
 from nas.search.evolve import evolve
 from nas.search.facts import SearchFailure, StopReason
 from nas.search.state import Child, ChildState, EvaluationState, Search, SearchState
 from nas.selection import has_declined, select
 from nas.shapes import flops, param_count, training_bytes
-from nas.transformations import Operation, Skipped, SkipReason, Transformation, propose
+from nas.transformations import Skipped, SkipReason, Transformation, propose
 
 Draw = Callable[[ChildId, int, int], int]
 """``draw(child_id, index, below)``: the index-th draw for a child, an integer in ``range(below)``."""

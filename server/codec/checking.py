@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from nas.api.v1 import search_service_pb2 as pb
-from nas.architecture import BlockType
+from nas.blocks import BlockType
 from nas.config import SearchConfig
 from nas.folders import PatientSource
 from nas.settings import settings_of

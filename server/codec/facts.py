@@ -9,9 +9,10 @@ from typing import Any, Generic, TypeVar
 
 from nas.api.v1 import event_pb2 as pb
 from nas.child import ChildId
+from nas.operations import Operation
 from nas.search import events
 from nas.search.facts import AttemptKind, FailureReason, LostReason, SearchFailure, StopReason
-from nas.transformations import Operation, SkipReason
+from nas.transformations import SkipReason
 from server.codec import assessments, enums, records, settings
 
 FactT = TypeVar("FactT", bound=events.Event)

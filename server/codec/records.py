@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import asdict, fields
+
 from google.protobuf.duration_pb2 import Duration
 
 from nas.api.v1 import search_pb2 as pb
@@ -11,10 +14,11 @@ from nas.child import ChildId, EpochResult, Evaluation
 from nas.config import Device, InputShape, Precision
 from nas.folders import PatientSource
 from nas.notation import NotationError, format_layer, format_notation, parse_notation
+from nas.operations import Operation
 from nas.search.facts import DatasetSummary, PartCounts, PatientCounts, Resources, Runtime
 from nas.selection import Choice, Role, Rule, TieBreak
 from nas.shapes import LayerSummary
-from nas.transformations import AddBlock, AddConcat, AddLayer, Operation, Transformation, Widen, operation_of
+from nas.transformations import TRANSFORMATIONS, Transformation
 from server.codec import enums
 from server.codec.enums import CodecError
 
@@ -216,26 +220,19 @@ def encode_architecture(
 
 
 def encode_transformation(transformation: Transformation) -> pb.Transformation:
-    """A transformation with its arguments."""
-    message = pb.Transformation(operation=enums.encode(operation_of(transformation)), position=transformation.position)
-    if isinstance(transformation, AddLayer):
-        message.kernel = transformation.kernel
-    if isinstance(transformation, Widen):
-        message.by = transformation.by
-    return message
+    """A transformation with its arguments, which have the names of the record's fields."""
+    return pb.Transformation(operation=enums.encode(transformation.operation), **asdict(transformation))  # type: ignore[call-overload]
 
 
 def decode_transformation(message: pb.Transformation) -> Transformation:
-    """A transformation with its arguments."""
-    match enums.decode(Operation, message.operation):
-        case Operation.ADD_LAYER:
-            return AddLayer(position=message.position, kernel=message.kernel)
-        case Operation.ADD_BLOCK:
-            return AddBlock(position=message.position)
-        case Operation.WIDEN:
-            return Widen(position=message.position, by=message.by)
-        case Operation.CONCAT:
-            return AddConcat(position=message.position)
+    """A transformation with its arguments.
+
+    Raises:
+        CodecError: the operation is missing or unknown.
+    """
+    kind = TRANSFORMATIONS[enums.decode(Operation, message.operation)]
+    build: Callable[..., Transformation] = kind
+    return build(**{field.name: getattr(message, field.name) for field in fields(kind)})  # type: ignore[arg-type]
 
 
 def encode_choice(choice: Choice) -> pb.Choice:

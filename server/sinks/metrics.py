@@ -25,9 +25,10 @@ from prometheus_client import (
     generate_latest,
 )
 
+from nas.operations import Operation
 from nas.search.facts import AttemptKind, FailureReason, LostReason
 from nas.search.state import ChildState, SearchState
-from nas.transformations import Operation, SkipReason
+from nas.transformations import SkipReason
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -9,7 +9,6 @@ from nas.child import ChildId
 from nas.search import events
 from nas.search.facts import AttemptKind
 from nas.search.state import ChildState
-from nas.transformations import operation_of
 from server.codec.envelope import Envelope
 from server.sinks.metrics import Metrics
 
@@ -63,7 +62,7 @@ class Tally:
                 self._count_epoch(search, fact)
             case events.ChildProposed(child_id=child_id, transformation=transformation):
                 if transformation is not None:  # the initial model is not trained
-                    search.operations[child_id] = operation_of(transformation).value
+                    search.operations[child_id] = transformation.operation.value
                     search.waiting_since[child_id] = now
             case events.TransformationSkipped(reason=reason):
                 self._training.skipped.labels(reason.value).inc()

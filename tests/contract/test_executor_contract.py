@@ -10,7 +10,7 @@ from pathlib import Path
 from attempts import Listener, make_request, worker_pids
 from executor_suite import ExecutorContract
 
-from nas.architecture import BlockType
+from nas.blocks import BlockType
 from nas.config import Device, Precision, SearchConfig, TrainingConfig
 from nas.search import commands
 from nas.search.facts import AttemptKind

@@ -17,7 +17,7 @@ from search_cluster import Cluster
 from search_driver import Driver, Fails, Loses, make_config, make_start, scripted
 from search_transcript import write_transcript
 
-from nas.architecture import BlockType
+from nas.blocks import BlockType
 from nas.child import ChildId
 from nas.config import TrainingConfig
 from nas.search import commands

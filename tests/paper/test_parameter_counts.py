@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import pytest
 
-from nas.architecture import Architecture, Concat, Conv, Flatten, Inception, Layer, Linear, Pool, SEInception
+from nas.architecture import Architecture
+from nas.blocks import Inception, SEInception
 from nas.config import InputShape
+from nas.layers import Concat, Conv, Flatten, Layer, Linear, Pool
 from nas.shapes import param_count
 
 MNIST = InputShape(channels=1, height=28, width=28)

@@ -5,17 +5,19 @@ from __future__ import annotations
 
 from search_driver import Driver, Fails, ids, make_config, make_evaluation, make_start, scripted
 
-from nas.architecture import BlockType, Concat, Conv, SEInception
+from nas.blocks import BlockType, SEInception
 from nas.canonical import graph_hash
 from nas.child import ChildId
 from nas.config import SearchConfig
+from nas.layers import Concat, Conv
 from nas.notation import format_notation
+from nas.operations import Operation
 from nas.search import commands, events
 from nas.search.facts import AttemptKind, FailureReason, LostReason, SearchFailure, StopReason
 from nas.search.machine import attempts_out, decide, pending_work
 from nas.search.state import ChildState, SearchState
 from nas.selection import Role
-from nas.transformations import MAX_REDRAWS, Operation, operation_of
+from nas.transformations import MAX_REDRAWS
 
 PAPER = SearchConfig(dataset="mnist", block=BlockType.INCEPTION)
 """Nothing but the paper's defaults."""
@@ -23,7 +25,7 @@ PAPER = SearchConfig(dataset="mnist", block=BlockType.INCEPTION)
 
 def _operations(driver: Driver, iteration: int) -> list[Operation]:
     children = driver.search.of_iteration(iteration)
-    return [operation_of(child.transformation) for child in children if child.transformation is not None]
+    return [child.transformation.operation for child in children if child.transformation is not None]
 
 
 def test_a_child_is_designated_by_a_pair() -> None:

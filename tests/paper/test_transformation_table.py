@@ -5,18 +5,18 @@ from __future__ import annotations
 
 import pytest
 
-from nas.architecture import BlockType, initial_architecture
+from nas.architecture import initial_architecture
+from nas.blocks import BlockType
 from nas.config import InputShape
 from nas.notation import format_notation, parse_notation
+from nas.operations import Operation
 from nas.transformations import (
     WIDEN_BY,
     AddBlock,
     AddConcat,
     AddLayer,
-    Operation,
     Transformation,
     Widen,
-    operation_of,
     transform,
     valid_transformations,
 )
@@ -72,7 +72,7 @@ def test_table_i_can_be_drawn(transformation: Transformation, printed: str) -> N
     """The policy can draw each transformation of the table."""
     architecture = parse_notation(PRINTED)
 
-    valid = valid_transformations(architecture, operation_of(transformation), MNIST, BlockType.INCEPTION)
+    valid = valid_transformations(architecture, transformation.operation, MNIST, BlockType.INCEPTION)
 
     assert transformation in valid
     assert printed in {format_notation(transform(architecture, t, BlockType.INCEPTION)) for t in valid}

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import architectures
 
-from nas.architecture import Architecture, Concat, Conv, Flatten, Layer, Linear, Pool
+from nas.architecture import Architecture
 from nas.canonical import graph_hash
+from nas.layers import Concat, Conv, Flatten, Layer, Linear, Pool
 
 IDENTITY = Pool(step=1, size=1)
 _FEW_LAYERS: st.SearchStrategy[Layer] = st.sampled_from([IDENTITY, Conv(filters=1, kernel=1), Concat()])

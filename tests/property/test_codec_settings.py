@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas.api.v1 import search_pb2 as pb
-from nas.architecture import BlockType
+from nas.blocks import BlockType
 from nas.config import (
     PRESETS,
     Device,
@@ -28,11 +28,12 @@ from nas.config import (
     search_settings,
 )
 from nas.folders import PatientSource
+from nas.operations import Operation
 from nas.search.facts import AttemptKind, FailureReason, LostReason, SearchFailure, StopReason
 from nas.search.state import ChildState, SearchState
 from nas.selection import Role, Rule, TieBreak
 from nas.settings import ConfigError, settings_of
-from nas.transformations import Operation, SkipReason
+from nas.transformations import SkipReason
 from server.codec import enums
 from server.codec.enums import CodecError
 from server.codec.settings import decode_config, encode_config

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 from search_driver import BLAMELESS, RUNTIME, Driver, make_config, make_evaluation, make_lost, make_result, make_start
 from search_invariants import Files, check_all
 
-from nas.architecture import BlockType
+from nas.blocks import BlockType
 from nas.child import ChildId, EpochResult
 from nas.config import SearchConfig, TrainingConfig
 from nas.search import commands, events

@@ -24,7 +24,7 @@ from search_driver import (
 )
 from search_invariants import check_all, check_files
 
-from nas.architecture import BlockType
+from nas.blocks import BlockType
 from nas.child import EpochResult
 from nas.config import SearchConfig, TrainingConfig
 from nas.search import commands, events

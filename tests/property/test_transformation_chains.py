@@ -11,15 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import GREY_28, architectures
 
-from nas.architecture import Architecture, BlockType, Inception, SEInception, initial_architecture
+from nas.architecture import Architecture, initial_architecture
+from nas.blocks import BLOCKS, BlockType, InceptionLayer
 from nas.config import InputShape
 from nas.notation import format_notation, parse_notation
+from nas.operations import Operation
 from nas.shapes import ShapeError, output_shapes, param_count
 from nas.transformations import (
     AddBlock,
     AddConcat,
     AddLayer,
-    Operation,
     Proposal,
     Transformation,
     TransformationError,
@@ -87,8 +88,8 @@ def test_nothing_else_changes(architecture: Architecture, block_type: BlockType,
     assert architecture.layers[at:] == child.layers[at + growth :]
     before, after = architecture.layers[at - 1], child.layers[at - 1]
     assert type(before) is type(after)
-    if isinstance(before, Inception) and isinstance(after, Inception) and operation is Operation.WIDEN:
-        assert (32, 0, 32, 0, 32, 32) == tuple(b - a for a, b in zip(before.widths, after.widths, strict=True))
+    if isinstance(before, InceptionLayer) and operation is Operation.WIDEN:
+        assert (32, 0, 32, 0, 32, 32) == tuple(b - a for a, b in zip(before.numbers, after.numbers, strict=True))
 
 
 @given(architectures(min_layers=1, max_layers=6), st.data())
@@ -99,8 +100,7 @@ def test_the_block_type_of_the_search(architecture: Architecture, data: st.DataO
 
     inserted = transform(architecture, AddBlock(position), block_type).layers[position]
 
-    assert isinstance(inserted, Inception)
-    assert (block_type is BlockType.SE_INCEPTION) == isinstance(inserted, SEInception)
+    assert BLOCKS[block_type] is type(inserted)
 
 
 def _remainder(number: int, _index: int, below: int) -> int:

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import pytest
 
-from nas.architecture import BlockType, Concat, Conv, Flatten, Linear, Pool, initial_architecture, make_block
+from nas.architecture import initial_architecture
+from nas.blocks import BlockType, make_block
 from nas.canonical import Node, canonical_graph, graph_hash
+from nas.layers import Concat, Conv, Flatten, Linear, Pool
 from nas.notation import parse_notation
 
 HEAD = "F() FC(3)"

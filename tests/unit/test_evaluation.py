@@ -11,9 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from nas.architecture import Architecture, Conv, Flatten, Linear
+from nas.architecture import Architecture
 from nas.config import InputShape, Precision
 from nas.evaluation import compute_logits, evaluate
+from nas.layers import Conv, Flatten, Linear
 from nas.models import Network, build
 
 SHAPE = InputShape(channels=1, height=4, width=4)

@@ -11,20 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.architecture import (
-    Architecture,
-    BlockType,
-    Concat,
-    Conv,
-    Flatten,
-    Inception,
-    Layer,
-    Linear,
-    Pool,
-    SEInception,
-    initial_architecture,
-)
+from nas.architecture import Architecture, initial_architecture
+from nas.blocks import BlockType, Inception, SEInception
 from nas.config import InputShape
+from nas.layers import Concat, Conv, Flatten, Layer, Linear, Pool
 from nas.models import Concatenation, ConvReLU, InceptionBlock, Network, SEInceptionBlock, build
 from nas.shapes import ShapeError
 

@@ -5,17 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from nas.architecture import (
-    Architecture,
-    BlockType,
-    Concat,
-    Conv,
-    Flatten,
-    Linear,
-    Pool,
-    initial_architecture,
-    make_block,
-)
+from nas.architecture import Architecture, initial_architecture
+from nas.blocks import BlockType, make_block
+from nas.layers import Concat, Conv, Flatten, Linear, Pool
 from nas.notation import MAX_CHARACTERS, MAX_LAYERS, MAX_NUMBER, NotationError, format_notation, parse_notation
 
 INITIAL = "C(64,3) P(1,1) IB(32,64,128,16,32,32) P(1,1) F() FC(10)"

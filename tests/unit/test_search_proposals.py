@@ -6,18 +6,19 @@ from __future__ import annotations
 import pytest
 from search_driver import DATASET, RESOURCES, Driver, Fails, ids, make_config, make_start, scripted
 
-from nas.architecture import BlockType, SEInception
+from nas.blocks import BlockType, SEInception
 from nas.canonical import graph_hash
 from nas.child import ChildId
 from nas.config import TrainingConfig
 from nas.notation import format_notation
+from nas.operations import Operation
 from nas.search import commands, events
 from nas.search.control import RejectedError
 from nas.search.facts import FailureReason, Resources, SearchFailure, StopReason
 from nas.search.machine import decide, pending_work
 from nas.search.state import SearchState
 from nas.shapes import training_bytes
-from nas.transformations import MAX_REDRAWS, Operation, SkipReason, operation_of, transform, valid_transformations
+from nas.transformations import MAX_REDRAWS, SkipReason, transform, valid_transformations
 
 NOTHING_TO_TRANSFORM = "F() FC(2)"
 TWO_IDENTITIES = "P(1,1) P(1,1) F() FC(2)"
@@ -32,7 +33,7 @@ def _never(*_: object) -> int:
 
 def _operations(driver: Driver, iteration: int) -> list[Operation]:
     children = [child for child in driver.search.of_iteration(iteration) if child.transformation]
-    return [operation_of(child.transformation) for child in children if child.transformation]
+    return [child.transformation.operation for child in children if child.transformation]
 
 
 def test_a_search_begins_with_its_start() -> None:
@@ -200,7 +201,7 @@ def test_a_net_that_the_search_has_is_drawn_again() -> None:
         assert child.parent_id is not None
         parent = driver.search.children[child.parent_id].architecture
         choices = valid_transformations(
-            parent, operation_of(child.transformation), driver.search.started.dataset.shape, driver.config.block
+            parent, child.transformation.operation, driver.search.started.dataset.shape, driver.config.block
         )
         first = transform(parent, choices[driver.draw(child.child_id, 0, len(choices))], driver.config.block)
         earlier = {other.graph_hash for other in driver.children.values() if other.child_id < child.child_id}

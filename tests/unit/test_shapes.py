@@ -5,20 +5,10 @@ from __future__ import annotations
 
 import pytest
 
-from nas.architecture import (
-    Architecture,
-    BlockType,
-    Concat,
-    Conv,
-    Flatten,
-    Inception,
-    Layer,
-    Linear,
-    Pool,
-    SEInception,
-    initial_architecture,
-)
+from nas.architecture import Architecture, initial_architecture
+from nas.blocks import BlockType, Inception, SEInception
 from nas.config import InputShape
+from nas.layers import Concat, Conv, Flatten, Layer, Linear, Pool
 from nas.shapes import ShapeError, flops, output_shapes, param_count, summarise, training_bytes, weights_bytes
 
 SMALL = InputShape(channels=2, height=8, width=6)

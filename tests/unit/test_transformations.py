@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import pytest
 
-from nas.architecture import Architecture, BlockType
+from nas.architecture import Architecture
+from nas.blocks import BlockType
 from nas.config import InputShape
 from nas.notation import format_notation, parse_notation
+from nas.operations import Operation
 from nas.transformations import (
     MAX_REDRAWS,
     AddBlock,
     AddConcat,
     AddLayer,
-    Operation,
     Proposal,
     Skipped,
     SkipReason,
@@ -21,7 +22,6 @@ from nas.transformations import (
     TransformationError,
     Widen,
     format_transformation,
-    operation_of,
     propose,
     transform,
     valid_transformations,
@@ -105,7 +105,7 @@ def test_refused(architecture: Architecture, transformation: Transformation, mes
 )
 def test_kind_and_text(transformation: Transformation, operation: Operation, text: str) -> None:
     """Each transformation knows its operation and prints with its arguments."""
-    assert operation is operation_of(transformation)
+    assert operation is transformation.operation
     assert text == format_transformation(transformation)
 
 

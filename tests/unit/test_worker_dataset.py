@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from image_files import write_folder, write_image
 
-from nas.architecture import BlockType
+from nas.blocks import BlockType
 from nas.child import ChildId
 from nas.config import SearchConfig, TrainingConfig
 from nas.search.facts import AttemptKind

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The blocks that a search is built around (paper section III.A): each is a kind of layer of its own.
+
+Sources: Szegedy et al. 2015, Fig. 2(b) for the Inception block and its order of widths; Hu et al. 2018, Fig. 2 for
+squeeze and excitation. Inside a block convolutions are 'same': height and width stay.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import ClassVar, Self
+
+from nas.layers import POOL_VALUES, Layer, Product, Shape, number_names
+
+PAPER_WIDTHS = (32, 64, 128, 16, 32, 32)
+"""Widths of every block that the paper inserts (section IV.C)."""
+
+
+class BlockType(Enum):
+    """The block that a search is built around; the value is its name on a command line."""
+
+    INCEPTION = "ib"
+    SE_INCEPTION = "seib"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InceptionLayer(Layer):
+    """Four branches side by side, six widths in GoogLeNet's order: what the blocks with this stem have in common.
+
+    It is no block: products and stored values are for each block to say.
+    """
+
+    ch1x1: int
+    ch3x3red: int
+    ch3x3: int
+    ch5x5red: int
+    ch5x5: int
+    pool_proj: int
+
+    @property
+    def out_channels(self) -> int:
+        """Channels of the joined output of the four branches."""
+        return self.ch1x1 + self.ch3x3 + self.ch5x5 + self.pool_proj
+
+    def output_shape(self, *sources: Shape) -> Shape:
+        """Replace the channels, keep height and width."""
+        return (self.out_channels, *sources[0][1:])
+
+    def widened(self, by: int) -> Self:
+        """Add filters to each branch's output, as in the paper's Table I; its text's "first four layers" disagrees."""
+        return replace(
+            self,
+            ch1x1=self.ch1x1 + by,
+            ch3x3=self.ch3x3 + by,
+            ch5x5=self.ch5x5 + by,
+            pool_proj=self.pool_proj + by,
+        )
+
+    @abstractmethod
+    def products(self, source: Shape) -> tuple[Product, ...]:
+        """Return all convolutions and linear layers, ``branch_products`` among them."""
+
+    def branch_products(self, source: Shape) -> tuple[Product, ...]:
+        """Return the six convolutions of the branches."""
+        channels, sites = source[0], math.prod(source[1:])
+        return (
+            Product(channels, self.ch1x1, sites),
+            Product(channels, self.ch3x3red, sites),
+            Product(self.ch3x3red * 9, self.ch3x3, sites),
+            Product(channels, self.ch5x5red, sites),
+            Product(self.ch5x5red * 25, self.ch5x5, sites),
+            Product(channels, self.pool_proj, sites),
+        )
+
+    def kept_values(self, *sources: Shape) -> int:
+        """Store each product's output twice, the pooled input and the joined map."""
+        activated = 2 * sum(product.values for product in self.products(sources[0]))
+        return activated + POOL_VALUES * math.prod(sources[0]) + math.prod(self.output_shape(*sources))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inception(InceptionLayer):
+    """``IB(a,b,c,d,e,f)``: the Inception block with dimension reduction."""
+
+    name: ClassVar[str] = "IB"
+
+    def products(self, source: Shape) -> tuple[Product, ...]:
+        """The branches and nothing else."""
+        return self.branch_products(source)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SEInception(InceptionLayer):
+    """``SEIB(...)``: the Inception block followed by squeeze and excitation over its output channels."""
+
+    name: ClassVar[str] = "SEIB"
+
+    @property
+    def squeezed_channels(self) -> int:
+        """Width of the first of the two linear layers: C/16, at least 1 (Hu et al. 2018, ratio 16)."""
+        return max(1, self.out_channels // 16)
+
+    def products(self, source: Shape) -> tuple[Product, ...]:
+        """The branches and the two linear layers."""
+        squeeze = Product(self.out_channels, self.squeezed_channels, 1)
+        excite = Product(self.squeezed_channels, self.out_channels, 1)
+        return (*self.branch_products(source), squeeze, excite)
+
+    def kept_values(self, *sources: Shape) -> int:
+        """Store the rescaled map and the channels' averages, too."""
+        # Spelled out, because a slotted dataclass is a new class that super() without arguments does not know.
+        stem = InceptionLayer.kept_values(self, *sources)
+        return stem + math.prod(self.output_shape(*sources)) + self.out_channels
+
+
+BLOCKS: Mapping[BlockType, type[Layer]] = {
+    BlockType.INCEPTION: Inception,
+    BlockType.SE_INCEPTION: SEInception,
+}
+"""The kind of layer of each block."""
+
+
+def make_block(block_type: BlockType, widths: tuple[int, ...] = PAPER_WIDTHS) -> Layer:
+    """Build the block of a search; the widths default to the paper's.
+
+    Raises:
+        ValueError: the block has another number of widths, or one is less than 1.
+    """
+    kind = BLOCKS[block_type]
+    build: Callable[..., Layer] = kind
+    return build(**dict(zip(number_names(kind), widths, strict=True)))

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kinds of layers, each with its own mathematics (paper section IV.C); the blocks stand in ``nas.blocks``.
+
+A layer knows its name in the notation, the shape of its output, the convolutions and linear layers that it consists of,
+and what training must store of it. Whoever works with nets asks the layer and never lists the kinds.
+
+Legend: C, H, W = channels, height and width of a map. Convolutions are valid with stride 1; every convolution and every
+linear layer has a bias (fixed by the parameter counts that the paper publishes).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import MISSING, dataclass, fields, replace
+from typing import ClassVar
+
+Shape = tuple[int, ...]
+"""(C, H, W) of a map, or (N,) of a vector."""
+
+POOL_VALUES = 3
+"""Max pooling stores a value and its 64-bit index, which take as much memory as three fp32 values."""
+
+
+class LayerShapeError(ValueError):
+    """A layer does not fit the map that it gets; the message is the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A convolution or a linear layer: at each site every output is a weighted sum of ``fan_in`` inputs plus a bias."""
+
+    fan_in: int
+    outputs: int
+    sites: int
+
+    @property
+    def param_count(self) -> int:
+        """Weights and biases."""
+        return self.outputs * (self.fan_in + 1)
+
+    @property
+    def flops(self) -> int:
+        """Operations of the forward pass of one image: two per multiplication with addition."""
+        return 2 * self.fan_in * self.outputs * self.sites
+
+    @property
+    def values(self) -> int:
+        """Values of the output."""
+        return self.outputs * self.sites
+
+
+class Layer(ABC):
+    """One layer of a net. Each subclass is a frozen record of positive whole numbers and stands for one kind."""
+
+    __slots__ = ()
+
+    name: ClassVar[str]
+    """In the notation, such as ``C`` for ``C(64,3)``."""
+    source_count: ClassVar[int] = 1
+    """How many earlier outputs the layer reads: that of the layer before it, then of the one before that."""
+
+    def __post_init__(self) -> None:
+        for name in number_names(type(self)):
+            value = getattr(self, name)
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """What stands between the brackets of the notation, in its order."""
+        return tuple(getattr(self, name) for name in number_names(type(self)))
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether the layer passes its input on unchanged."""
+        return False
+
+    @abstractmethod
+    def output_shape(self, *sources: Shape) -> Shape:
+        """Return the shape of the output for inputs of these shapes, the nearest layer's first.
+
+        Raises:
+            LayerShapeError: the layer does not fit.
+        """
+
+    def products(self, source: Shape) -> tuple[Product, ...]:
+        """Return the convolutions and linear layers, from which parameters and FLOPs follow."""
+        return ()
+
+    def kept_values(self, *sources: Shape) -> int:
+        """Return how many values of one image are stored for the backward pass; by default those of the products.
+
+        Each product's output is counted twice: before and after its ReLU.
+        """
+        return 2 * sum(product.values for product in self.products(sources[0]))
+
+    def widened(self, by: int) -> Layer | None:
+        """Return the layer with ``by`` more filters, or None if it has no width of its own."""
+        return None
+
+
+def number_names(kind: type[Layer]) -> tuple[str, ...]:
+    """Return the names of the numbers that the notation of a kind of layer must give, in its order.
+
+    They are the fields without a default. A field with a default has no place in the notation yet.
+    """
+    return tuple(field.name for field in fields(kind) if field.default is MISSING)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conv(Layer):
+    """``C(a,b)``: a valid b x b convolution with a filters, stride 1, bias, then ReLU."""
+
+    name: ClassVar[str] = "C"
+
+    filters: int
+    kernel: int
+
+    def output_shape(self, *sources: Shape) -> Shape:
+        """Lose kernel - 1 rows and columns."""
+        return (self.filters, *_slide(sources[0], size=self.kernel, step=1))
+
+    def products(self, source: Shape) -> tuple[Product, ...]:
+        """One convolution."""
+        sites = math.prod(self.output_shape(source)[1:])
+        return (Product(source[0] * self.kernel**2, self.filters, sites),)
+
+    def widened(self, by: int) -> Conv:
+        """Add filters."""
+        return replace(self, filters=self.filters + by)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool(Layer):
+    """``P(a,b)``: max pooling with step a and a b x b window, so ``P(1,1)`` is the identity."""
+
+    name: ClassVar[str] = "P"
+
+    step: int
+    size: int
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether this is ``P(1,1)``."""
+        return self.step == 1 and self.size == 1
+
+    def output_shape(self, *sources: Shape) -> Shape:
+        """Keep the channels."""
+        return (sources[0][0], *_slide(sources[0], size=self.size, step=self.step))
+
+    def kept_values(self, *sources: Shape) -> int:
+        """Store each pooled value with its index."""
+        return 0 if self.is_identity else POOL_VALUES * math.prod(self.output_shape(*sources))
+
+
+@dataclass(frozen=True, slots=True)
+class Concat(Layer):
+    """``Concat()``: the channels of the layer before it, then those of the layer before that one.
+
+    Where the two maps differ in size, the larger one is cut to the smaller one around its centre.
+    """
+
+    name: ClassVar[str] = "Concat"
+    source_count: ClassVar[int] = 2
+
+    def output_shape(self, *sources: Shape) -> Shape:
+        """Add the channels, take the smaller height and width."""
+        near, far = sources
+        return (near[0] + far[0], min(near[1], far[1]), min(near[2], far[2]))
+
+    def kept_values(self, *sources: Shape) -> int:
+        """Store the joined map."""
+        return math.prod(self.output_shape(*sources))
+
+
+@dataclass(frozen=True, slots=True)
+class Flatten(Layer):
+    """``F()``: C x H x W to one vector."""
+
+    name: ClassVar[str] = "F"
+
+    def output_shape(self, *sources: Shape) -> Shape:
+        """One number per value of the map."""
+        return (math.prod(sources[0]),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Linear(Layer):
+    """``FC(a)``: the fully connected head with one output per class."""
+
+    name: ClassVar[str] = "FC"
+
+    outputs: int
+
+    def output_shape(self, *sources: Shape) -> Shape:
+        """One number per class."""
+        return (self.outputs,)
+
+    def products(self, source: Shape) -> tuple[Product, ...]:
+        """One linear layer."""
+        return (Product(source[0], self.outputs, 1),)
+
+
+def _slide(source: Shape, *, size: int, step: int) -> tuple[int, int]:
+    """Return height and width of what a sliding window gives."""
+    _, height, width = source
+    if size > min(height, width):
+        raise LayerShapeError(
+            f"a {size}x{size} window does not fit the {height}x{width} map it gets; shrink it or enlarge the input"
+        )
+    return (height - size) // step + 1, (width - size) // step + 1

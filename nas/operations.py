@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kinds of transformations by name; what they do stands in ``nas.transformations``."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Operation(Enum):
+    """A kind of transformation (paper section III.A)."""
+
+    ADD_LAYER = "add_layer"
+    ADD_BLOCK = "add_block"
+    WIDEN = "widen"
+    CONCAT = "concat"
+
+
+PAPER_OPERATIONS = (Operation.ADD_LAYER, Operation.ADD_BLOCK, Operation.WIDEN, Operation.CONCAT)
+"""The paper's four, in its order, which is the order of a parent's children."""
