@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What has to be so before any test is loaded."""
+"""What has to be so before any test is loaded, and what tests of several modules share."""
 
 from __future__ import annotations
 
 import gc
 import os
 import signal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from trained_search import TrainedSearch
 
 # Pytest explains the assertions of the chaos harness and of shared suites as it does those of tests.
 pytest.register_assert_rewrite("chaos_run", "chaos_server", "chaos_verdict", "executor_suite")
@@ -37,3 +42,12 @@ def pytest_collection_finish() -> None:
     """Leave the million objects of imported modules and collected tests out of every later garbage collection."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrainedSearch]:
+    """The search of ``trained_search.py``, trained when the first test of its xdist group asks for it."""
+    from trained_search import serving_data, train  # it imports much that other tests do not need
+
+    with serving_data(tmp_path_factory.mktemp("trained")) as server:
+        yield train(server, "kau")

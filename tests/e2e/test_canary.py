@@ -6,67 +6,23 @@ from __future__ import annotations
 import json
 import stat
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from dicom_files import write_scans
-from image_files import draw, encode
-from kau_tree import write_kau_tree, write_sheet
-from PIL import Image, PngImagePlugin
 from real_server import RealServer
+from trained_search import CANARY, GROUP, PATIENT_ID, PATIENT_PREFIX, TINY, TrainedSearch
 
-CANARY = "Canary"
-"""Begins each planted name."""
-NAMES = (CANARY.encode(), b"BC0170")
-PATIENT_ID = "KESTREL"
-"""Begins each id in a DICOM header, which stands in no file of the server at all."""
-TINY = "C(4,3) P(4,4) SEIB(4,2,4,2,2,2) P(2,2) F() FC(3)"
-TINY_OF_TWO = TINY.replace("FC(3)", "FC(2)")
-ONE = ("--block", "seib", "--max-iterations", "1", "--max-epochs", "1", "--threads", "1")
+NAMES = (CANARY.encode(), PATIENT_PREFIX.encode())
+ONE = ("--block", "seib", "--max-iterations", "0", "--max-epochs", "1", "--threads", "1")
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(GROUP)]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
-    """A server that trains and counts, with mammograms and a list of images."""
-    folder = tmp_path_factory.mktemp("canary")
-    kau = folder / "root" / "kau"
-    write_kau_tree(kau, has_extras=True)
-    images = sorted(kau.rglob("*.jpg"))
-    for image in images[:3]:
-        with Image.open(image) as opened:
-            exif = Image.Exif()
-            exif[270] = f"{CANARY} description"
-            opened.save(image, "JPEG", exif=exif, comment=f"{CANARY} comment".encode(), quality=90)
-    write_sheet(kau, {images[5].stem: "BIRAD 5"})
-    (kau / "BIRAD1" / "b1" / f"{CANARY} broken.jpg").write_bytes(b"no image")
-    _write_list(folder / "root" / "listed")
-    write_scans(folder / "root" / "scans", 40, prefix=PATIENT_ID)
-    metrics = ("--metrics-listen", "127.0.0.1:0")
-    with RealServer(folder, ("--data-root", str(folder / "root")), metrics=metrics) as server:
-        yield server
-
-
-def _write_list(folder: Path) -> None:
-    folder.mkdir(parents=True)
-    lines = ["path,label,group"]
-    for number in range(80):
-        text = PngImagePlugin.PngInfo()
-        text.add_text("Author", f"{CANARY} author")
-        name = f"{CANARY}-{number:02}.png"
-        (folder / name).write_bytes(encode(draw(number, (32, 32)), pnginfo=text))
-        lines.append(f"{name},{('benign', 'malignant')[number // 4 % 2]},{CANARY} patient {number // 4}")
-    (folder / "manifest.csv").write_text("\n".join(lines))
-
-
-@pytest.mark.slow
-def test_no_name_leaves_the_data(server: RealServer, tmp_path: Path) -> None:
+def test_no_name_leaves_the_data(trained: TrainedSearch, tmp_path: Path) -> None:
     """Not in events, answers, logs, journal, metrics or exports, nor in what is said when a start is refused."""
-    net = ("--initial", TINY)
+    server, search_id, events = trained.server, trained.search_id, trained.events
     refused = server.client("start", "--dataset", "kau", *ONE)
     planned = server.client("plan", "--dataset", "manifest:listed", *ONE)
-    search_id = server.start_search("--dataset", "kau", *ONE, *net, "--max-bad-files", "1")
-    events = server.watch(search_id)
     exported = server.client("export", search_id, "--to", str(tmp_path / "model"))
 
     assert (2, 0) == (refused.returncode, planned.returncode), planned.stderr
@@ -90,13 +46,13 @@ def test_no_name_leaves_the_data(server: RealServer, tmp_path: Path) -> None:
     assert private, "the canary is nowhere, so the test looks at the wrong places"
 
 
-@pytest.mark.slow
-def test_no_patient_id_leaves_the_ingest(server: RealServer) -> None:
+def test_no_patient_id_leaves_the_ingest(trained: TrainedSearch) -> None:
     """Where DICOM headers group the images, their ids are in no answer, event or log and in no file, private or not."""
+    server = trained.server
     checked = [
         server.client("datasets", "check", "scans", "--as", "folder", "--output", form) for form in ("text", "json")
     ]
-    search_id = server.start_search("--dataset", "folder:scans", *ONE, "--input-size", "16", "--initial", TINY_OF_TWO)
+    search_id = server.start_search("--dataset", "folder:scans", *ONE, "--input-size", "16", "--initial", TINY)
     events = server.watch(search_id)
 
     assert [0, 0] == [one.returncode for one in checked], checked[0].stdout + checked[0].stderr

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A net that a search found, tested on every division of its data: real client, ``--local`` server and training."""
+"""A net that a search found, tested on every division of its data: real client, server and training."""
 
 from __future__ import annotations
 
@@ -11,16 +11,12 @@ from typing import Any
 
 import pytest
 from image_files import write_folder, write_image
-from kau_tree import write_kau_tree
 from local_client import FAKE, Local
+from real_server import RealServer
+from trained_search import GROUP, PATIENTS, TrainedSearch
 
-PATIENTS = {1: 30, 3: 8, 4: 6}
-"""Of each BI-RADS category; as two classes 38 and 6."""
-PHANTOMS = (
-    *("--class-map", "binary", "--input-size", "32", "--block", "seib", "--seed", "5", "--max-iterations", "1"),
-    *("--max-epochs", "2", "--threads", "1", "--precision", "fp32"),
-    *("--initial", "C(4,3) P(4,4) SEIB(4,2,4,2,2,2) P(2,2) F() FC(2)"),
-)
+IMAGES = (4 * 38 - 1, 4 * 6)
+"""Of each of the two classes; the sheet contradicts the folder of one image."""
 SIMULATED = ("--block", "ib", "--seed", "3", "--max-iterations", "1", "--max-epochs", "1")
 
 
@@ -52,9 +48,9 @@ def _start(local: Local, dataset: str, *arguments: str) -> str:
     return search_id
 
 
-def _interrupt(local: Local, *arguments: str) -> int:
+def _interrupt(server: RealServer, *arguments: str) -> int:
     """Press Ctrl-C as soon as the first search has been started."""
-    client = local.spawn(*arguments)
+    client = server.client_process(*arguments)
     assert client.stderr is not None
     assert any(" trains " in line for line in iter(client.stderr.readline, ""))
     client.send_signal(signal.SIGINT)
@@ -64,40 +60,35 @@ def _interrupt(local: Local, *arguments: str) -> int:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_every_patient_is_tested_once(tmp_path: Path, here: Path) -> None:
+@pytest.mark.xdist_group(GROUP)
+def test_every_patient_is_tested_once(trained: TrainedSearch) -> None:
     """Three folds under the conditions of the search; after Ctrl-C and asked again, nothing is started twice."""
-    images = write_kau_tree(here / "kau", patients=PATIENTS, size=(48, 60))
-    local = Local(tmp_path / "state", here=here)
-    try:
-        search_id = _start(local, "kau:kau", *PHANTOMS)
-        command = ("crossvalidate", search_id, "--folds", "3")
+    server, search_id = trained.server, trained.search_id
+    command = ("crossvalidate", search_id, "--folds", "3")
+    before = trained.listed().keys()
 
-        interrupted = _interrupt(local, *command)
-        first = local.run(*command, "--output", "json", timeout=240)
-        known = _searches(local)
-        again, text = local.run(*command, "--output", "json"), local.run(*command)
-        refused = local.run("crossvalidate", search_id, "--folds", "7")
+    interrupted = _interrupt(server, *command)
+    first = server.client(*command, "--output", "json", timeout=240)
+    known = trained.listed()
+    again, text = server.client(*command, "--output", "json"), server.client(*command)
+    refused = server.client("crossvalidate", search_id, "--folds", "7")
 
-        assert [130, 0, 0, 0, 2] == [
-            interrupted,
-            *(answer.returncode for answer in (first, again, text, refused)),
-        ], first.stderr
-        assert first.stdout == again.stdout
-        assert known.keys() == _searches(local).keys()
-    finally:
-        local.kill()
+    answers = (first, again, text, refused)
+    assert [130, 0, 0, 0, 2] == [interrupted, *(answer.returncode for answer in answers)], first.stderr
+    assert first.stdout == again.stdout
+    assert known.keys() == trained.listed().keys()
     document = json.loads(first.stdout)
     folds = document["folds"]
-    assert 1 + len(folds) == len(known)
+    assert {fold["search_id"] for fold in folds} == known.keys() - before
     assert [1, 2, 3] == [fold["fold"] for fold in folds]
     _check_conditions(known[search_id], [known[fold["search_id"]] for fold in folds], document)
-    assert [152, 24] == [sum(int(fold["test_counts"][label]) for fold in folds) for label in (0, 1)]
+    assert list(IMAGES) == [sum(int(fold["test_counts"][label]) for fold in folds) for label in (0, 1)]
     assert sum(PATIENTS.values()) == sum(int(fold["test"]["assessment"]["patient_count"]) for fold in folds)
     pooled = document["pooled"]
-    assert str(images) == pooled["image_count"]
+    assert str(sum(IMAGES)) == pooled["image_count"]
     right = sum(int(count) for fold in folds for count in fold["test"]["evaluation"]["correct_counts"])
     assert str(right) == pooled["correct_count"]
-    assert 152 / 176 == pytest.approx(pooled["baseline_accuracy"])
+    assert IMAGES[0] / sum(IMAGES) == pytest.approx(pooled["baseline_accuracy"])
     assert "All folds together:" in text.stdout
     assert "replaces no independent test set" in text.stderr
     assert "class 'BI-RADS 4-5' has only 6 of the 7 patients that it needs" in refused.stderr

@@ -4,54 +4,59 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
+import shutil
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from idx_files import TEST_IMAGES, idx_bytes, write_idx_set
-from real_server import RealServer
+from image_files import decode_pixels
+from PIL import Image
+from trained_search import GROUP, SEED, SIDE, TrainedSearch, train
 
-ONE = (
-    *("--block", "ib", "--seed", "5", "--max-iterations", "1", "--max-epochs", "2", "--threads", "1"),
-    *("--precision", "fp32", "--initial", "C(4,3) P(4,4) IB(4,2,4,2,2,2) P(2,2) F() FC(10)"),
-)
-LISTENER = """\
-import os, sys, time
-def _hear(name, arguments):
-    if name == "nas.open_test_part":
-        with open(os.environ["NAS_TEST_OPENINGS"], "a") as file:
-            file.write(f"{os.getpid()} {time.time_ns()}\\n")
-sys.addaudithook(_hear)
-"""
-"""Runs at the start of every Python process of the server, workers included, and hears each reading."""
+from nas.config import InputShape
+from nas.data import find_by_fingerprint, split
+from nas.data.decoding.picture import Limits
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group(GROUP)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two searches on data that differ in nothing but the images of their test parts.
+
+    Attributes:
+        labels: of the test images, equal in both.
+    """
+
+    first: TrainedSearch
+    second: TrainedSearch
+    labels: list[int]
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
-    """A server with two data sets that differ in nothing but the images of their test parts."""
-    folder = tmp_path_factory.mktemp("held-out")
-    (folder / "listener").mkdir()
-    (folder / "listener" / "sitecustomize.py").write_text(LISTENER)
-    for name in ("mnist", "fashion-mnist"):
-        write_idx_set(folder / "root" / name, train_per_class=12, test_per_class=2)
-    noise = np.random.default_rng(1).integers(0, 256, (20, 28, 28), np.uint8)
-    (folder / "root" / "fashion-mnist" / TEST_IMAGES).write_bytes(idx_bytes(noise))
-    environment = {
-        "PYTHONPATH": os.pathsep.join((str(folder / "listener"), os.environ.get("PYTHONPATH", ""))),
-        "NAS_TEST_OPENINGS": str(folder / "openings"),
-    }
-    with RealServer(folder, ("--data-root", str(folder / "root")), environment) as real:
-        yield real
+def pair(trained: TrainedSearch) -> Pair:
+    """The trained search, and one on a copy of its folder in which each test image is noise."""
+    server, other = trained.server, trained.data_root / "other"
+    fingerprint = server.search(trained.search_id)["dataset"]["fingerprint"]
+    dataset = find_by_fingerprint(server.state_dir / "cache", fingerprint)
+    assert dataset is not None
+    test = split(dataset, seed=SEED).test
+    shutil.copytree(trained.data_root / "kau", other)
+    files = _files_by_pixels(other)
+    noise = np.random.default_rng(1)
+    for image_CHW in dataset.images_NCHW[test]:
+        Image.fromarray(noise.integers(0, 256, (60, 48), np.uint8)).save(files[image_CHW.tobytes()], quality=90)
+    return Pair(first=trained, second=train(server, "kau:other"), labels=dataset.labels_N[test].tolist())
 
 
-def _openings(folder: Path) -> list[tuple[int, int]]:
-    path = folder / "openings"
-    lines = path.read_text().splitlines() if path.exists() else []
-    return [(int(pid), int(moment)) for pid, moment in (line.split() for line in lines)]
+def _files_by_pixels(folder: Path) -> dict[bytes, Path]:
+    """Each image of the folder by the pixels that a training sees of it."""
+    shape = InputShape(channels=1, height=SIDE, width=SIDE)
+    files = [path for path in folder.rglob("*.jpg") if " broken" not in path.name]
+    return {decode_pixels(path.read_bytes(), shape, Limits()).tobytes(): path for path in files}
 
 
 def _of(events: list[dict[str, Any]], fact: str) -> list[dict[str, Any]]:
@@ -69,41 +74,30 @@ def _without_clocks(epochs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-@pytest.fixture(scope="module")
-def runs(server: RealServer) -> list[list[dict[str, Any]]]:
-    """The events of one search on each data set; each has read its test part once."""
-    found = []
-    for dataset in ("mnist", "fashion-mnist"):
-        before = len(_openings(server.folder))
-        events = server.watch(server.start_search("--dataset", dataset, *ONE))
-        (opened,) = _openings(server.folder)[before:]
-        (stopped,) = (event for event in events if "stopping_criterion_met" in event)
-        assert _nanoseconds(stopped) <= opened[1] <= _nanoseconds(events[-1])
-        found.append(events)
-    return found
+def test_the_test_part_is_read_once_and_last(pair: Pair) -> None:
+    """One process reads it, after the search has stopped and before it has ended."""
+    for run in (pair.first, pair.second):
+        (opened,) = run.openings
+        (stopped,) = (event for event in run.events if "stopping_criterion_met" in event)
+        assert _nanoseconds(stopped) <= opened <= _nanoseconds(run.events[-1])
 
 
-@pytest.mark.slow
-@pytest.mark.xdist_group("held-out")
-def test_the_test_part_changes_nothing_before_it_is_read(runs: list[list[dict[str, Any]]]) -> None:
+def test_the_test_part_changes_nothing_before_it_is_read(pair: Pair) -> None:
     """With other test images everything comes out the same but the last reading, of winner and smallest."""
-    first, second = runs
+    first, second = pair.first.events, pair.second.events
 
     for fact in ("child_proposed", "child_succeeded", "children_selected", "stopping_criterion_met"):
         assert _of(first, fact) == _of(second, fact)
     assert 8 == len(_of(first, "epoch_completed"))
     assert _without_clocks(_of(first, "epoch_completed")) == _without_clocks(_of(second, "epoch_completed"))
     assert 2 == len({child["child_id"] for child in _tested(first)})
-    assert _tested(first) != _tested(second)
+    assert all(one != other for one, other in zip(_tested(first), _tested(second), strict=True))
 
 
-@pytest.mark.slow
-@pytest.mark.xdist_group("held-out")
-def test_the_report_goes_home_with_the_model(
-    server: RealServer, runs: list[list[dict[str, Any]]], tmp_path: Path
-) -> None:
+def test_the_report_goes_home_with_the_model(pair: Pair, tmp_path: Path) -> None:
     """``get`` prints the figures of winner and smallest; ``export`` writes each into its metrics.json."""
-    search_id = runs[0][0]["search_id"]
+    server, search_id, labels = pair.first.server, pair.first.search_id, pair.labels
+    commonest = max(labels.count(label) for label in labels)
 
     shown = server.client("get", search_id)
     exported = [
@@ -113,11 +107,11 @@ def test_the_report_goes_home_with_the_model(
     metrics = [json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("winner", "smallest")]
 
     assert [0, 0, 0] == [answer.returncode for answer in (shown, *exported)], shown.stderr
-    for role, tested, found in zip(("winner", "smallest"), _tested(runs[0]), metrics, strict=True):
-        assert f"Child {tested['child_id']} ({role}) on the test part: 20 images;" in shown.stdout
+    for role, tested, found in zip(("winner", "smallest"), _tested(pair.first.events), metrics, strict=True):
+        assert f"Child {tested['child_id']} ({role}) on the test part: {len(labels)} images of " in shown.stdout
         assert tested["assessment"]["accuracy"] == found["assessment"]["accuracy"]
-        assert [10, 10] == [len(found["assessment"][rows]) for rows in ("classes", "confusion")]
-        assert 0.1 == found["assessment"]["baseline"]["accuracy"]
+        assert [2, 2] == [len(found["assessment"][rows]) for rows in ("classes", "confusion")]
+        assert commonest / len(labels) == found["assessment"]["baseline"]["accuracy"]
 
 
 def _tested(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
