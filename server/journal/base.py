@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The narrow waist of the server: append at an expected sequence, read after a sequence, and the errors of both.
+"""What every journal can do: append at an expected sequence and read after a sequence; and the errors of both.
 
 JournalError
 ├── SequenceConflictError    append: somebody else was faster
@@ -55,9 +55,9 @@ class Journal(Protocol):
 
     Payloads are opaque. All methods belong to the event loop on which the journal was opened; any number of tasks may
     call them at once. A process owns a journal alone. What ``append`` returned is durable and is read back unchanged
-    for ever, and a read never shows what is not durable yet. A task that is cancelled while it waits loses only the
-    answer: a call that was made is carried out as a whole. After ``close`` every method but ``close`` raises
-    ``JournalClosedError``; after a ``JournalFailedError`` every method but ``close`` raises it again.
+    for ever, and a read never shows what is not durable yet. If a task is cancelled while it waits, its call is carried
+    out all the same. After ``close`` every method but ``close`` raises ``JournalClosedError``; after a
+    ``JournalFailedError`` every method but ``close`` raises it again.
     """
 
     async def append(self, search_id: str, expected_sequence: int, payloads: Sequence[bytes]) -> tuple[Record, ...]:
@@ -66,7 +66,7 @@ class Journal(Protocol):
         Args:
             search_id: the search; its first append creates it.
             expected_sequence: the sequence of the search's last record, 0 for a new search.
-            payloads: one a record, in order. Without any, only the expected sequence is checked.
+            payloads: one per record, in order. If there are none, only the expected sequence is checked.
 
         Raises:
             SequenceConflictError: the search's head is another one; nothing was written.
@@ -93,7 +93,7 @@ class Journal(Protocol):
         ...
 
     async def close(self) -> None:
-        """Carry out what was asked before, then let go of everything; closing again does nothing.
+        """Carry out what was asked before, then close all files; closing again does nothing.
 
         Raises:
             JournalFailedError: tidying up failed; acknowledged records are safe regardless.
@@ -102,7 +102,7 @@ class Journal(Protocol):
 
 
 def require_range(after_sequence: int, limit: int) -> None:
-    """Refuse what no read can mean.
+    """Check the arguments of a read.
 
     Raises:
         ValueError: ``after_sequence`` is negative, or ``limit`` is not positive.
@@ -112,7 +112,7 @@ def require_range(after_sequence: int, limit: int) -> None:
 
 
 def in_one_line(words: object) -> str:
-    """Write what SQLite says as one short printable line; it quotes the file, and a damaged one can hold anything."""
+    """Turn a message of SQLite into one short printable line: it may quote a damaged file, which can hold anything."""
     return escape(str(words)[:_MOST_CHARACTERS])
 
 

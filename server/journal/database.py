@@ -23,7 +23,7 @@ Row = tuple[int, str, int, bytes, bytes]
 """position, search_id, sequence, payload, chain."""
 
 APPLICATION_ID: Final = int.from_bytes(b"NASJ", "big")
-"""In the header of the file: what ``file`` and we know the database by."""
+"""Stands in the header of the file, by which ``file`` and the server recognise a journal."""
 
 # Clustered by the key, so the walk in the order of positions looks every record up as a later read will.
 MIGRATIONS: Final = (
@@ -71,8 +71,8 @@ def connect(path: Path, *, is_read_only: bool, vfs: str | None = None) -> apsw.C
 
     Args:
         path: the database.
-        is_read_only: whether statements that write are to be refused. What SQLite writes of its own accord only the
-            file system can refuse.
+        is_read_only: whether statements that write are to be refused. Only the file system can refuse what SQLite
+            writes on its own initiative.
         vfs: name of the SQLite file system to use, ``None`` for the operating system's.
 
     Raises:

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """How far the journal was acknowledged, kept outside the database.
 
-SQLite takes the first damaged frame of its write-ahead log for the log's end and drops the rest without a word.
+SQLite takes the first damaged frame of its write-ahead log for the log's end and drops the rest without an error.
 Whatever shortens the database, this file still knows the position and the chain of the last acknowledged record.
 
-Two slots, each in a block of its own, are written in turn: a write torn by a power cut leaves the mark before it, and
-nobody had been answered about the new one yet.
+Two slots, each in a block of its own, are written in turn. A write that is torn by a power cut leaves the mark before
+it; by then no caller was told about the new one.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ class HighWater:
         os.close(self._fd)
 
     def _allocate(self) -> None:
-        # Written zeros, not a hole: the blocks are taken now, so a full disk can refuse this file only while it is made
-        # and not between a commit of the database and its mark, when records could be neither acknowledged nor undone.
+        # Zeros are written, so that the disk allocates the blocks now. A full disk can then fail only the creation of
+        # this file, not the write between a commit and its mark, when records could be neither acknowledged nor undone.
         size = os.fstat(self._fd).st_size
         missing = _SLOTS * _BLOCK_BYTES - size
         if missing > 0 and os.pwrite(self._fd, bytes(missing), size) != missing:

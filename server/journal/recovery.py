@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Opening a state folder: lock it, prove every record, hold them against what was acknowledged; only then write.
+"""Opening a state folder: lock it, prove every record, compare their end with what was acknowledged; only then write.
 
 journal.lock        locked as long as the journal is open; its content means nothing
 journal.db, -wal    the records
@@ -65,7 +65,7 @@ def open_store(state_dir: Path, *, vfs: str | None = None) -> JournalStore:
         database.migrate(connection, version)
         high_water = stack.enter_context(contextlib.closing(HighWater(state_dir / HIGH_WATER, contents.mark)))
         for folder in folders:
-            with contextlib.suppress(PermissionError):  # a parent that may be passed through and not read was there
+            with contextlib.suppress(PermissionError):  # a parent that we may enter and not read existed before
                 sync_folder(folder)
         return JournalStore(
             path, connection=connection, contents=contents, high_water=high_water, resources=stack.pop_all()
@@ -99,7 +99,7 @@ def require_journal(state_dir: Path) -> None:
     """Refuse a folder in which no server was ever started.
 
     Raises:
-        JournalMissingError: there is no file of a journal but perhaps its lock.
+        JournalMissingError: none of the journal's files is there, except perhaps its lock.
     """
     if not any((state_dir / name).exists() for name in (DATABASE, LOG, HIGH_WATER)):
         raise JournalMissingError(state_dir)
@@ -107,11 +107,11 @@ def require_journal(state_dir: Path) -> None:
 
 @contextlib.contextmanager
 def lock(state_dir: Path, *, creates: bool) -> Iterator[None]:
-    """Own the folder for the length of the block.
+    """Hold the lock of the folder for the length of the ``with`` block.
 
     Args:
         state_dir: the folder.
-        creates: whether the file to lock is made where it is missing; without it nobody has the folder open.
+        creates: whether to make the lock file where it is missing. If it is missing, no server has the folder open.
 
     Raises:
         StateLockedError: another process has it.
@@ -214,7 +214,7 @@ def require_acknowledged(contents: database.Contents, path: Path, acknowledged: 
 
 
 def _folders_of_names(state_dir: Path) -> tuple[Path, ...]:
-    """Return the folders that hold the names of our files, of their folder, and of each folder made for it.
+    """Return the folders to sync: the state folder, its parent, and the parent of each folder that is made on the way.
 
     A file is as durable as the name of every folder that leads to it.
     """

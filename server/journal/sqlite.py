@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The durable journal: one thread owns the store, and what piles up while it syncs becomes the next transaction."""
+"""The durable journal: one thread owns the store; requests that come while it syncs share the next transaction."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class SqliteJournal:
         if self._is_closing:
             raise JournalClosedError
         reply = self._loop.create_future()
-        # From here on the thread has the whole request: a caller that is cancelled loses the reply and nothing else.
+        # From here on the thread has the whole request: it is carried out even if the caller is cancelled.
         self._requests.put(_Request(call=call, reply=reply))
         return await reply
 

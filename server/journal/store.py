@@ -42,7 +42,7 @@ class Append:
     payloads: tuple[bytes, ...]
 
     def __post_init__(self) -> None:
-        self.search_id.encode()  # fails in the caller, where it is one caller's fault
+        self.search_id.encode()  # raised here, in the one caller, and not for the whole group
 
 
 Outcome = tuple[Record, ...] | SequenceConflictError
@@ -50,7 +50,7 @@ Outcome = tuple[Record, ...] | SequenceConflictError
 
 
 class JournalStore:
-    """A journal without concurrency: one thread calls it, whichever."""
+    """The journal for one thread at a time."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class JournalStore:
             connection: to the database.
             contents: what is in it.
             high_water: the file that says so; ``None`` if the journal is for inspection only.
-            resources: lets go of all of it.
+            resources: closes all of it.
         """
         self._path = path
         self._connection = connection
@@ -83,7 +83,7 @@ class JournalStore:
     def commit(self, appends: Sequence[Append]) -> list[Outcome]:
         """Write the requests that fit, in one transaction, and return each one's outcome when all of it is durable.
 
-        A request that conflicts leaves the others alone; a disk that is full or fails, does so for all of them.
+        A conflict concerns one request; a disk that is full or fails concerns all of them.
 
         Raises:
             JournalFullError: nothing was written.
@@ -126,8 +126,8 @@ class JournalStore:
     def tidy(self, *, limit_pages: int = _WAL_LIMIT_PAGES) -> None:
         """Move the write-ahead log into the database if it has grown to ``limit_pages``.
 
-        A failure shows at the next call. A full disk is none: the records are safe in the log, and the next group tries
-        again.
+        A failure is raised by the next call. A full disk is no failure: the records are safe in the log, and the next
+        group tries again.
         """
         if self._failure or self._high_water is None or self._wal_pages < limit_pages:
             return
@@ -142,7 +142,7 @@ class JournalStore:
             self.fail(error)
 
     def close(self) -> None:
-        """Empty the write-ahead log and let go of everything.
+        """Empty the write-ahead log and close all files.
 
         Raises:
             JournalFailedError: the log could not be emptied just now; acknowledged records are safe regardless.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is wrong with the journal of a stopped server, and which of its records are good; nothing is changed.
 
-Whether anything is wrong is decided by the checks with which a server opens a journal. Here one that fails does not
-keep the others from being made.
+Whether anything is wrong is decided by the checks with which a server opens a journal. Here all of them are made, even
+if one fails.
 """
 
 from __future__ import annotations

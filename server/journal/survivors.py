@@ -15,9 +15,9 @@ from server.journal.database import ROW_TYPES, Row, rows
 def proven_records(connection: apsw.Connection) -> Iterator[tuple[int, Record]]:
     """Yield the position and the content of each proven record, in order, up to the first row that SQLite cannot read.
 
-    A record is proven if its chain follows from the record before it. Where that one was altered, its chain is taken
-    as it is stored and as it can be computed from the record before. So an altered record does not take those behind
-    it along, and behind a missing record only the next one cannot be proven.
+    A record is proven if its chain follows from the record before it. If that one was altered, its stored chain and
+    the chain computed from the record before it are tried. So an altered record does not spoil those behind it. Behind
+    a missing record, only the next one cannot be proven.
     """
     last, chains = 0, {GENESIS}
     for row in _readable(connection):
