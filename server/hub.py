@@ -209,7 +209,7 @@ class Hub:
     async def _next(
         self, search_id: str, topic: _Topic, cursor: int, heartbeat_seconds: float
     ) -> Sequence[Record | Heartbeat]:
-        """Return the records behind ``cursor``, or a heartbeat after an idle time, or nothing to look again."""
+        """Return the records behind ``cursor``, or a heartbeat after an idle time; nothing means: ask again."""
         if cursor < topic.head:
             return topic.after(cursor) or await self._read(search_id, cursor, topic.head)
         if await _wait(topic.changed, heartbeat_seconds) or cursor < topic.head:

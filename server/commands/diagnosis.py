@@ -26,7 +26,7 @@ CHECKS: Final = (LOCK, *Part, EVENTS, WEIGHTS)
 """In the order in which they build on each other."""
 
 SALVAGED: Final = "salvaged.json"
-"""In a folder that a salvage has made: what it did."""
+"""File in a folder that a salvage has made: says what was copied and what was not."""
 
 _MISSING: Final = "is missing"
 _SAVE: Final = "restore the folder from a backup, or copy what is good with --salvage TARGET_DIR"
@@ -45,7 +45,7 @@ class Finding:
         check: one of ``CHECKS``.
         problem: what is wrong, a clause.
         remedy: what to do about it, a clause.
-        search_id, sequence: what it is about, empty and 0 where it is about more than that.
+        search_id, sequence: the event that it is about; empty and 0 where it is about more than one.
     """
 
     check: str
@@ -57,17 +57,17 @@ class Finding:
 
 @dataclass(slots=True)
 class SearchRecord:
-    """One search as far as it is good.
+    """One search, as far as its events are good.
 
     Attributes:
         search: its state after the last good event, ``None`` without one.
-        good: events from the first on that are proven and make sense.
-        known: events that there were at least.
-        kept: events that a salvage copies.
+        good: number of events, from the first on, that are proven and follow from each other.
+        known: number of events that it had at least.
+        kept: number of events that a salvage copies.
         kept_search: the state after the last of them.
         is_cut: whether it had more events, or may have had.
         damaged_weights: files that are not what the journal says.
-        absent_weights: files that are missing after a loss of events, for they may have been dropped in one of those.
+        absent_weights: files that are missing where events are gone too, one of which may have had them deleted.
     """
 
     search_id: str
@@ -84,7 +84,7 @@ class SearchRecord:
     _is_readable: bool = True
 
     def fold(self, record: Record) -> Finding | None:
-        """Take the next event in, or say why not; nothing is taken in after that."""
+        """Apply the next event to the state; return why if that cannot be done. After that, no event is applied."""
         if not self._is_readable:
             return None
         try:
@@ -92,7 +92,7 @@ class SearchRecord:
             if (envelope.search_id, envelope.sequence) != (record.search_id, record.sequence):
                 raise ValueError(f"it says that it is event {envelope.sequence} of search {envelope.search_id}")
             search = evolve(self.search, envelope.fact)
-        except Exception as error:  # whatever it is, the server would meet it as well
+        except Exception as error:  # whatever it is, a server would fail on it
             self._is_readable = False
             return _misfit(record, error)
         group = (envelope.time_ns, envelope.running_seconds)  # the events of one command share both
@@ -105,7 +105,7 @@ class SearchRecord:
         """Decide where a salvage cuts: never between the events of one command, which only make sense together."""
         has_ended = self.search is not None and self.search.state.is_terminal
         self.is_cut = self.good < self.known or (has_lost_records and not has_ended)
-        # Behind whole transactions whole commands are gone; else the end of the last one may be gone.
+        # Where whole transactions are gone, whole commands are gone; else the end of the last command may be gone.
         is_ragged = self.good < self.known or (self.is_cut and not has_whole_transactions)
         self.kept, self.kept_search = self._before_group if is_ragged else (self.good, self.search)
 
@@ -124,7 +124,7 @@ class Diagnosis:
 
 
 def diagnose(survey: Survey, files: StateFiles) -> Diagnosis:
-    """Go through everything.
+    """Fold the good events of each search and check its weights.
 
     Raises:
         OSError: a file of weights cannot be opened for want of permission.
@@ -155,7 +155,7 @@ def _misfit(record: Record, error: Exception) -> Finding:
 
 
 def _check_weights(search: SearchRecord, files: StateFiles, excused: frozenset[Path]) -> Iterator[Finding]:
-    """Hold the files that the search still needs against the journal."""
+    """Compare the weights that the search still needs with what the journal says of them."""
     state = search.kept_search
     if state is None:
         return

@@ -43,7 +43,7 @@ def doctor(state_dir: Path | None, target: Path | None, output: str) -> None:
             click.echo(json.dumps(_document(folder, found, diagnosis, copied), indent=2))
         else:
             for line in _lines(folder, found, diagnosis, copied):
-                click.echo(one_line(line, len(line)))  # what cannot be proven may hold anything
+                click.echo(one_line(line, len(line)))  # a search id may hold control characters
         if diagnosis.findings:
             raise SystemExit(Exit.DAMAGED)
 
@@ -123,7 +123,7 @@ _ABOUT = dict(
         strict=True,
     )
 )
-"""What a check is about."""
+"""What is the case if a check passes."""
 
 
 def _line(result: str, check: str, text: str) -> str:

@@ -66,7 +66,7 @@ def exit_codes() -> Iterator[None]:
     try:
         yield
     except click.ClickException:
-        raise  # usage: click says it better
+        raise  # a usage error, which click prints
     except ValidationError as error:
         leave(Exit.CONFIG, "; ".join(_explain(detail) for detail in error.errors()))
     except (

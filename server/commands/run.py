@@ -28,7 +28,7 @@ from server.hub import Hub
 from server.sinks.logs import configure_logging
 
 THE_SEARCH = UUID("7d0f8f6e-52b1-5c53-9d3c-6e61732d7275")
-"""Request id where none is given: one state folder, one search, even if the folder is moved."""
+"""Request id where none is given: a state folder holds one search then, even if the folder is moved."""
 
 _NEVER = 1e9
 _SETTINGS = tuple(setting for setting in search_settings() if setting.declaration.option is not Option.NONE)
@@ -38,7 +38,7 @@ log = structlog.get_logger("nas.run")
 
 
 class Batch:
-    """The duty of a server that is there for one search."""
+    """Starts or resumes one search on a server that ends together with it."""
 
     def __init__(
         self, config: SearchConfig, request_id: UUID, *, linger_seconds: float = 0.0, is_verifying: bool = False
@@ -51,7 +51,7 @@ class Batch:
         """How the search has ended, if it has."""
 
     async def __call__(self, registry: Registry, hub: Hub) -> None:
-        """Start or find the search, wait for its end, then for those who want to read of it."""
+        """Start or find the search, wait for its end, then linger for clients that want to read the result."""
         view = await registry.start(
             self._config, request_id=self._request_id, principal="", is_verifying=self._is_verifying
         )
