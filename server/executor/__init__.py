@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where attempts run and data is prepared: processes, attempts, cancellation; no decision about retries."""
+"""Runs attempts and prepares data in processes of their own; whether an attempt is retried is decided elsewhere."""

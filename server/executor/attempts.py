@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attempts as worker processes, wherever those run: a fresh one an attempt, one more kept warm while a search runs."""
+"""Runs each attempt in a worker process of its own, and keeps one more process warm while a search runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from server.executor.workers import KILL_GRACE_SECONDS, Worker, Workers
 from server.files import StateFiles
 
 _WANTS = (LostReason.OUT_OF_MEMORY, LostReason.DISK_FULL)
-"""Losses that only the worker knows of."""
+"""Reasons for the loss of an attempt that only its worker can know."""
 
 
 @dataclass(slots=True)
@@ -43,10 +43,10 @@ class _Attempt:
         self.is_preempted = True
 
     def require_own(self, report: commands.Report) -> commands.Report:
-        """Return a report unless it is a loss that is not the worker's to tell: most of those do not count as tries.
+        """Return a report, but refuse a loss for a reason that a worker cannot know: some of those count as no try.
 
         Raises:
-            LineError: it is.
+            LineError: the report is such a loss.
         """
         known = (*_WANTS, LostReason.PREEMPTED) if self.is_preempted else _WANTS
         if isinstance(report, commands.ReportLost) and report.reason not in known:
@@ -63,7 +63,9 @@ class ProcessExecutor:
         self._options = options
         self._workers = workers
         self._attempts: dict[AttemptKey, _Attempt] = {}
-        self._tasks: dict[asyncio.Task[None], _Attempt] = {}  # also of attempts whose worker has yet to leave
+        self._tasks: dict[
+            asyncio.Task[None], _Attempt
+        ] = {}  # including attempts that have an outcome and whose worker still runs
         self._is_idle = asyncio.Event()  # no attempt without an outcome
         self._spare: Worker | None = None
         self._spawn_count = 0
@@ -103,7 +105,7 @@ class ProcessExecutor:
             attempt.preempt()
 
     async def expect(self, attempts: int) -> None:
-        """Keep one worker warm as long as attempts are near; if none can be started, launching will say so."""
+        """Keep one worker warm while launches are expected; if none can be started, the next launch reports it."""
         spare = self._spare
         if spare is not None and not (attempts and spare.is_alive):
             self._spare = None
@@ -123,7 +125,7 @@ class ProcessExecutor:
                     await self._is_idle.wait()
 
     async def close(self) -> None:
-        """Kill all workers and wait for them; one in an uninterruptible wait is given up."""
+        """Kill all workers and wait for them; one that the kernel cannot end is given up after a while."""
         self._attempts.clear()
         for attempt in self._tasks.values():
             attempt.cancel()
@@ -133,7 +135,7 @@ class ProcessExecutor:
         await self._workers.close()
 
     async def _run(self, request: AttemptRequest, attempt: _Attempt) -> None:
-        """See an attempt through to its outcome, and its worker to its end."""
+        """Run an attempt until it has an outcome and its worker has ended."""
         key = request.key
         try:
             worker = attempt.worker = await self._take_worker(key)
@@ -150,7 +152,7 @@ class ProcessExecutor:
             reach("executor.requested")
             await self._listen(worker, key, attempt)
         except ConnectionError:
-            pass  # it is gone, and how it went is told by its exit status
+            pass  # the worker is gone; its exit status, read below, says why
         except TimeoutError:
             worker.kill()
             silence = f"no sign of progress for {self._options.progress_seconds:.0f} s"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where attempts run: one small protocol for this machine, for tests, and later for clusters."""
+"""What runs attempts: one protocol for this machine, for Ray clusters and for tests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nas.search.facts import AttemptKind, DatasetSummary, Resources
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptKey:
-    """Which attempt; never used twice, whatever is killed."""
+    """Names an attempt; no two attempts have the same key, even after a crash."""
 
     search_id: str
     child_id: ChildId
@@ -36,10 +36,10 @@ class TrainedNet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptRequest:
-    """An attempt that the journal says is to run.
+    """An attempt that has to run according to the journal.
 
     Attributes:
-        epochs_recorded: epochs that the journal has already.
+        epochs_recorded: number of epochs that are in the journal already.
         best_epoch, weights_sha256: of the training, for a test evaluation.
         others: the nets that a test evaluation measures beside the winner.
     """
@@ -94,17 +94,17 @@ class Executor(Protocol):
         ...
 
     async def interrupt(self, key: AttemptKey) -> None:
-        """Ask an attempt to keep what it has and to end as PREEMPTED; it may come to another outcome meanwhile."""
+        """Ask an attempt to write a checkpoint and to end as PREEMPTED; it may have another outcome before it does."""
         ...
 
     async def expect(self, attempts: int) -> None:
-        """Say how many launches are near, so that workers can be kept warm; 0 lets them go."""
+        """Say how many launches are expected, so that workers can be kept warm; 0 ends those that wait."""
         ...
 
     async def preempt(self) -> None:
-        """Ask all attempts to keep what they have and to end as PREEMPTED, and wait for that, but not for long.
+        """Ask all attempts to write a checkpoint and to end as PREEMPTED, and wait some seconds for that.
 
-        An attempt may as well come to another outcome meanwhile, or not come to any; no attempt is launched afterwards.
+        Meanwhile an attempt may have another outcome, or none. No attempt is launched afterwards.
         """
         ...
 

@@ -39,7 +39,7 @@ class FakeExecutor:
         return frozenset(self._tasks)
 
     async def launch(self, request: AttemptRequest, on_report: OnReport) -> None:
-        """Start a task that takes its time."""
+        """Start a task that sleeps as long as its epochs take."""
         key = request.key
         self._reports[key] = on_report
         self._tasks[key] = asyncio.create_task(self._run(request), name=f"fake attempt {key}")

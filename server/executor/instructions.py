@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a worker is told: what all workers of a server have in common, and what its attempt is about."""
+"""Makes the request of a worker from the options of all workers and from its attempt."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class WorkerOptions:
     Attributes:
         trainer: ``torch`` or ``simulated``.
         data_root: where data sets lie; None if the server has none.
-        any_path: whether an absolute path of a folder of images may lead out of it.
+        any_path: whether an absolute path of a folder of images may lie outside ``data_root``.
         epoch_seconds: how long an epoch of the simulated trainer takes.
         progress_seconds: how long a worker may say nothing before it is taken for hung and killed.
-        leave_seconds: how long a worker may take to leave after its last word before it is killed.
-        preempt_seconds: how long workers may take to keep what they have when the server is asked to stop.
-        on_checkpoint: told how many seconds each checkpoint took.
+        leave_seconds: how long a worker may take to exit after its last line before it is killed.
+        preempt_seconds: how long workers may take to write checkpoints when the server is asked to stop.
+        on_checkpoint: called with the number of seconds that a checkpoint took.
     """
 
     trainer: str

@@ -29,7 +29,7 @@ class LocalWorkers:
         return await WorkerProcess.spawn(*self._command, log=log)
 
     async def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: nothing is held but the workers themselves."""
 
 
 def local_executor(

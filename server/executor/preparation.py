@@ -22,9 +22,9 @@ from server.codec.plain import read, write
 from server.codec.preparing import ENVIRONMENT, PROGRAM, DataRequest, PrepareAnswer, PrepareProgress, PrepareRequest
 
 _MOST_LINE_BYTES = 64 * 2**20
-"""Of an answer; that of a check names files."""
+"""Longest answer that is read; the answer of a check names files."""
 _TRIES = 3
-"""A signal that ends the reader says nothing about the data, unless it comes again and again."""
+"""Times that the data is read if a signal ends the process: only repeated signals say something about the data."""
 
 
 class DataError(Exception):
@@ -40,7 +40,7 @@ class PreparedData:
     """A data set that is ready.
 
     Attributes:
-        warnings: what the user should know about it, a sentence each.
+        warnings: what the user should know about it, one sentence per warning.
     """
 
     summary: DatasetSummary

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One worker process: exec'd, in its own session, dead when the server is, and heard line by line.
 
-The worker's standard input stays open as long as the server lives: its end is the sign to leave.
+The worker's standard input stays open as long as the server lives; when it ends, the worker exits.
 """
 
 from __future__ import annotations
@@ -97,10 +97,10 @@ class WorkerProcess:
         self._process.stdin.write(STOP)
 
     async def lines(self, patience_seconds: float | None) -> AsyncIterator[bytes]:
-        """Yield what the worker says until it says no more; half a line, the last of one that was killed, is left out.
+        """Yield the worker's lines until it closes its output; an unfinished last line, as after a kill, is left out.
 
         Args:
-            patience_seconds: None to wait for ever.
+            patience_seconds: longest wait for a line; None to wait for ever.
 
         Raises:
             TimeoutError: it has said nothing for that long.
@@ -150,7 +150,7 @@ class WorkerProcess:
                 await self.wait()
 
     async def discard(self) -> None:
-        """Let a worker go that was never given a request; its log goes with it."""
+        """End a worker that was never given a request, and delete its log."""
         await self.reap()
         self._log.unlink(missing_ok=True)
 
@@ -159,7 +159,7 @@ class WorkerProcess:
         return count_memory_kills() > self._memory_kills
 
     def cause(self) -> str:
-        """Nothing that is known of."""
+        """Return an empty text: a process of this machine does not go away together with its machine."""
         return ""
 
     def last_words(self) -> str:

@@ -2,7 +2,7 @@
 """Attempts on the nodes of a Ray cluster: the same worker processes, each owned by an actor on its node.
 
 All nodes share two folders with the server, ``searches`` and ``cache`` of the state folder; the journal is the server's
-alone. Ray's own state is a cache: when its cluster is gone, so are the workers, and the journal says what is due.
+alone. Ray's own state is a cache: when its cluster is gone, so are the workers, and the journal says what has to run.
 """
 
 from __future__ import annotations

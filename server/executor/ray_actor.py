@@ -63,7 +63,7 @@ class Ending:
 
 
 class WorkerActor:
-    """Owns a worker process; whatever goes wrong is an answer, for an exception would travel with its traceback."""
+    """Owns a worker process; what goes wrong is returned, because an exception would be sent with its traceback."""
 
     def __init__(self) -> None:
         self._worker: WorkerProcess | None = None

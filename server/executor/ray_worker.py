@@ -21,7 +21,7 @@ from server.executor.ray_actor import Ending, Orders, WorkerActor
 from server.executor.workers import KILL_GRACE_SECONDS
 
 _CONCURRENT_CALLS = 16
-"""Of one actor; it waits for the process, listens to it, and still has to hear of a kill."""
+"""Calls that one actor serves at the same time: waiting for the process, reading its lines, and killing it."""
 _CAUSE_CHARACTERS = 200
 
 log = structlog.get_logger("nas.executor")
@@ -32,7 +32,8 @@ class Demand:
     """What a worker reserves on its node.
 
     Attributes:
-        pending_seconds: how often to say that a worker waits for its node, and how long for one that cannot come.
+        pending_seconds: time between two log lines about a worker that waits for a node; after the first, a worker that
+            no node could ever hold is given up.
     """
 
     cpus: int
@@ -40,7 +41,7 @@ class Demand:
     pending_seconds: float = 300.0
 
     def unmet_by(self, nodes: Iterable[dict[str, Any]]) -> str:
-        """Say what no living node has, however idle; empty if one has it all."""
+        """Say what no living node could offer even if it were idle; empty if one could offer all."""
         totals = [node["Resources"] for node in nodes if node["Alive"]]
         if self.gpus and not any(total.get("GPU", 0) >= self.gpus for total in totals):
             return "the Ray cluster has no GPU; add a node with one, or leave out --ray-gpus"
@@ -51,7 +52,7 @@ class Demand:
 
 
 class RayWorker:
-    """Follows the contract of ``Worker`` for a process on a node that may have yet to be found."""
+    """Follows the contract of ``Worker`` for a process on a node that Ray may still have to find."""
 
     def __init__(self, orders: Orders, demand: Demand) -> None:
         self._demand = demand
@@ -67,7 +68,7 @@ class RayWorker:
         self._is_stopping = False
 
     async def _see_off(self) -> Ending:
-        """Return how the worker ends, be it that it never began."""
+        """Wait until the worker has ended or could not be started, and return how."""
         try:
             if fault := await asyncio.shield(self._start):
                 return Ending(status=1, last_words=fault)
@@ -82,7 +83,7 @@ class RayWorker:
 
     @property
     def is_alive(self) -> bool:
-        """Whether nothing is known of its end."""
+        """Whether its end is not known."""
         return not self._end.done()
 
     async def move_log(self, target: Path) -> None:
@@ -106,7 +107,7 @@ class RayWorker:
         raise ConnectionError("the worker is gone")
 
     async def _find_node(self) -> None:
-        """Say again and again what a worker waits for; give up if no node could ever hold it."""
+        """Log at intervals what the worker waits for; give up if no node could ever hold it."""
         waited = 0.0
         while not (await asyncio.wait([self._start], timeout=self._demand.pending_seconds))[0]:
             waited += self._demand.pending_seconds
@@ -171,7 +172,7 @@ class RayWorker:
         return self._end.result() if self._end.done() and not self._end.cancelled() else None
 
     def has_memory_run_out(self) -> bool:
-        """As the node's kernel said, or Ray's own watch over its memory."""
+        """Whether the node's kernel or Ray's own memory monitor has ended a process for want of memory."""
         return self._ending is not None and self._ending.has_memory_run_out
 
     def cause(self) -> str:
@@ -179,12 +180,12 @@ class RayWorker:
         return self._ending.cause if self._ending else ""
 
     def last_words(self) -> str:
-        """As the node read them."""
+        """Return the last line of the log, which the actor read on its node."""
         return self._ending.last_words if self._ending else ""
 
 
 def find_nodes() -> list[dict[str, Any]]:
-    """All nodes of the cluster, the dead ones, too."""
+    """All nodes of the cluster, dead ones included."""
     nodes: Any = ray.nodes
     found: list[dict[str, Any]] = nodes()
     return found

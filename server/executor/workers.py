@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an executor needs of a worker and of the place where workers run: a process that hears and speaks lines."""
+"""What an executor needs of a worker, a process that reads and writes lines, and of the place where workers run."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Protocol
 
 KILL_GRACE_SECONDS = 5.0
-"""How long a killed process may take to be reaped before it is given up; one in an uninterruptible wait never is."""
+"""How long a killed process may take to end before it is given up; one in an uninterruptible wait never ends."""
 
 
 class PlaceError(Exception):
-    """Workers cannot run where they were to; the message is one sentence."""
+    """Workers cannot run where they are configured to; the message is one sentence."""
 
 
 class Worker(Protocol):
@@ -27,7 +27,7 @@ class Worker(Protocol):
         """Rename the log; the process goes on writing to it.
 
         Raises:
-            OSError: it cannot be there.
+            OSError: the log cannot have that path.
         """
         ...
 
@@ -36,7 +36,7 @@ class Worker(Protocol):
 
         Raises:
             ConnectionError: the worker is gone.
-            OSError: it could not be started where it was to run.
+            OSError: the worker could not be started.
         """
         ...
 
@@ -45,7 +45,7 @@ class Worker(Protocol):
         ...
 
     def lines(self, patience_seconds: float) -> AsyncIterator[bytes]:
-        """Yield what the worker says until it says no more; half a line, the last of one that was killed, is left out.
+        """Yield the worker's lines until it closes its output; an unfinished last line, as after a kill, is left out.
 
         Raises:
             TimeoutError: it has said nothing for that long.
@@ -66,7 +66,7 @@ class Worker(Protocol):
         ...
 
     async def discard(self) -> None:
-        """Let a worker go that was never given a request; its log goes with it."""
+        """End a worker that was never given a request, and delete its log."""
         ...
 
     def has_memory_run_out(self) -> bool:
@@ -99,5 +99,5 @@ class Workers(Protocol):
         ...
 
     async def close(self) -> None:
-        """Let go of the place, after the last worker has gone."""
+        """Disconnect from the place, after the last worker has ended."""
         ...
