@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What hears of every fact after it is durable and can change nothing."""
+"""Logs and metrics: each sink is told every fact after it is durable, and can change nothing."""

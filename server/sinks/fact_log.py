@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Log lines of what happens in searches: a wide one for each attempt, and one for each fact that somebody acts on."""
+"""Log lines about searches: one line with many fields per attempt, and one per fact that a person may act on."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ log = structlog.get_logger("nas.search")
 
 @dataclass(slots=True)
 class _Attempt:
-    """What the line of an attempt will say.
+    """What is known for the line of an attempt.
 
     Attributes:
         began: running time of the search at its launch, in seconds.
-        words: about kind, device and what it went on from.
+        words: fields about its kind, its device and the epoch that it resumed from.
     """
 
     number: int
@@ -40,7 +40,7 @@ class _Open:
 
 
 class FactLog:
-    """The sink that writes facts down; it forgets a search that has ended."""
+    """The sink that logs facts; it keeps nothing of a search that has ended."""
 
     def __init__(self) -> None:
         self._searches: dict[str, _Open] = {}
@@ -64,7 +64,7 @@ class FactLog:
 def _follow(
     search: _Open, fact: events.AttemptLaunched | events.AttemptStarted | events.EpochCompleted, now: float
 ) -> None:
-    """Note what belongs on the line that will be written at the end."""
+    """Keep what belongs on the line that is written when the attempt ends."""
     if isinstance(fact, events.AttemptLaunched):
         search.attempts[fact.child_id] = _Attempt(fact.attempt, now, {"kind": fact.kind.value})
         return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What NVIDIA's management library says of the GPUs, where its binding (the extra ``gpu``) and a driver are there.
+"""What NVIDIA's management library (NVML) says about the GPUs, if its binding (the extra ``gpu``) and a driver exist.
 
 Unproved: no machine with a GPU has run it; the tests run it against a stand-in for the library.
 """

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Logs: one record a line on standard error, as JSON for machines or coloured for people, whoever writes it.
+"""Logs: one record per line on standard error, as JSON for machines or coloured for people.
 
-What libraries log (gRPC, asyncio, warnings) takes the same way. Texts from outside cannot end a line or move a cursor.
+What libraries log (gRPC, asyncio, warnings) gets the same form. Texts from outside cannot end a line or move a cursor.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from nas.text import escape
 
 _OWN_LINES = ("exception", "stack")
-"""What is made of several lines and written by us."""
+"""Fields that may have several lines, because none of their text is from outside."""
 
 
 class Unfailing(io.TextIOBase):
-    """A stream that passes over what cannot be written: a full disk must not fail the call that a line tells of."""
+    """A stream that drops what cannot be written: a full disk must not fail the call that a line is about."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write if there is room."""
+        """Write, or drop the text if the disk is full."""
         with contextlib.suppress(OSError):
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Flush if there is room; what is left is tried again with the next line."""
+        """Flush, unless the disk is full; what is left is tried again with the next line."""
         with contextlib.suppress(OSError):
             self._stream.flush()
 

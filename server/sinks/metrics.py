@@ -76,7 +76,7 @@ class Family:
 
 
 class SearchMetrics(Family):
-    """How the searches get on. Figures of running searches are NaN while there are none."""
+    """Progress of the searches. Values about running searches are NaN while none runs."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(registry)

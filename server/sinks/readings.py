@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads off, whenever somebody asks for the metrics, what is the case at that moment."""
+"""Sets the gauges that follow from the server's state, each time that the metrics are read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from server.sinks.metrics import STATES, Metrics
 async def render(metrics: Metrics, registry: Registry, hub: Hub, files: StateFiles, gpus: Gpus) -> bytes:
     """Set every gauge that follows from the state of the server, and return the page.
 
-    It waits until all searches are replayed: a counter that is seen half way would look like one that was reset.
+    It waits until all searches are replayed: a counter that is read before that would look like one that was reset.
     """
     await registry.replayed()
     views = registry.views()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The address where Prometheus reads the metrics: HTTP with one page, in the server's own event loop.
 
-A request is small, has seconds to arrive and is answered once; only so many are answered at a time.
+A request must be small and arrive within seconds, and is answered once; the number of those in progress is limited.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Counts facts: a fold over the journal like the state itself, so a restarted server counts on from where it was."""
+"""Counts facts by folding the journal, like the state of a search; so the counts go on after a restart."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from server.sinks.metrics import Metrics
 
 @dataclass(slots=True)
 class _Open:
-    """What has begun in one search and not ended.
+    """What has begun in one search and has not ended.
 
     Attributes:
-        images: in the part that children train on.
-        operations: how each child was derived.
-        waiting_since: when a child was proposed or lost, or when the search went on after it, in seconds.
-        seconds: of each epoch of a child; the last report of an epoch counts.
-        speeds: images per second in the last epoch of each attempt that is out.
-        evaluated: the winner, once its test evaluation was launched; that resumes nothing.
+        images: number of images in the part that children train on.
+        operations: the operation that each child was derived by.
+        waiting_since: running time of the search, in seconds, since when a child waits for a worker: when it was
+            proposed, its attempt was lost, or the search was resumed.
+        seconds: duration of each epoch of a child; the last report of an epoch counts.
+        speeds: images per second in the last epoch of each attempt without an outcome.
+        evaluated: the child whose test evaluation was launched; the start of that is not counted as a resumption.
     """
 
     images: int
@@ -35,7 +36,7 @@ class _Open:
 
 
 class Tally:
-    """The sink that turns facts into counts; it forgets a search that has ended."""
+    """The sink that counts facts; it keeps nothing else of a search that has ended."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._training = metrics.training

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A journal that says how long it took until events were durable; otherwise the journal that it is made of."""
+"""Wraps a journal and measures how long it takes until events are durable."""
 
 from __future__ import annotations
 
