@@ -44,7 +44,7 @@ RULES: dict[str, Role] = {
 """The role that each method asks for, by its full name."""
 
 ANYBODY = Caller(name="", role=Role.WRITE)
-"""Whoever can reach a server that asks for no token."""
+"""The caller of a server that asks for no token."""
 CALLER: ContextVar[Caller] = ContextVar("caller", default=ANYBODY)
 """Who makes the call that is being answered."""
 
@@ -54,7 +54,7 @@ _Continuation = Callable[[grpc.HandlerCallDetails], Awaitable["grpc.RpcMethodHan
 
 
 class Guard(grpc.aio.ServerInterceptor):
-    """Lets a call pass or answers it; what passes finds its caller in ``CALLER``."""
+    """Lets a call pass, with its caller in ``CALLER``, or refuses it."""
 
     def __init__(self, tokens: Tokens | None, activity: Activity) -> None:
         """Take the tokens, None if none are asked for."""
@@ -88,7 +88,7 @@ class Guard(grpc.aio.ServerInterceptor):
         return caller
 
     def _refusal(self, method: str, error: AccessError) -> grpc.RpcMethodHandler[Any, Any]:
-        """A handler that ends the call, whatever its kind, before anything of it is read."""
+        """A handler that ends the call, whatever its kind, before its request is read."""
         public = to_public(error)
         assert public is not None  # noqa: S101 - all of them are in the catalogue
 
@@ -101,7 +101,7 @@ class Guard(grpc.aio.ServerInterceptor):
 
 
 def welcome(context: grpc.aio.ServicerContext[Any, Any]) -> str:
-    """Find out who makes a call that has passed, put it on every line of the call, and return the principal."""
+    """Find out who makes a call that has passed, add it to every log line of the call, and return the principal."""
     caller = CALLER.get()
     if not caller.name and (name := _certified_name(context)):
         caller = Caller(name=name, role=caller.role)
@@ -112,7 +112,7 @@ def welcome(context: grpc.aio.ServicerContext[Any, Any]) -> str:
 
 
 def _certified_name(context: grpc.aio.ServicerContext[Any, Any]) -> str:
-    """Return whom the client's certificate was made out to; empty without one."""
+    """Return the name in the client's certificate; empty without one."""
     found = context.auth_context()
     names = found.get("x509_common_name") or found.get("x509_subject_alternative_name") or ()
     text = next(iter(names), b"").decode(errors="replace")

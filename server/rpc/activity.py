@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is talking to the server: calls in progress, and one wide log line of each that has ended."""
+"""Counts the calls in progress, and writes one log line with many fields for each call that has ended."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from structlog.contextvars import bind_contextvars
 from server.rpc.errors import PublicError
 
 OnEnd = Callable[[str, str, float], None]
-"""Told of each call that has ended: its method, the name of its status, and how many seconds it took."""
+"""Called for each call that has ended, with its method, the name of its status and its duration in seconds."""
 
 CHANGING = frozenset({"StartSearch", "CancelSearch", "PauseSearch", "ResumeSearch", "DeleteSearch"})
 """Methods whose calls are audited, refused ones too."""
@@ -35,7 +35,7 @@ class Activity:
     """Calls in progress and the end of the last one."""
 
     def __init__(self, on_end: OnEnd = lambda _method, _code, _seconds: None) -> None:
-        """Take who is told of each end; it must not raise."""
+        """Take a function that is called at the end of each call; it must not raise."""
         self._on_end = on_end
         self._calls = 0
         self._last = time.monotonic()
@@ -56,13 +56,13 @@ class Activity:
             self._last = time.monotonic()
 
     def end(self, method: str, public: PublicError | None, *, seconds: float, **more: Any) -> None:
-        """Say what became of a call: refused as ``public``, or answered.
+        """Log how a call has ended: refused as ``public``, or answered.
 
         Args:
             method: the full name or only the last part of it; empty if there is no such method.
             public: what the client was told, None if nothing was wrong.
-            seconds: how long it took.
-            more: what else belongs on the line.
+            seconds: its duration.
+            more: further fields of the log line.
         """
         name = method.rpartition("/")[2]
         code = "OK" if public is None else code_pb2.Code.Name(public.code)
@@ -73,12 +73,12 @@ class Activity:
         self._on_end(name, code, seconds)
 
     def idle_seconds(self) -> float:
-        """Time since the last call ended; 0 while one is in progress."""
+        """Seconds since the last call ended; 0 while one is in progress."""
         return 0.0 if self._calls else time.monotonic() - self._last
 
 
 def bind_ids(message: object) -> None:
-    """Put the ids in a message on every line of this call; what is none is somebody's text and stays out."""
+    """Add the ids in a message to every log line of this call; a malformed one may be any text and is left out."""
     for name, pattern in _IDS.items():
         value = getattr(message, name, "")
         if isinstance(value, str) and pattern.fullmatch(value):
@@ -86,5 +86,5 @@ def bind_ids(message: object) -> None:
 
 
 def note_peer(context: grpc.aio.ServicerContext[Any, Any]) -> None:
-    """Put the address of the caller on every line of this call."""
+    """Add the address of the caller to every log line of this call."""
     bind_contextvars(peer=context.peer())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Between gRPC and the servicer: parse, call, translate errors, write one log line a call.
+"""Between gRPC and the servicer: parse, call, translate errors, write one log line per call.
 
 gRPC's own parsing and error handling would answer UNKNOWN with the text of any exception, so neither is used.
 """
@@ -30,18 +30,18 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 _START = "StartSearch"
 _GONE = PublicError(code=code_pb2.CANCELLED, reason="CLIENT_GONE", message="")
-"""How a call ends for the log and the metrics when nobody is there to be told."""
+"""Status in the log and the metrics of a call whose caller has left."""
 
 log = structlog.get_logger("nas.rpc")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """What every call passes.
+    """What every call goes through.
 
     Attributes:
-        activity: counts it and writes its line.
-        quotas: says whether there may be one more.
+        activity: counts the call and writes its log line.
+        quotas: says whether the caller may make one more call.
     """
 
     activity: Activity
@@ -123,7 +123,7 @@ def _read(method: MethodDescriptor, payload: bytes) -> Message:
 
 
 def _has_left(error: BaseException) -> bool:
-    """Whether nobody is there to be told: the caller left while the call waited, or with a message on its way.
+    """Whether the caller has left, while the call waited or while a message was sent.
 
     gRPC cancels the call's task then; its context does not say so (grpcio 1.85), and a status all the same would cost
     memory that is never freed. A cancellation from within the server leaves the task as it is.
@@ -150,7 +150,7 @@ async def _refuse(
 
 
 def _internal(method: MethodDescriptor, error: Exception) -> PublicError:
-    """Say nothing of an error that is our fault but where to find it in the log."""
+    """Answer an unexpected error with nothing but the number under which the log has it."""
     incident = secrets.token_hex(4)
     log.error("rpc_failed", method=method.name, incident=incident, exc_info=error)
     message = f"the server made a mistake; its log has the details under incident {incident}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one catalogue from errors to gRPC status, machine-readable reason and public text.
+"""The catalogue that gives each error its gRPC status, its machine-readable reason and its public text.
 
 The text of an error listed here is written for users and sent as it is; the text of any other error stays in the log.
 """
@@ -44,14 +44,14 @@ class InvalidRequestError(Exception):
 
 
 class AccessError(Exception):
-    """A call that is not let through; the message is for the caller."""
+    """A call that is refused; the message is for the caller."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
 
 
 class UnauthenticatedError(AccessError):
-    """Nobody knows who calls."""
+    """The caller has not proved who it is."""
 
 
 class NotPermittedError(AccessError):
@@ -59,7 +59,7 @@ class NotPermittedError(AccessError):
 
 
 class QuotaError(AccessError):
-    """The caller asks for too much at a time."""
+    """The caller has too many streams open, or makes too many starts per minute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +91,7 @@ CATALOGUE: dict[type[Exception], tuple[int, str]] = {
     ConfigError: (code_pb2.INVALID_ARGUMENT, "INVALID_CONFIG"),
     CodecError: (code_pb2.INVALID_ARGUMENT, "INVALID_CONFIG"),
 }
-"""Errors that always mean the same."""
+"""Errors that have the same status and reason wherever they come from."""
 
 _DATA: dict[str, tuple[int, str]] = {
     "UnknownDatasetError": (code_pb2.INVALID_ARGUMENT, "UNKNOWN_DATASET"),
@@ -132,7 +132,7 @@ _JOURNAL: dict[type[Exception], tuple[int, str, str]] = {
         "records are gone from the server's journal; its log says more, do not start another server on its folder",
     ),
 }
-"""Errors whose own text names files of the server."""
+"""Errors whose own text names files of the server, and the text that is sent instead."""
 
 
 def to_public(error: Exception) -> PublicError | None:

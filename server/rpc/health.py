@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the server serves: the standard health service, on the API's address and, where asked, on one of its own.
+"""The standard health service: on the API's address and, if configured, on a second address.
 
-The listener of its own is plaintext and has nothing else, for probes that can neither speak TLS nor hold a token.
+The second address is plaintext and has no other service, for probes that have neither TLS nor a token.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _Status = health_pb2.HealthCheckResponse
 
 
 class Health:
-    """What all health checks of one server are answered with."""
+    """Answers all health checks of one server."""
 
     def __init__(self) -> None:
         self._checks = health.aio.HealthServicer()
@@ -32,7 +32,7 @@ class Health:
         health_pb2_grpc.add_HealthServicer_to_server(self._checks, server)
 
     async def listen(self, address: str) -> str:
-        """Answer checks on an address of their own from now on, and return it with the port that was picked for 0.
+        """Answer checks on the second address from now on, and return it with the port that was picked for port 0.
 
         Raises:
             ListenError: it is taken, or may not be used.
@@ -46,16 +46,16 @@ class Health:
         return bound
 
     async def begin(self) -> None:
-        """Everything is served from now on."""
+        """Answer from now on that everything is served."""
         await self._checks.set(LIVENESS, _Status.SERVING)
         await self._set(_Status.SERVING)
 
     async def end(self) -> None:
-        """Nothing is served any more; the process still answers."""
+        """Answer from now on that nothing is served, and that the process lives."""
         await self._set(_Status.NOT_SERVING)
 
     async def close(self) -> None:
-        """Stop answering on the address of its own."""
+        """Stop answering on the second address."""
         if self._listener is not None:
             await self._listener.stop(None)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What StartSearch answers with validate_only: the first facts of a search that was not started."""
+"""The answer of StartSearch with ``validate_only``: a plan, made of the first facts that the search would have."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much one caller may ask for at a time, so that nobody's loop shuts the others out."""
+"""Limits of what one caller may ask for, so that an endless loop of one does not shut out the others."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _MINUTE = 60.0
 
 @dataclass(slots=True, kw_only=True)
 class Quotas:
-    """Counts for each principal; all callers without a name are one.
+    """Counts for each principal; all callers without a name count as one.
 
     Attributes:
-        max_streams: watches, exports and logs in progress.
-        max_starts: calls of StartSearch a minute, those included that only plan; unused ones are kept for a minute.
-        monotonic: seconds that only rise.
+        max_streams: watches, exports and logs that a principal may have open at the same time.
+        max_starts: calls of StartSearch per minute, plans included; up to one minute's worth may come at once.
+        monotonic: a clock in seconds that never goes back.
     """
 
     max_streams: int = 1000

@@ -34,7 +34,7 @@ from server.rpc.transfer import export_model, read_log
 
 SERVICE = search_service_pb2.DESCRIPTOR.services_by_name["SearchService"]
 HEARTBEAT_SECONDS = 10.0
-"""Idle time after which a watcher hears a sign of life."""
+"""Idle time after which a watcher gets a heartbeat."""
 
 
 class SearchServicer:
@@ -100,28 +100,28 @@ class SearchServicer:
                 yield _event(item) if isinstance(item, Record) else self._heartbeat(search_id, item)
 
     async def CancelSearch(self, request: pb.CancelSearchRequest) -> pb.CancelSearchResponse:
-        """Ask for the end of a search."""
+        """Cancel a search."""
         view = await self._registry.control(
             require_search_id(request.search_id), commands.CancelSearch(principal=CALLER.get().name)
         )
         return pb.CancelSearchResponse(search=encode_search(view, is_full=True))
 
     async def PauseSearch(self, request: pb.PauseSearchRequest) -> pb.PauseSearchResponse:
-        """Let a search wait."""
+        """Pause a search."""
         view = await self._registry.control(
             require_search_id(request.search_id), commands.PauseSearch(principal=CALLER.get().name)
         )
         return pb.PauseSearchResponse(search=encode_search(view, is_full=True))
 
     async def ResumeSearch(self, request: pb.ResumeSearchRequest) -> pb.ResumeSearchResponse:
-        """Let a search go on."""
+        """Resume a paused search."""
         view = await self._registry.control(
             require_search_id(request.search_id), commands.ResumeSearch(principal=CALLER.get().name)
         )
         return pb.ResumeSearchResponse(search=encode_search(view, is_full=True))
 
     async def DeleteSearch(self, request: pb.DeleteSearchRequest) -> pb.DeleteSearchResponse:
-        """Forget a search that has ended."""
+        """Delete a search that has ended."""
         await self._registry.control(
             require_search_id(request.search_id), commands.DeleteSearch(principal=CALLER.get().name)
         )
@@ -163,7 +163,7 @@ class SearchServicer:
         return decode_inspection(await self._preparation.check(*decode_check(request)))
 
     async def GetPreparation(self, request: pb.GetPreparationRequest) -> pb.GetPreparationResponse:
-        """Say how far the reading of data is."""
+        """Say which data set is being read, and how far."""
         found = self._preparation.progress()
         if found is None:
             return pb.GetPreparationResponse()
@@ -171,7 +171,7 @@ class SearchServicer:
         return pb.GetPreparationResponse(dataset=dataset, done_count=progress.done, total_count=progress.total)
 
     async def GetServerInfo(self, request: pb.GetServerInfoRequest) -> pb.GetServerInfoResponse:
-        """Say what server this is."""
+        """Say which version the server has, and what trains for it."""
         executor = self._registry.executor
         return pb.GetServerInfoResponse(
             version=self._version,

@@ -61,7 +61,7 @@ async def read_log(
 
 
 def _choose(view: SearchView, request: pb.ExportModelRequest) -> Child:
-    """Return the child that is asked for; the incumbent if nothing is said."""
+    """Return the child that the request names; the incumbent if it names none."""
     if request.HasField("child_id"):
         return _child(view, request.child_id)
     search: Search = view.search
