@@ -10,7 +10,7 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import TextIO
 
-# gRPC's core would write lines of its own among those of the log; what goes wrong there is told by the calls.
+# gRPC's core would write lines of its own among those of the log; its errors reach us through the calls.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import click

@@ -39,7 +39,7 @@ from server.sinks.tally import Tally
 from server.sinks.timed_journal import TimedJournal
 
 Duty = Callable[[Registry, Hub], Coroutine[Any, Any, None]]
-"""What a server does besides answering; the server ends with it."""
+"""Work that a server does besides answering calls; the server ends when it is done."""
 
 log = structlog.get_logger("nas.server")
 
@@ -48,7 +48,7 @@ class App:
     """One server: journal, engines, executor and API, wired together."""
 
     def __init__(self, settings: Settings, duty: Duty | None = None) -> None:
-        """Take the settings, and what the server is there for if it does not serve until it is stopped."""
+        """Take the settings, and a duty; without one the server serves until it is stopped."""
         self._settings = settings
         self._duty = duty
         self._stop = asyncio.Event()
@@ -173,7 +173,7 @@ class App:
 
     @contextlib.asynccontextmanager
     async def _on_duty(self, registry: Registry, hub: Hub) -> AsyncIterator[None]:
-        """Do the duty, if there is one, in a ``with`` block."""
+        """Run the duty, if there is one, as a task for the length of the block."""
         if self._duty is None:
             yield
             return
@@ -204,7 +204,7 @@ class App:
                 await asyncio.wait_for(self._stop.wait(), max(0.05, patience - idle))
 
     def _announce(self, places: Mapping[str, str], files: StateFiles) -> None:
-        """Say where the server is, now that it is SERVING."""
+        """Write down the address of the server, which is SERVING by now."""
         settings = self._settings
         if settings.data_root is None or not settings.data_root.is_dir():
             log.warning("data_root_missing", hint="only data sets that ship with the package can be used")
@@ -214,7 +214,7 @@ class App:
             write_atomically(settings.port_file, places["address"] + "\n")
 
     def _end(self, error: BaseException) -> None:
-        """Stop because going on could lose something."""
+        """Stop the server, because an event could be lost otherwise."""
         if self._fatal is None:
             self._fatal = error
             log.error("server_failed", error=type(error).__name__, detail=str(error))

@@ -29,8 +29,8 @@ class CertificateFiles:
 
     Attributes:
         cert: the server's certificate, then those between it and its authority.
-        key: the private key of it, without a passphrase.
-        client_ca: certificates of authorities; a client must show a certificate of one of them. None: of no client.
+        key: its private key, without a passphrase.
+        client_ca: certificates of authorities, one of which must have signed a client's. None: clients need none.
     """
 
     cert: Path
@@ -39,7 +39,7 @@ class CertificateFiles:
 
 
 class Certificates:
-    """What gRPC is given for each connection."""
+    """The certificates that gRPC uses for each new connection."""
 
     def __init__(self, files: CertificateFiles) -> None:
         """Read the files for the first time.
@@ -66,7 +66,7 @@ class Certificates:
             if stamp == self._stamp:
                 return None
             configuration = self._read()
-        except (OSError, CertificateError) as error:  # half way through a replacement, or a mistake: keep what works
+        except (OSError, CertificateError) as error:  # in the middle of a replacement, or a mistake: keep what works
             log.warning("certificates_not_reloaded", reason=str(error))
             return None
         self._stamp = stamp

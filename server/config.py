@@ -18,11 +18,11 @@ DEFAULT_LISTEN = "127.0.0.1:50051"
 DEFAULT_METRICS_LISTEN = "127.0.0.1:9464"
 DEFAULT_STATE_DIR = Path("~/.local/state/nas")
 OFF = "off"
-"""Instead of an address: not at all."""
+"""Stands for an address: there is to be no listener."""
 
 
 class Settings(BaseSettings):
-    """What one server is told when it starts; never changes afterwards."""
+    """The settings of one server, which do not change while it runs."""
 
     model_config = SettingsConfigDict(env_prefix="NAS_", frozen=True, extra="ignore")
 
@@ -50,9 +50,9 @@ class Settings(BaseSettings):
     tls_client_ca: Path | None = None
     token_file: Path | None = None
     max_streams: int = Field(default=1000, ge=1)
-    """Watches, exports and logs in progress of one caller."""
+    """Watches, exports and logs that one caller may have open at the same time."""
     max_starts: int = Field(default=600, ge=1)
-    """Calls of StartSearch a minute of one caller."""
+    """Calls of StartSearch that one caller may make per minute."""
     log_format: Literal["auto", "json", "console"] = "auto"
     health_listen: str | None = None
     """Only the health service, in plaintext; None for no listener beside the API's."""
@@ -112,7 +112,7 @@ class Settings(BaseSettings):
 
     @property
     def certificate_files(self) -> CertificateFiles | None:
-        """What the API's TLS is made of; None for plaintext."""
+        """The files for the API's TLS; None for plaintext."""
         if self.tls_cert is None or self.tls_key is None:
             return None
         return CertificateFiles(cert=self.tls_cert, key=self.tls_key, client_ca=self.tls_client_ca)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 
 class CrashPoints:
-    """Where one process is to die, if anywhere."""
+    """The point at which one process is to be killed, if any."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         is_enabled = environment.get("NAS_CRASH_POINTS_ENABLED") == "1"
@@ -21,7 +21,7 @@ class CrashPoints:
         self._hits_left = int(number) if number else 0
 
     def reach(self, name: str) -> None:
-        """Die like a process that is killed, without a goodbye, if this is the hit that was asked for."""
+        """Kill this process with SIGKILL if this is the hit that was asked for."""
         if name != self._name:
             return
         self._hits_left -= 1
@@ -30,4 +30,4 @@ class CrashPoints:
 
 
 reach = CrashPoints(os.environ).reach
-"""Of this process."""
+"""The crash points of this process."""

@@ -7,7 +7,7 @@ cache/                                    data sets as tensors; may be deleted w
 searches/<search>/weights/x-y.safetensors weights of children, as the journal's SHA-256 says
 searches/<search>/checkpoints/x-y/        of children in training
 searches/<search>/logs/x-y.<attempt>.log  what the worker of an attempt wrote to its standard error
-searches/shared, cache/shared             of a server with workers on other machines: they look whether they see it
+searches/shared, cache/shared             written for workers on other machines, which check that they see them
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class StateFiles:
 
     @property
     def marks(self) -> tuple[Path, ...]:
-        """A file for each folder that workers on other machines have to see."""
+        """A file in each folder that workers on other machines have to see."""
         return (self.root / "searches" / "shared", self.cache / "shared")
 
     def weights(self, search_id: str, child_id: ChildId) -> Path:
@@ -58,7 +58,7 @@ class StateFiles:
         shutil.rmtree(self._search(search_id), ignore_errors=True)
 
     def free_bytes(self) -> int:
-        """Room on the disk of the state folder, or on that of the weights where they have one of their own."""
+        """Free space for the state folder and the weights; the smaller one if they lie on two disks."""
         folders = (self.root, self.root / "searches")
         return min(shutil.disk_usage(folder).free for folder in folders if folder.is_dir())
 

@@ -27,7 +27,7 @@ log = structlog.get_logger("nas.front")
 
 
 class Front:
-    """Opens and closes them in the order in which others can rely on them."""
+    """Opens and closes the addresses in an order that clients and probes can rely on."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Front:
         activity: Activity,
         render: Callable[[], Awaitable[bytes]],
     ) -> None:
-        """Take what answers the API's calls and what makes the page of metrics.
+        """Take the service that answers calls and the function that renders the metrics.
 
         Raises:
             CertificateError, TokenFileError: a file cannot be used.
@@ -55,7 +55,7 @@ class Front:
         if is_loopback(settings.listen):
             reflection.enable_server_reflection((SERVICE.full_name, HEALTH, reflection.SERVICE_NAME), self._server)
         self.places: dict[str, str] = {}
-        """Where each of them is, once it is open."""
+        """The address of each, once it is open."""
 
     async def reserve(self) -> None:
         """Take the addresses before the work begins; health checks are told that nothing is served yet.
@@ -69,7 +69,7 @@ class Front:
         await self._offer_metrics()
 
     async def open(self) -> None:
-        """Answer calls, and say so to health checks."""
+        """Answer calls, and tell health checks so."""
         await self._server.start()
         await self._endpoint.open()
         await self._health.begin()
@@ -77,7 +77,7 @@ class Front:
             self._warning = asyncio.create_task(self._warn(), name="warning")
 
     async def refuse(self) -> None:
-        """Say to health checks that this is over."""
+        """Tell health checks that the server does not serve any more."""
         await self._health.end()
 
     async def close(self) -> None:
@@ -85,14 +85,14 @@ class Front:
         await self._server.stop(_GRACE_SECONDS)
 
     async def leave(self) -> None:
-        """Leave the other addresses as well."""
+        """Close the other addresses as well."""
         if self._warning is not None:
             self._warning.cancel()
         await self._endpoint.close()
         await self._health.close()
 
     async def _warn(self) -> None:
-        """Remind whoever reads the log, again and again, that the door is open."""
+        """Log a warning at intervals that others can use the server without a credential."""
         while True:
             log.warning("insecure", address=self.places["address"], hint="others can use this server or read along")
             await asyncio.sleep(_WARNING_SECONDS)

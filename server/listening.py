@@ -21,13 +21,13 @@ SERVER_OPTIONS = (
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
 )
-"""Of every gRPC server of this program."""
+"""Options of every gRPC server of this program."""
 
 _UNIX = "unix:"
 
 
 class ListenError(Exception):
-    """The address cannot be listened on."""
+    """The server cannot listen on an address."""
 
     def __init__(self, listen: str, reason: str, option: str = "--listen") -> None:
         super().__init__(f"cannot listen on {listen}: {reason}; choose another address with {option}")
@@ -35,10 +35,10 @@ class ListenError(Exception):
 
 
 def check_address(listen: str) -> str:
-    """Return an address that can be tried.
+    """Check the form of an address and return it.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not HOST:PORT, and not unix:PATH with an absolute path of a length that a socket can have.
     """
     path = socket_path(listen)
     if path is not None:
@@ -78,9 +78,9 @@ def bind(
     """Bind and return the address, with the port that was picked for port 0.
 
     Args:
-        server: that is to listen.
-        listen: where.
-        option: where that was asked for.
+        server: the gRPC server.
+        listen: the address.
+        option: the option that named it, for messages.
         credentials: for TLS; None for plaintext.
 
     Raises:

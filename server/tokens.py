@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bearer tokens: who may call, by the SHA-256 of a secret that the server never has.
+"""Bearer tokens: who may call. The server has only the SHA-256 of each token.
 
 A file has a line for each token, ``NAME ROLE SHA256``, where ROLE is ``read`` or ``write`` and SHA256 the hash of the
 token in hexadecimal; empty lines and those that begin with ``#`` are left out. It is read again when it has changed, so
@@ -65,7 +65,7 @@ class Tokens:
         self._callers = read_tokens(path)
 
     def find(self, token: str) -> Caller | None:
-        """Return whose token this is; takes as long for one that is nearly right as for one that is not."""
+        """Return whose token this is; the time that it takes does not tell how much of a wrong token is right."""
         self._refresh()
         if len(token) > MAX_TOKEN_CHARACTERS:
             return None
@@ -77,7 +77,7 @@ class Tokens:
         return found
 
     def _refresh(self) -> None:
-        """Read the file again if it has changed; what cannot be read is as if it had not."""
+        """Read the file again if it has changed; if it cannot be read, keep what was read before."""
         now = time.monotonic()
         if now < self._next_look:
             return
@@ -96,7 +96,7 @@ def read_tokens(path: Path) -> tuple[tuple[bytes, Caller], ...]:
     """Return hash and caller of each line.
 
     Raises:
-        TokenFileError: a line is none, a name or a token stands there twice, or others may write the file.
+        TokenFileError: a line has another form, a name or a token stands there twice, or others may write the file.
         OSError: it cannot be read.
     """
     if path.stat().st_mode & stat.S_IWOTH:
@@ -131,7 +131,7 @@ def _read_line(place: str, line: str) -> tuple[bytes, Caller]:
 
 
 def is_name(text: str) -> bool:
-    """Whether a token can be called that."""
+    """Whether a token can have this name."""
     return _NAME.fullmatch(text) is not None
 
 
