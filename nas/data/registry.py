@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every data set by name, and the one way to get it ready: find, check, cache, open."""
+"""Prepares a data set by its name: finds its source, builds its cache if necessary, and opens it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SOURCES: dict[str, Callable[[DatasetInfo, Path | None], Source]] = {
     "mnist": IdxSource,
     "fashion-mnist": IdxSource,
 }
-"""What reads each data set of the catalogue that is no folder of images; ``nas.data.images.source`` reads those."""
+"""The source of each data set of the catalogue that is not a folder of images."""
 _AS_ALWAYS = ImageOptions()
 
 
@@ -30,19 +30,19 @@ def prepare(
     cache_dir: Path,
     options: ImageOptions = _AS_ALWAYS,
 ) -> CachedDataset:
-    """Find a data set, check it and open its cache, which is built first if there is no intact one.
+    """Find a data set and open its cache; build the cache first if it is missing or damaged.
 
-    Safe to call from several processes at once: one builds, the others wait and use what it built.
+    Safe to call from several processes at once: one builds, the others wait and open what it built.
 
     Args:
-        dataset: a name of ``nas.config.CATALOGUE``, with a path after a colon where that is allowed.
+        dataset: a name of ``nas.catalogue.CATALOGUE``, followed by a colon and a path if the data set takes one.
         data_root: folder that holds the source files in ``<data root>/<name>``; None if the server has none.
-        cache_dir: folder for caches, made if it is missing.
-        options: how a folder is read; what is no folder heeds the input size only.
+        cache_dir: folder of the cache; made if it is missing.
+        options: how a folder is read; for other data sets only the input size counts.
 
     Raises:
-        UnknownDatasetError: no such data set.
-        MissingDataRootError, MissingFilesError, MissingFolderError, PathOutsideError: the source is not there.
+        UnknownDatasetError: there is no such data set.
+        MissingDataRootError, MissingFilesError, MissingFolderError, PathOutsideError: the source is missing.
         CorruptFileError, FolderError, UnreadableImagesError: the source cannot be used.
         CacheError: the cache cannot be written.
     """
@@ -65,18 +65,22 @@ def prepare(
 
 @dataclass(frozen=True, slots=True)
 class _ReportingSource:
-    """A folder whose report is written before its cache, so that there is no cache without one."""
+    """A folder of images; its report is written before its cache, so no cache exists without a report."""
 
     images: ImageSource
     report_path: Path
     shown: str
 
     def fingerprint(self) -> str:
-        """As the folder's."""
+        """Return the fingerprint of the folder."""
         return self.images.fingerprint()
 
     def read(self) -> Contents:
-        """Read the folder; refuses one without any image that can be used."""
+        """Read the folder and write its report.
+
+        Raises:
+            EmptyFolderError, UnreadableImagesError: no image can be used.
+        """
         contents = self.images.read()
         report = self.images.report
         report.save(self.report_path)
@@ -87,7 +91,7 @@ class _ReportingSource:
 
 
 def _prepare_images(images: ImageSource) -> CachedDataset:
-    """Find or build the cache of a folder and the report of what was found in it."""
+    """Open or build the cache of a folder, and bring its report up to date."""
     fingerprint = images.fingerprint()
     name, shape = images.info.name, images.shape
     entry = entry_of(images.cache_dir, name, shape, fingerprint)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Folders of image files as data sets: surveyed, chosen from, decoded, reported on."""
+"""Prepares a folder of image files as a data set: surveys it, chooses its images, decodes them, reports on it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which images of a folder are used: those that can be read, each content once, and none whose class is in doubt."""
+"""Chooses the images of a folder that are used: readable ones, each content once, and only with one class."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from nas.data.folders import Arrangement, Item, Parts
 from nas.data.images.reading import Surveyed
 
 DEFAULT_SIDE = 64
-"""Pixels; for images of several sizes, or that are not square."""
+"""Side in pixels for images that have several sizes or are not square."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What became of every image file.
+    """The images of a folder, each in one of four groups.
 
     Attributes:
-        items: used, in the order of the arrangement.
-        faults: of those that cannot be read, by path.
-        copies: another file has the same content and class; of several, the one in the latest part is used, so that no
-            test image is trained on.
-        conflicts: another file has the same content and another class.
+        items: images that are used, in the order of the arrangement.
+        faults: why images cannot be read, by path.
+        copies: images that are left out because another file has the same content and class. The file in the latest
+            part is kept, so that no test image is trained on.
+        conflicts: images that are left out because a file with the same content has another class.
     """
 
     items: tuple[Item, ...]
@@ -34,7 +34,7 @@ class Choice:
 
 
 def choose(arrangement: Arrangement, surveyed: Surveyed) -> Choice:
-    """Choose among the images of an arrangement."""
+    """Choose the images of an arrangement that are used."""
     faults = {
         item.file.parts: surveyed[item.file.parts].fault
         for item in arrangement.items
@@ -62,14 +62,14 @@ def choose(arrangement: Arrangement, surveyed: Surveyed) -> Choice:
 
 
 def find_shape(choice: Choice, surveyed: Surveyed, *, fixed: InputShape | None, input_size: int) -> InputShape:
-    """Say what shape the images are brought to.
+    """Return the shape that images are scaled into.
 
     Args:
-        choice: the images in use.
+        choice: the images that are used.
         surveyed: their headers.
-        fixed: of the data set, where the images do not decide.
-        input_size: side in pixels that the user wants; 0 for the data set's own: that of the images if all are square
-            and of one size, else ``DEFAULT_SIDE``.
+        fixed: the shape of the data set; None if it follows from the images.
+        input_size: side in pixels that the user wants. 0 means the side of ``fixed``, or else that of the images if all
+            are square and of one size, or else ``DEFAULT_SIDE``.
     """
     if fixed is not None:
         side = input_size or fixed.height

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whose image it is, where only the images themselves say so: PatientID in the headers of DICOM files."""
+"""Groups images by the PatientID of their DICOM headers, if nothing else says which patient they show."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from nas.folders import PatientSource
 
 
 def name_patients(arrangement: Arrangement, surveyed: Surveyed) -> Arrangement:
-    """Group images by the patient of their headers if nothing else groups any of them and no pattern was given.
+    """Group images by the patient in their headers.
 
-    A group is called after the first image of its patient, so that neither an id nor a hash of one goes further. Images
-    without a patient stay without a group.
+    Nothing changes if any image has a group already, or if the user gave a pattern. A group is named after the first
+    image of the patient, so neither the id nor its hash leaves the index. Images without a patient get no group.
 
     Args:
-        arrangement: what the layout made of the folder.
-        surveyed: its images.
+        arrangement: the arranged folder.
+        surveyed: headers of its images.
     """
     if any(item.group is not None for item in arrangement.items):
         return arrangement

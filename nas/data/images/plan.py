@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a folder of images will be as a data set, before it is one: walked, arranged, surveyed, chosen from."""
+"""Plans a folder of images as a data set: lists, arranges and surveys it, and chooses the images.
+
+A plan knows everything about the data set but its pixels.
+"""
 
 from __future__ import annotations
 
@@ -27,20 +30,20 @@ changes, for a fingerprint leaves defaults out. What was decoded before is then 
 
 
 def _silent(_done: int, _total: int) -> None:
-    """Nobody wants to know."""
+    """Ignore the progress."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageOptions(ImageSettings):
-    """How a folder is read: the settings of a search and what else its reader needs.
+    """How a folder is read: the settings of a search, and what the process that reads it adds.
 
     Attributes:
         index: name of a file in the folder that lists its images; empty if there is none.
-        limits: of one file.
+        limits: largest file that is read.
         reader: reads and decodes the files.
-        guard: entered around what a user's pattern and sheet may do.
-        is_verifying: whether files that seem unchanged are hashed again.
-        on_progress: told how many files are done.
+        guard: its context manager limits the work on a user's pattern and sheet.
+        is_verifying: whether files that seem unchanged are read again.
+        on_progress: called with the numbers of files done and of all files.
     """
 
     index: str = ""
@@ -51,18 +54,24 @@ class ImageOptions(ImageSettings):
     on_progress: Progress = _silent
 
     def wanted(self, shape: InputShape | None) -> Wanted:
-        """What is read of each file for images of that shape; of None, headers only."""
+        """Return what is read of each file: a picture of that shape, or the header only if it is None."""
         return Wanted(shape=shape, limits=self.limits, fit=self.fit or "pad", sample_bits=self.sample_bits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is known of a folder before its images are handed over.
+    """A folder as a data set, before its images are decoded.
 
     Attributes:
-        location: from ``<data root>`` on.
-        surveyed: every image file of the arrangement.
-        store_path: of what has been decoded already.
+        info: the data set in the catalogue.
+        options: how the folder is read.
+        location: path of the folder from ``<data root>`` on.
+        listing: everything in the folder.
+        arrangement: which files are images, and of which class, part and group.
+        surveyed: header and hash of each image of the arrangement.
+        choice: which of the images are used.
+        shape: shape that images are scaled into.
+        store_path: file with the pictures that have been decoded already.
     """
 
     info: DatasetInfo
@@ -76,7 +85,7 @@ class Plan:
     store_path: Path
 
     def fingerprint(self) -> str:
-        """SHA-256 over what the folder is read as: each image's content, class, part, group and name, in order."""
+        """Return the SHA-256 over how the folder is read, and content, class, part, group and path of each image."""
         wanted = self.options.wanted(self.shape)
         told = (_READING_VERSION, self.info.name, self.arrangement.class_names, wanted)
         digest = hashlib.sha256(canonical_json(told))
@@ -86,10 +95,14 @@ class Plan:
         return digest.hexdigest()
 
     def decode(self, tree: Tree, use: Callable[[Item, Picture], None]) -> dict[Parts, str]:
-        """Hand over the picture of every chosen image, in order, reading what has not been decoded before.
+        """Call ``use`` with the picture of each chosen image, in order; decode those that are not in the store.
+
+        Args:
+            tree: the folder.
+            use: called once per image that can be decoded.
 
         Returns:
-            Why images cannot be used after all, by path.
+            Why images cannot be decoded, by path.
 
         Raises:
             CorruptFileError: a file has changed since it was surveyed.
@@ -122,7 +135,7 @@ class Plan:
 
 
 def locate(info: DatasetInfo, path: str) -> tuple[str, str]:
-    """Return the folder that a path of the user means, and the name of the file in it that lists the images."""
+    """Split a path of the user into the folder and the name of the file in it that lists the images, if it has one."""
     folder, _, name = path.rpartition("/")
     if info.name == "manifest" and name.casefold().endswith(".csv"):
         return folder or ("/" if path.startswith("/") else "."), name
@@ -135,15 +148,15 @@ def make_plan(
     """Plan a folder.
 
     Args:
-        info: of the catalogue.
-        dataset: as the user wrote it.
+        info: the data set in the catalogue.
+        dataset: the data set as the user wrote it.
         tree: the folder.
-        cache_dir: where the index of its files is kept.
-        options: how it is read.
-        accepts_all: whether to go on with a folder that no search can use.
+        cache_dir: folder of the index.
+        options: how the folder is read.
+        accepts_all: whether a folder that no search can use is planned, too.
 
     Raises:
-        DatasetError: it cannot be a data set.
+        DatasetError: the folder cannot be used as a data set.
     """
     listing = tree.walk()
     arrangement = _arrange(info, dataset, tree, listing, options)
@@ -169,7 +182,7 @@ def make_plan(
 
 
 def _make_surveyor(tree: Tree, cache_dir: Path, options: ImageOptions, fixed: InputShape | None) -> Surveyor:
-    """Make what looks at the files; pixels are stored apart for each way of reading them."""
+    """Return the surveyor of a folder; its pictures have a file of their own for each way of reading them."""
     wanted = options.wanted(None if options.is_verifying else fixed)
     told = (_READING_VERSION, tree.key, replace(wanted, shape=None), options.input_size)
     key = hashlib.sha256(canonical_json(told)).hexdigest()[:16]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads image files of a folder, each once: hashed, looked at and decoded in one go, by this process or by others."""
+"""Reads image files of a folder. One pass over a file hashes it, reads its header and decodes it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from nas.data.decoding import Header, ImageFault, Limits, Picture, decode, read_
 from nas.data.folders import FileError, FoundFile, Parts, Tree
 
 Guard = Callable[[], AbstractContextManager[None]]
-"""Makes what is entered around each image that is read, such as a limit on processor time."""
+"""Returns a context manager that is entered around work on foreign data, such as a limit on processor time."""
 Progress = Callable[[int, int], None]
-"""Told how many of how many files are done."""
+"""Called with the number of files that are done and the number of all files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,10 +24,10 @@ class Wanted:
     """What is read of each file.
 
     Attributes:
-        shape: decode the image and bring it to this shape; None to look at its header only.
-        limits: of one file.
-        fit: how it is brought there, one of ``nas.folders.FITS``.
-        sample_bits: as ``decode`` takes them.
+        shape: shape that the image is decoded to; None to read its header only.
+        limits: largest file that is read.
+        fit: how the image is scaled into the shape, one of ``nas.folders.FITS``.
+        sample_bits: as for ``decode``.
     """
 
     shape: InputShape | None
@@ -38,13 +38,14 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Reading:
-    """One file.
+    """The result of reading one file.
 
     Attributes:
-        sha256: of its content; of the fault where it could not be opened; empty if the process that read it died.
-        header: None if it is no image that can be used.
-        fault: why it cannot be used, as the rest of a sentence; empty if it can.
-        picture: None if the image was not wanted or cannot be decoded.
+        sha256: SHA-256 of its content, or of the fault if it could not be opened; empty if the process that read it
+            died.
+        header: None if the file is no image, or too large.
+        fault: why the image cannot be used, as the end of a sentence that begins with the image; empty if it can.
+        picture: None if only the header was wanted, or if the image cannot be decoded.
     """
 
     sha256: str
@@ -54,28 +55,28 @@ class Reading:
 
 
 Surveyed = Mapping[Parts, Reading]
-"""What was read of each file of a folder, without its picture."""
+"""Headers and hashes of the files of a folder, without pictures, by path."""
 
 
 class Reader(Protocol):
-    """Reads files of one folder, in any order."""
+    """Reads files of a folder, in any order."""
 
     def read(self, tree: Tree, files: Iterable[FoundFile], wanted: Wanted) -> Iterator[tuple[FoundFile, Reading]]:
-        """Yield every file once; a file that cannot be read is a fault of its own and raises nothing."""
+        """Yield every file once with its reading; a file that cannot be read raises nothing and has a ``fault``."""
 
 
 @dataclass(frozen=True, slots=True)
 class InProcess:
-    """Reads one file after the other in this process.
+    """Reads one file after another in this process.
 
     Attributes:
-        guard: entered around each file.
+        guard: its context manager is entered around each file.
     """
 
     guard: Guard = nullcontext
 
     def read(self, tree: Tree, files: Iterable[FoundFile], wanted: Wanted) -> Iterator[tuple[FoundFile, Reading]]:
-        """As ``Reader.read``, in the order of the files."""
+        """Yield the readings, as ``Reader.read`` does, in the order of the files."""
         for file in files:
             with self.guard():
                 reading = read_file(tree, file, wanted)
@@ -83,7 +84,7 @@ class InProcess:
 
 
 def read_file(tree: Tree, file: FoundFile, wanted: Wanted) -> Reading:
-    """Read one file; whatever is wrong with it is the reading's fault."""
+    """Read one file; if something is wrong with it, the reading has a ``fault``."""
     try:
         content = tree.read(file, wanted.limits.file_bytes)
     except FileError as error:

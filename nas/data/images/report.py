@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was found when a folder was read: with names in a file of the server, without names in warnings.
+"""The report on a folder of images: a file with names of images, and warnings without names.
 
-File names may tell whose images they are, so they stay in the report, which only the server's owner can read.
+File names may name patients. So they are written only to the report, which only the owner of the server can read.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class UnreadableImage:
     """An image that cannot be used.
 
     Attributes:
-        file: path below the folder of the data set.
-        place: the same without the name: class and number in the order of the names.
-        reason: what is wrong, as the rest of a sentence.
+        file: path of the image below the folder.
+        place: class of the image and its number in the class, which name it without its file name.
+        reason: what is wrong, as the end of a sentence that begins with the image.
     """
 
     file: str
@@ -34,25 +34,27 @@ class UnreadableImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestReport:
-    """All that a user should know about a folder beside its images.
+    """What a user should know about a folder.
 
     Attributes:
-        location: the folder, from ``<data root>`` on.
-        images: files that were taken for images.
-        images_per_class: images in use.
-        patients: how many; None where the data set is not about patients or they are not known.
-        unknown_patients: images whose patient is not known, of a data set about patients.
+        dataset: the data set as the user wrote it.
+        location: path of the folder from ``<data root>`` on.
+        images: number of files that are images of the data set.
+        images_per_class: number of images that are used, by class.
+        patients: number of patients; None if images have no patients, or if none is known.
+        unknown_patients: number of images whose patient is not known, if images have patients.
+        unreadable: images that cannot be decoded.
         copies: files left out because another file has the same content and class.
-        conflicts: files left out because another file has the same content and another class.
-        contradictions: files left out because sheet and folder give them different labels, and what each says.
-        unlisted: what only one of sheet and folder knows.
+        conflicts: files left out because a file with the same content has another class.
+        contradictions: files left out because sheet and folder label them differently, and the two labels.
+        unlisted: sentences about images without a row in the sheet, and rows without an image.
         sheet_fault: why a sheet of labels could not be read; empty if it could, or if there is none.
-        dark: images that use a few of their bits only.
-        dark_bits: that the brightest of them uses.
-        sample_bits: that it could use.
-        left_out_folders, left_out_files: what is no part of the data set.
-        division: what ``nas.data.inspect_division`` found when the set was last divided.
-        passed_over: links, and what is neither file nor folder.
+        dark: number of 16-bit images that use at most a quarter of their grey scale.
+        dark_bits: bits of the largest value in those images.
+        sample_bits: bits of the grey scale of 16-bit images.
+        left_out_folders, left_out_files: folders and files that are not part of the data set.
+        division: what ``nas.data.inspect_division`` returned when the data set was last divided.
+        passed_over: number of links, and of entries that are neither files nor folders.
     """
 
     dataset: str
@@ -76,12 +78,12 @@ class IngestReport:
     sample_bits: int = 16
 
     def save(self, path: Path) -> None:
-        """Write the report, readable for people and for ``load``; only its owner may read it."""
+        """Write the report as indented JSON; only the owner of the file may read it."""
         _write_private(path, json.dumps(asdict(self), indent=1).encode() + b"\n")
 
     @classmethod
     def load(cls, path: Path) -> IngestReport | None:
-        """Read what ``save`` wrote; None if it is not there or something else."""
+        """Read what ``save`` wrote; None if the file is missing or damaged."""
         try:
             content: dict[str, Any] = json.loads(path.read_bytes())
             lists = {name: tuple(value) for name, value in content.items() if isinstance(value, list)}
@@ -91,14 +93,14 @@ class IngestReport:
             return None
 
     def require_readable(self, allowed: int, shown: str) -> None:
-        """Check that not too many images cannot be read.
+        """Check that enough images can be decoded.
 
         Args:
             allowed: ``max_bad_files`` of the search.
-            shown: where the report lies, for the sentence.
+            shown: where the report is, for the error message.
 
         Raises:
-            UnreadableImagesError: there are too many, or there is none that can be read.
+            UnreadableImagesError: more images are unreadable than allowed, or all of them are.
         """
         unreadable = len(self.unreadable)
         if unreadable > allowed or unreadable == self.images:
@@ -112,7 +114,11 @@ class IngestReport:
             )
 
     def warnings(self, shown: str) -> tuple[str, ...]:
-        """Say in sentences without names what the user should know; ``shown`` is where the report lies."""
+        """Return the report as sentences without names.
+
+        Args:
+            shown: where the report is, for the last sentence.
+        """
         sentences = tuple(sentence for say in _WARNINGS if (sentence := say(self)))
         named = (self.unreadable, self.copies, self.conflicts, self.contradictions, self.unlisted, self.sheet_fault)
         has_names = any(named) or self.left_out_folders or self.left_out_files
@@ -120,17 +126,17 @@ class IngestReport:
 
 
 def report_path_of(entry: Path) -> Path:
-    """Where the report of a cached folder lies."""
+    """Return the path of the report of an entry in the cache."""
     return entry.with_name(f"{entry.name}.report.json")
 
 
 def count(number: int, noun: str) -> str:
-    """Print ``1 image`` or ``2,206 images``."""
+    """Return a number with its noun, such as ``1 image`` or ``2,206 images``."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _write_private(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read, whole or not at all: names of images may be names of people."""
+    """Write a file that only its owner may read, completely or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     building = path.with_name(f".{path.name}.new")
     descriptor = os.open(building, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -160,11 +166,11 @@ def _about_the_dark(report: IngestReport) -> str:
 
 
 def say_dark(bits: int, sample_bits: int) -> str:
-    """Say what is wrong with dark images and what helps, after their number.
+    """Return the end of a sentence about dark images, which begins with their number.
 
     Args:
-        bits: that the brightest of them uses.
-        sample_bits: that it could use.
+        bits: bits of the largest value in those images.
+        sample_bits: bits of their grey scale.
     """
     return (
         f"with at most {bits} of {sample_bits} bits in use come out dark; if their values never take more, "

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Folders of image files as a source: plan, decode what has not been decoded into a scratch file, hand over.
+"""The source of a data set that is a folder of image files.
 
-Memory holds a few images at a time, whatever the size of the folder.
+It plans the folder and decodes its images into a temporary file, so memory holds only a few images at a time.
 
 Shapes: N images of the whole set or n of a batch, C channels, H height, W width.
 """
@@ -30,7 +30,7 @@ from nas.data.sources import Contents
 from nas.folders import PatientSource
 
 _BATCH_BYTES = 16 * 2**20
-"""Most bytes of images that are handed over at a time (one image at least)."""
+"""Most bytes of images in a batch; one image at least."""
 
 
 @dataclass(slots=True)
@@ -38,8 +38,12 @@ class ImageSource:
     """One folder of images.
 
     Attributes:
-        dataset: as the user wrote it.
-        path: of the folder, relative to the data root or absolute inside it.
+        info: the data set in the catalogue.
+        dataset: the data set as the user wrote it.
+        path: path of the folder, relative to the data root or absolute inside it.
+        data_root: None if the server has none.
+        cache_dir: folder for the index and temporary files.
+        options: how the folder is read.
     """
 
     info: DatasetInfo
@@ -53,32 +57,32 @@ class ImageSource:
 
     @property
     def shape(self) -> InputShape:
-        """Shape of an image, as the user or the images say."""
+        """Shape of the prepared images, which follows from the options or from the images."""
         return self._planned().shape
 
     @property
     def report(self) -> IngestReport:
-        """What ``read`` found."""
+        """The report on the folder; call ``read`` first."""
         assert self._report is not None  # noqa: S101 - asked after read only
         return self._report
 
     def fingerprint(self) -> str:
-        """SHA-256 over what the folder is read as: each image's content, class, part, group and name, in order."""
+        """Plan the folder and return the fingerprint of the plan."""
         with open_tree(self.dataset, self.path, self.data_root) as tree:
             self._plan = make_plan(self.info, self.dataset, tree, self.cache_dir, self.options)
         return self._plan.fingerprint()
 
     def read(self) -> Contents:
-        """Decode every image; which of them cannot be is known when this returns, and stands in ``report``.
+        """Decode all images and write ``report``, which names those that cannot be decoded.
 
         Raises:
-            DatasetError: the folder is gone, or a file has changed since ``fingerprint``.
+            DatasetError: the folder is missing, or a file has changed since ``fingerprint``.
         """
         plan = self._planned()
         used: list[Item] = []
         dark: list[int] = []
         with ExitStack() as stack:
-            scratch = stack.enter_context(tempfile.TemporaryFile(dir=self.cache_dir))  # gone with this process
+            scratch = stack.enter_context(tempfile.TemporaryFile(dir=self.cache_dir))  # has no name: gone with us
 
             def keep(item: Item, picture: Picture) -> None:
                 scratch.write(picture.pixels_CHW.data)
@@ -104,13 +108,16 @@ class ImageSource:
 
     @property
     def patients_from(self) -> PatientSource:
-        """What says whose images they are."""
+        """Where the patients of the images come from."""
         return self._planned().arrangement.patients_from
 
     def renew_report(self, written: IngestReport) -> IngestReport:
-        """Say of the folder as it is now what ``written`` said of it when its images were decoded.
+        """Return an earlier report, brought up to date with the folder as it is now.
 
-        What is left out of a data set is no part of its fingerprint, so it may have changed since.
+        Files that are left out are not part of the fingerprint, so they may have changed while the images are the same.
+
+        Args:
+            written: the report of the time when the images were decoded.
         """
         plan = self._planned()
         known = {image.file: image.reason for image in written.unreadable}
@@ -122,7 +129,7 @@ class ImageSource:
         return replace(report, dark=written.dark, dark_bits=written.dark_bits)
 
     def forget_decoded(self) -> None:
-        """Delete what ``read`` would have gone on from; call it when the cache is there."""
+        """Delete the decoded pictures that an interrupted ``read`` could reuse; call it when the cache is built."""
         self._planned().store_path.unlink(missing_ok=True)
 
     def _planned(self) -> Plan:
@@ -169,7 +176,7 @@ def _join(parts: Parts) -> str:
 
 
 def _map(scratch: IO[bytes], shape: InputShape) -> npt.NDArray[np.uint8]:
-    """Map what was decoded as (N, C, H, W); the map outlives the file."""
+    """Map the file of decoded images as (N, C, H, W); the array stays valid when the file is closed."""
     images = os.fstat(scratch.fileno()).st_size // math.prod((shape.channels, shape.height, shape.width))
     shape_NCHW = (images, shape.channels, shape.height, shape.width)
     return np.memmap(scratch, np.uint8, mode="r", shape=shape_NCHW) if images else np.empty(shape_NCHW, np.uint8)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decoded images by the content of their files, so that an ingest that was killed goes on where it was.
+"""Stores decoded images by the SHA-256 of their files, so that a preparation that was killed can continue.
 
-One file of records of one size: SHA-256 of the source, the bits that its values took, the pixels, a checksum of all. A
-record that a kill cut short, and all after it, is as if it had never been written.
+The store is one file with records of equal size: SHA-256 of the image file, ``Picture.bits``, the pixels, and a
+checksum of the record. A damaged record and all records after it are removed when the store is opened.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _CHECK_BYTES = 16
 
 
 class PixelStore:
-    """One file of images of one shape; one process at a time, see ``exclusive``."""
+    """A file of pictures of one shape; only one process may use it at a time, see ``exclusive``."""
 
     def __init__(self, path: Path, shape: InputShape) -> None:
         self._shape_CHW = (shape.channels, shape.height, shape.width)
@@ -41,17 +41,17 @@ class PixelStore:
         return sha256 in self._places
 
     def get(self, sha256: str) -> Picture:
-        """Return the picture of a file's content.
+        """Return the picture of the image file with this SHA-256.
 
         Raises:
-            KeyError: it is not here.
+            KeyError: the store does not have it.
         """
         self._file.seek(self._places[sha256] * self._size + _KEY_BYTES)
         record = self._file.read(1 + self._pixels)
         return Picture(pixels_CHW=np.frombuffer(record, np.uint8, offset=1).reshape(self._shape_CHW), bits=record[0])
 
     def put(self, sha256: str, picture: Picture) -> None:
-        """Keep the picture of a file's content."""
+        """Store the picture of the image file with this SHA-256, unless it is there already."""
         if sha256 in self._places:
             return
         record = bytes.fromhex(sha256) + bytes([picture.bits]) + picture.pixels_CHW.tobytes()
@@ -59,11 +59,11 @@ class PixelStore:
         self._file.write(record + _check(record))
 
     def flush(self) -> None:
-        """Hand over to the system what was put, so that a kill loses none of it."""
+        """Pass everything to the operating system, so that it survives if this process is killed."""
         self._file.flush()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
     def _load(self) -> None:
@@ -77,16 +77,16 @@ class PixelStore:
 
 @contextmanager
 def exclusive(cache_dir: Path) -> Iterator[None]:
-    """Keep other readers of source files waiting, so that they find what this one has read.
+    """Lock the index and the stores of a cache folder; other processes wait and then find what this one has read.
 
     Raises:
-        CacheError: the folder cannot be made or written; so does any ``OSError`` of the ``with`` block end.
+        CacheError: the folder cannot be made or written, or the ``with`` block raised ``OSError``.
     """
     try:
         cache_dir.mkdir(parents=True, exist_ok=True)
         lock = os.open(cache_dir / ".reading", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel lets go of it, however this process ends
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel releases it, however this process ends
             yield
         finally:
             os.close(lock)

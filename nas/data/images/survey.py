@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every image file is, by content: hashed and looked at once, afterwards told by size, times and inode.
+"""Hashes every image file of a folder and reads its header, once per file.
 
-The index lies in the cache folder, a line a file, appended while files are read, so that a kill costs the last few.
-Losing it costs time and nothing else. The id of a patient stands nowhere: what is kept instead is its hash under a
-random key that begins the index.
+The results are kept in an index in the cache folder. A file with the same size, times and inode as in the index is not
+read again. The index has a line per file and is appended to while files are read, so a killed process repeats only the
+last few files. If the index is lost, all files are read again; nothing else happens. The index holds no id of a
+patient, but a hash of it with a random key; the key is the first line of the index.
 """
 
 from __future__ import annotations
@@ -27,27 +28,28 @@ from nas.data.images.reading import Progress, Reader, Reading, Wanted
 from nas.data.images.store import PixelStore, exclusive
 
 _SETTLED_NS = 2 * 10**9
-"""A file that changed less than this before it was read may change again within the same tick of the clock."""
+"""Nanoseconds. A file that changed within this time before it was read could change again with the same time stamp,
+so it is not entered into the index."""
 _INDEX_VERSION = 3
 _FLUSH_EVERY = 32
-"""Files that a kill may cost."""
+"""Files between two flushes; if the process is killed, at most so many are read again."""
 _KEY_LINE = ""
-"""The name that no file has, in front of the key."""
+"""The name in the line of the key; no file has it."""
 _KEY_BYTES = 32
 _HASH_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surveyor:
-    """How the files of one folder are looked at.
+    """Surveys a folder.
 
     Attributes:
-        cache_dir: where the index is kept.
-        wanted: of each file; with a shape, its pixels go to the store at once.
-        store_path: of the decoded images.
+        cache_dir: folder of the index.
+        wanted: what is read of each file; with a shape, pictures are decoded and stored in the same pass.
+        store_path: file that the pictures are stored in.
         reader: reads the files.
-        is_verifying: whether files that seem unchanged are hashed again.
-        on_progress: told how many files are done.
+        is_verifying: whether files that are in the index are read again.
+        on_progress: called after each file.
     """
 
     cache_dir: Path
@@ -58,13 +60,13 @@ class Surveyor:
     on_progress: Progress
 
     def survey(self, tree: Tree, files: Iterable[FoundFile]) -> dict[Parts, Reading]:
-        """Look at every file that is not in the index as it is now."""
+        """Return the reading of every file; read those that are not in the index or have changed."""
         listed = tuple(files)
         index = self.cache_dir / f"index-{self._key(tree)}.jsonl"
         found = {} if self.is_verifying else _known(_load(index), listed)
         if len(found) < len(listed):
             with exclusive(self.cache_dir):
-                entries = _load(index)  # another process may have been faster
+                entries = _load(index)  # another process may have read the files meanwhile
                 found = {} if self.is_verifying else _known(entries, listed)
                 self._read(tree, [file for file in listed if file.parts not in found], index, _key_of(entries), found)
         return {file.parts: found[file.parts] for file in listed}
@@ -91,7 +93,7 @@ class Surveyor:
                 if store is not None and reading.picture is not None:
                     store.put(reading.sha256, reading.picture)
                 is_settled = file.state[2] + _SETTLED_NS < time.time_ns()
-                if is_settled and header is not None and not reading.fault:  # a fault may pass: a disk that was gone
+                if is_settled and header is not None and not reading.fault:  # a fault may pass: a missing disk
                     log.write(_to_line([_name(file), file.state, reading.sha256, asdict(header)]))
                 if done % _FLUSH_EVERY == 0:
                     log.flush()
@@ -106,7 +108,7 @@ def _open_private(path: Path) -> IO[bytes]:
 
 
 def _without_id(header: Header, key: bytes) -> Header:
-    """Replace the id of a patient by what only tells whether it is the same one, and only with this key."""
+    """Replace the id of a patient by its keyed hash, which is equal for equal ids and does not reveal them."""
     if not header.patient:
         return header
     told = header.patient.encode(errors="backslashreplace")
@@ -118,7 +120,7 @@ def _key_of(entries: dict[str, list[Any]]) -> bytes:
 
 
 def _known(entries: dict[str, list[Any]], files: tuple[FoundFile, ...]) -> dict[Parts, Reading]:
-    """Return what the index says of files that are as they were; nothing if its key is lost."""
+    """Return the readings of files that are in the index and have not changed; none if the key is lost."""
     if _KEY_LINE not in entries:
         return {}
     found = {}
@@ -135,11 +137,11 @@ def _name(file: FoundFile) -> str:
 
 def _to_line(entry: list[Any]) -> bytes:
     text = json.dumps(entry, separators=(",", ":")).encode()
-    return b"\n%08x %s\n" % (zlib.crc32(text), text)  # the first break ends a line that a kill cut short
+    return b"\n%08x %s\n" % (zlib.crc32(text), text)  # the first line break ends a line that was cut off by a kill
 
 
 def _load(index: Path) -> dict[str, list[Any]]:
-    """Read the index by name; a damaged line is none, and later lines win."""
+    """Read the entries of the index by name; damaged lines are skipped, and later lines replace earlier ones."""
     try:
         lines = index.read_bytes().split(b"\n")
     except OSError:
