@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train, validation and test: a function of labels, groups and seed, and the proof that nothing leaks."""
+"""Divides a data set into train, validation and test, and checks that no group lies in two parts."""
 
 from __future__ import annotations
 

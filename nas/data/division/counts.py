@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What became of a data set when it was divided, and that nothing leaks: for the record, without names."""
+"""Counts what each part of a division got and what leaks between parts; no names of files or patients."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from nas.data.images import IngestReport, report_path_of
 
 
 def inspect_division(dataset: CachedDataset, parts: Split) -> dict[str, object]:
-    """Count what each part got and what lies in more than one, as plain JSON values.
+    """Count the content of each part, and what lies in more than one part.
 
     Returns:
-        Images of each class and patients of each part, who says whose they are, and how many images and patients lie in
-        two parts.
+        Plain JSON values: per part the images of each class and the number of patients, where the patients come from,
+        and the numbers of images and patients that lie in two parts.
     """
     named = {"train": parts.train, "validation": parts.validation, "test": parts.test}
     groups_N, classes = dataset.groups_N, len(dataset.class_names)
@@ -37,12 +37,12 @@ def inspect_division(dataset: CachedDataset, parts: Split) -> dict[str, object]:
 
 
 def report_division(dataset: CachedDataset, parts: Split, asked: Mapping[str, int]) -> None:
-    """Write into the report of a folder how it was divided; a data set without a report has none.
+    """Write the division of a folder into its report; data sets without a report are left alone.
 
     Args:
-        dataset: what was divided.
-        parts: what it became.
-        asked: what ``split`` was given beside the data set.
+        dataset: the data set.
+        parts: its division.
+        asked: the arguments of ``split`` besides the data set.
     """
     path = report_path_of(dataset.path)
     report = IngestReport.load(path)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Folds of cross-validation: as many test parts, disjoint, that together are the whole set.
+"""Folds of cross-validation: disjoint test parts that together make up the data set.
 
-The units of each class, in their seeded order and one class after the other, are dealt like cards. So folds differ by
-at most one unit of each class, and by at most one in all.
+The units are listed class by class, each class in seeded order, and dealt to the folds in turn. So the folds' numbers
+of units differ by at most one, in each class and in total.
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ from nas.data.errors import SplitError
 
 
 def take_fold(units: Units, order: Indices, *, folds: int, fold: int) -> tuple[Indices, Indices]:
-    """Take the units of one fold; return them and the rest, both in order by class.
+    """Take the units of one fold.
 
     Args:
-        units: what is divided.
-        order: all of them, in the seeded order.
-        folds: how many there are.
-        fold: which one is wanted, from 1.
+        units: the units that are divided.
+        order: all units, in seeded order.
+        folds: number of folds.
+        fold: number of the fold that is taken, from 1.
+
+    Returns:
+        The units of the fold and the others, both sorted by class and then as in ``order``.
 
     Raises:
-        SplitError: the publisher has made parts, or there is a fold without some class.
+        SplitError: the publisher has made parts, or a class has fewer units than there are folds.
     """
     dataset, by_class = units.dataset, units.by_class(order)
     for start, part in ((dataset.test_start, "test"), (dataset.validation_start, "validation")):

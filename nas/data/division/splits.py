@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Division of a data set into train, validation and test, a function of its labels, the seed and the train limit.
+"""Divides a data set into train, validation and test.
 
-The publisher's parts stay what they are. What is missing is taken from the training part, or from the whole if there
-are no parts at all. A tenth is for test; what is left is the pool. The train limit cuts the pool, then validation is
-taken from it: a tenth of the publisher's training part, or a ninth of what is left of a set without parts, so that
-train, test and validation are 80/10/10 of the whole; or an eighteenth for 85/10/5, as the data set says.
+The division is a function of labels, groups, seed, train limit and fold. Parts that the publisher made stay as they
+are. If there is no test part, a tenth of the publisher's training part becomes the test part, or a tenth of all images
+if there are no parts at all. What is left of these images is the pool. The train limit reduces the pool. If there is no
+validation part, it is then taken from the pool: a tenth of it if the publisher made a test part. Otherwise it is a
+ninth, so that train, test and validation are 80/10/10 percent of all images, or an eighteenth for 85/10/5, as the data
+set says. If the publisher made a validation part, the train limit reduces it in the same proportion as the pool.
 
-With folds, the test part is one of them, and the rest is the pool.
+With folds, the test part is one of the folds, and the other folds are the pool.
 
-Images that belong together, such as those of one patient, are in one part: where there are such groups, all of this is
-done to groups instead of images. A check at the end looks for groups in two parts.
+Images of one group, such as those of one patient, are in one part: if there are groups, groups are divided instead of
+images. At the end a check looks for groups that have images in two parts.
 
-Rounding: a part's size is its share of the images, halves up. Its images are spread over the classes by largest
-remainder, a tie to the class named first, but no class gives fewer than one image to a part or more than leaves one
-for each later part. Within a class they are drawn in an order that depends on the seed alone, so that the train limit
-changes nothing about the test part.
+The size of a part is its share of the images, halves rounded up. It is distributed over the classes by largest
+remainder; of equal remainders the class named first is served first. Each part gets at least one image of each class,
+and enough are left for the parts that follow. Within a class, images are drawn in an order that depends only on the
+seed, so the train limit does not change the test part.
 
 Shapes: N images of the whole set.
 """
@@ -34,14 +36,14 @@ from nas.permutations import seeded_permutation
 from nas.seeds import derive_seed
 
 _TEST = 10
-"""One image in ten is for test where the publisher made no test part."""
+"""One image in ten becomes test, if the publisher made no test part."""
 _VALIDATION = 10
-"""One image in ten of the publisher's training part is for validation."""
+"""One image in ten of the publisher's training part becomes validation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Split:
-    """Indices into the images of a data set, int64, ascending, no index twice.
+    """The parts of a data set, as indices into its images: int64, ascending, none twice.
 
     Attributes:
         fingerprint: SHA-256 over the data set's fingerprint and the three parts.
@@ -54,18 +56,18 @@ class Split:
 
 
 def split(dataset: CachedDataset, *, seed: int, train_limit: int = 0, folds: int = 0, fold: int = 0) -> Split:
-    """Divide a data set; every part has every class, and no group lies in two parts.
+    """Divide a data set so that every part has every class, and no group lies in two parts.
 
     Args:
         dataset: what ``prepare`` or ``find_by_fingerprint`` returned.
-        seed: the seed of the search.
-        train_limit: most images for train and validation together; 0 means all.
-        folds: of cross-validation; 0 means a test part as the data set says.
-        fold: which of them is the test part, from 1.
+        seed: seed of the search.
+        train_limit: most images of train and validation together; 0 means no limit.
+        folds: number of folds of a cross-validation; 0 means none.
+        fold: number of the fold that is the test part, from 1.
 
     Raises:
         SplitError: a class has too few images, or the train limit is too low.
-        LeakError: the publisher's parts have groups in common.
+        LeakError: a group has images in two of the publisher's parts.
     """
     validation, test = _published_parts(dataset)
     has_validation, has_test = dataset.validation_start is not None, dataset.test_start is not None
@@ -94,7 +96,7 @@ def split(dataset: CachedDataset, *, seed: int, train_limit: int = 0, folds: int
 
 
 def _published_parts(dataset: CachedDataset) -> tuple[Indices, Indices]:
-    """Validation and test as the publisher made them; empty where he made none."""
+    """Return the publisher's validation and test parts; a part that does not exist is empty."""
     end = len(dataset.labels_N)
     test_start = end if dataset.test_start is None else dataset.test_start
     validation_start = test_start if dataset.validation_start is None else dataset.validation_start
@@ -102,7 +104,7 @@ def _published_parts(dataset: CachedDataset) -> tuple[Indices, Indices]:
 
 
 def _divide_pool(units: Units, pool: Indices, one_in: int, train_limit: int) -> tuple[Indices, Indices]:
-    """Cut the pool to the train limit and divide it into train and validation."""
+    """Reduce the pool to the train limit and divide it into train and validation, one unit in ``one_in``."""
     size = _units_within(units, pool, train_limit)
     seats = _seats(units, size, one_in, "validation")
     if size < len(pool):
@@ -112,7 +114,7 @@ def _divide_pool(units: Units, pool: Indices, one_in: int, train_limit: int) -> 
 
 
 def _cut_both(units: Units, pool: Indices, validation: Indices, train_limit: int, seed: int) -> tuple[Indices, Indices]:
-    """Cut the pool and the publisher's validation part to the train limit, both by the same share."""
+    """Reduce the pool and the publisher's validation part to the train limit, both in the same proportion."""
     train = units.expand(pool)
     total, classes = len(train) + len(validation), len(units.dataset.class_names)
     if not train_limit or train_limit >= total:
@@ -129,7 +131,7 @@ def _cut_both(units: Units, pool: Indices, validation: Indices, train_limit: int
 
 
 def find_leaks(dataset: CachedDataset, parts: Split) -> tuple[int, ...]:
-    """Return the groups that have images in more than one part, which no division may have."""
+    """Return the groups that have images in more than one part; a valid division has none."""
     if dataset.groups_N is None:
         return ()
     groups = [np.unique(dataset.groups_N[part]) for part in (parts.train, parts.validation, parts.test)]
@@ -138,7 +140,7 @@ def find_leaks(dataset: CachedDataset, parts: Split) -> tuple[int, ...]:
 
 
 def describe(dataset: CachedDataset, parts: Split) -> dict[str, object]:
-    """Summarise a data set and its division as plain JSON values."""
+    """Return a summary of a data set and its division as plain JSON values."""
     classes = len(dataset.class_names)
     return {
         "name": dataset.name,
@@ -155,7 +157,7 @@ def describe(dataset: CachedDataset, parts: Split) -> dict[str, object]:
 
 
 def _units_within(units: Units, pool: Indices, limit: int) -> int:
-    """Most units of the pool whose images are no more than the limit; 0 means no limit."""
+    """Return how many units of the pool have together at most ``limit`` images; a limit of 0 means all."""
     images = len(units.expand(pool))
     if not limit or limit >= images:
         return len(pool)
@@ -167,7 +169,11 @@ def _units_within(units: Units, pool: Indices, limit: int) -> int:
 
 
 def _seats(units: Units, count: int, one_in: int, part: str) -> int:
-    """One in ``one_in`` of the units, halves up."""
+    """Return the size of a part, one in ``one_in`` of ``count`` units, halves rounded up.
+
+    Raises:
+        SplitError: the part would have fewer units than there are classes.
+    """
     classes = len(units.dataset.class_names)
     seats = (2 * count + one_in) // (2 * one_in)
     if seats < classes:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a division deals out: images, or groups of them that belong together, such as those of one patient.
+"""The units of a division: images, or groups of images that must stay in one part, such as those of one patient.
 
-A group counts for the rarest of its classes.
+A group whose images have several classes counts as one of the rarest of them.
 
 Shapes: N images of the whole set, U units.
 """
@@ -20,13 +20,13 @@ Indices = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Units:
-    """What is divided.
+    """The units that are divided.
 
     Attributes:
-        dataset: that it is of.
-        labels_U: class that a unit counts for.
-        images: of each unit; None if the units are the images from 0 on.
-        noun: for messages.
+        dataset: the data set of the units.
+        labels_U: class of each unit.
+        images: indices of the images of each unit; None if unit i is image i.
+        noun: what a message calls the units.
     """
 
     dataset: CachedDataset
@@ -35,15 +35,25 @@ class Units:
     noun: str
 
     def expand(self, units: Indices) -> Indices:
-        """Images of the units."""
+        """Return the indices of the images of the units."""
         return units if self.images is None else np.concatenate([self.images[unit] for unit in units])
 
     def by_class(self, order: Indices) -> list[Indices]:
-        """The units of each class, in the given order."""
+        """Return the units of each class, in the given order."""
         return [order[self.labels_U[order] == label] for label in range(len(self.dataset.class_names))]
 
     def take(self, order: Indices, seats: int, *, least: int, keep: int) -> tuple[Indices, Indices]:
-        """Take the first units of each class in the given order; return them and the rest, still in order by class."""
+        """Take the first units of each class, in the given order.
+
+        Args:
+            order: the units.
+            seats: how many are taken.
+            least: fewest units that are taken from a class.
+            keep: fewest units that are left in a class.
+
+        Returns:
+            The units taken and the others, both sorted by class and then as in ``order``.
+        """
         by_class = self.by_class(order)
         given = apportion(tuple(map(len, by_class)), seats, least=least, keep=keep)
         taken = [indices[:n] for indices, n in zip(by_class, given, strict=True)]
@@ -52,12 +62,12 @@ class Units:
 
 
 def images_alone(dataset: CachedDataset) -> Units:
-    """Every image for itself, whatever it belongs to."""
+    """Return every image as a unit, whatever its group."""
     return Units(dataset=dataset, labels_U=dataset.labels_N, images=None, noun="images")
 
 
 def make_units(dataset: CachedDataset, count: int) -> Units:
-    """Say what of the first ``count`` images is divided: groups where there are any."""
+    """Return the units of the first ``count`` images: their groups, or the images if there are no groups."""
     labels_N = dataset.labels_N[:count]
     if dataset.groups_N is None:
         return Units(dataset=dataset, labels_U=labels_N, images=None, noun="images")
@@ -72,13 +82,16 @@ def make_units(dataset: CachedDataset, count: int) -> Units:
 
 
 def apportion(counts: tuple[int, ...], seats: int, *, least: int, keep: int) -> tuple[int, ...]:
-    """Spread ``seats`` over classes in proportion to their images, by largest remainder within bounds.
+    """Distribute ``seats`` over the classes in proportion to their units, by largest remainder within bounds.
 
     Args:
-        counts: images of each class, at least ``least + keep``.
-        seats: from ``least`` a class to all images but ``keep`` a class.
-        least: images that every class gives.
-        keep: images that every class keeps.
+        counts: units of each class; at least ``least + keep`` each.
+        seats: at least ``least`` per class, at most all units but ``keep`` per class.
+        least: fewest units that are taken from a class.
+        keep: fewest units that are left in a class.
+
+    Returns:
+        How many units are taken from each class.
     """
     total = sum(counts)
     given = [min(max(seats * count // total, least), count - keep) for count in counts]
