@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The check of a data set before a search: all that a search would refuse or warn of, by name."""
+"""Checks a data set before a search: finds what a search would refuse or warn of, with names of files."""
 
 from __future__ import annotations
 

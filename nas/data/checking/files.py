@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What there is to say of the files of a folder: which are left out, which are in doubt, which give things away."""
+"""Findings about the files of a folder: unreadable, left out, contradictory, duplicate, or predicting their class."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ from nas.data.images import Plan, say_dark
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """How many names a finding may hold, and how they are written."""
+    """Limits and writes the names in findings.
+
+    Attributes:
+        most: most names in a finding.
+    """
 
     most: int
 
     def of(self, parts: Parts) -> str:
-        """The path of a file below the folder."""
+        """Return the path of a file below the folder."""
         return "/".join(parts)
 
 
@@ -31,7 +35,7 @@ _FEATURES: tuple[tuple[str, Callable[[Header], Hashable]], ...] = (
     ("size", lambda header: (header.width, header.height)),
     ("aspect", lambda header: round(header.width / header.height, 2)),
 )
-_FORGOTTEN = {
+_STILL_SEEN = {
     "format": "decoding hides the format itself, not the traces that compression leaves",
     "size": "resizing hides the size itself, not how sharp an image is afterwards",
     "year": "the images of a year may come from one machine or one reader",
@@ -39,20 +43,21 @@ _FORGOTTEN = {
     "side": "the net sees the side",
     "aspect": "padding keeps the aspect, so a net sees it; --fit crop hides some of it",
 }
+"""What a net may still learn from each feature after images are scaled."""
 
 
 def about_files(
     tree: Tree, plan: Plan, faults: Mapping[Parts, str], used: Sequence[Item], impressions: Impressions, names: Names
 ) -> Iterator[Finding]:
-    """Yield a finding for each kind of which there is a case.
+    """Yield the findings, one per kind that has cases.
 
     Args:
         tree: the folder.
-        plan: of it.
-        faults: why files cannot be read.
-        used: images in use.
-        impressions: of those.
-        names: how findings name files.
+        plan: plan of the folder.
+        faults: why images cannot be decoded, by path.
+        used: images that are used.
+        impressions: what was seen in their pixels.
+        names: writes the names in findings.
     """
     for kind, sentence, cases in (
         (Kind.UNREADABLE, _UNREADABLE, [f"{names.of(parts)}: {reason}" for parts, reason in sorted(faults.items())]),
@@ -220,7 +225,7 @@ def _about_shortcuts(plan: Plan, used: Sequence[Item]) -> Iterator[Finding]:
             sentence = (
                 f"the {name} of an image alone tells its class with a balanced accuracy of {score:.0%} (chance: "
                 f"{chance:.0%}), so a net could learn where an image comes from instead of what it shows; "
-                f"{_FORGOTTEN[name]}"
+                f"{_STILL_SEEN[name]}"
             )
             yield Finding(kind=Kind.SHORTCUT, sentence=sentence)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a check of a data set finds: records for people and programs, the only ones that name files and patients."""
+"""The findings of a check, as records. Together with the report of a folder they alone name files and patients."""
 
 from __future__ import annotations
 
@@ -11,50 +11,50 @@ from nas.folders import PatientSource
 
 
 class Level(Enum):
-    """How much a finding matters."""
+    """How serious a finding is."""
 
     FAULT = "fault"
-    """A search is refused, or its labels or its accuracy cannot be trusted."""
+    """A search would be refused, or its labels or its accuracy could not be trusted."""
     WARNING = "warning"
-    """A search can start; somebody should look."""
+    """A search can start, but somebody should look at it."""
     NOTE = "note"
-    """Dealt with by rule; nothing to do unless it is a surprise."""
+    """Handled by a rule; there is nothing to do, unless it is a surprise."""
 
 
 class Kind(Enum):
-    """What was found; each kind has one level."""
+    """The kinds of findings, with their level and their name on the wire."""
 
     UNUSABLE = Level.FAULT, "unusable"
-    """No search can use the folder at all."""
+    """No search can use the folder."""
     ONE_CLASS = Level.FAULT, "one_class"
     INDIVISIBLE = Level.FAULT, "indivisible"
-    """Train, validation and test cannot each have every class."""
+    """The images cannot be divided so that train, validation and test each have every class."""
     LEAK = Level.FAULT, "leak"
-    """What belongs together lies in different parts of the owner's."""
+    """The owner's parts share a patient, or files with the same content."""
     UNREADABLE = Level.FAULT, "unreadable"
     TWO_CLASSES = Level.FAULT, "two_classes"
-    """The same content lies in several classes."""
+    """Files with the same content have different classes."""
     LABEL_CONFLICT = Level.FAULT, "label_conflict"
-    """Sheet and folder say different things."""
+    """Sheet and folder, or two rows of a list, label an image differently."""
     DUPLICATE = Level.WARNING, "duplicate"
-    """The same content lies there several times in one class."""
+    """Several files of one class have the same content."""
     LOOK_ALIKE = Level.WARNING, "look_alike"
-    """Another file holds the same picture in other bytes."""
+    """Two files show the same picture, but have different bytes."""
     MASK_LIKE = Level.WARNING, "mask_like"
-    """Black and white only, or blank, unlike most of the set."""
+    """The image is blank, or only black and white, unlike most of the data set."""
     WRONG_EXTENSION = Level.WARNING, "wrong_extension"
     SHORTCUT = Level.WARNING, "shortcut"
-    """Size or format tell the class."""
+    """A property such as size or format predicts the class."""
     DARK = Level.WARNING, "dark"
-    """A 16-bit image that uses a few of its bits only."""
+    """A 16-bit image uses at most a quarter of its grey scale."""
     UNKNOWN_PATIENT = Level.WARNING, "unknown_patient"
     PATIENT_IN_TWO_CLASSES = Level.WARNING, "patient_in_two_classes"
     NOT_LISTED = Level.WARNING, "not_listed"
-    """Images that the sheet does not list, or rows without an image."""
+    """An image has no row in the sheet, or a row has no image."""
     NO_MAMMOGRAM = Level.NOTE, "no_mammogram"
-    """Left out: a mask, segmentation, report or ultrasound by its name or place."""
+    """A file is left out because its path says mask, segmentation, report or ultrasound."""
     LEFT_OUT = Level.NOTE, "left_out"
-    """Left out for another reason."""
+    """A file or folder is left out for another reason."""
 
     def __init__(self, level: Level, word: str) -> None:
         self.level = level
@@ -63,12 +63,13 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that was found, with all its cases.
+    """One kind of finding with its cases.
 
     Attributes:
-        sentence: what it is and what it means, without names.
-        names: files or patients, with what there is to say of each; not all of them, if there are many.
-        count: how many cases there are.
+        kind: what was found.
+        sentence: what it is and what follows from it, without names.
+        names: the first cases: files or patients, each with an explanation.
+        count: number of all cases.
     """
 
     kind: Kind
@@ -79,11 +80,13 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassCounts:
-    """Images of one class in use.
+    """The images of one class that are used.
 
     Attributes:
-        patients: None where the data set is not about patients or none is known.
-        train, validation, test: images of each part; all 0 if the set cannot be divided.
+        name: name of the class.
+        images: number of its images.
+        patients: number of its patients; None if images have no patients, or if none is known.
+        train, validation, test: images in each part; all 0 if the data set cannot be divided.
     """
 
     name: str
@@ -96,7 +99,7 @@ class ClassCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SizeCount:
-    """Images of one class with one format and size; a width of 0 stands for all sizes that are not listed."""
+    """Number of images of one class with one format and size; a width of 0 stands for all sizes that are not listed."""
 
     class_name: str
     format: str
@@ -107,16 +110,19 @@ class SizeCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
-    """All that a check has to say.
+    """The result of a check.
 
     Attributes:
-        dataset: as ``--dataset`` takes it.
-        location: from ``<data root>`` on.
-        files: that lie there.
-        images: that were taken for images of the set.
-        patients: as in ``ClassCounts``.
-        shape: what images are brought to, as CxHxW; empty if there are none.
-        patients_from: what says whose images they are.
+        dataset: the data set, as ``--dataset`` takes it.
+        location: path of the folder from ``<data root>`` on.
+        files: number of files in the folder.
+        images: number of files that are images of the data set.
+        patients: number of patients, as in ``ClassCounts``.
+        shape: shape that images are scaled into, as CxHxW; empty if there are no images.
+        classes: images that are used, by class.
+        sizes: formats and sizes of these images, by class.
+        findings: what was found.
+        patients_from: where the patients come from.
     """
 
     dataset: str
@@ -132,10 +138,10 @@ class Inspection:
 
     @property
     def is_ok(self) -> bool:
-        """Whether there is no fault."""
+        """Whether no finding is a fault."""
         return all(finding.kind.level is not Level.FAULT for finding in self.findings)
 
 
 def found(kind: Kind, sentence: str, names: Sequence[str], most_names: int) -> Finding:
-    """Make a finding of its cases, of which at most ``most_names`` are kept."""
+    """Return a finding with the first ``most_names`` of its cases."""
     return Finding(kind=kind, sentence=sentence, names=tuple(names[:most_names]), count=len(names))

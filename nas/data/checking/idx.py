@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks a data set in four IDX files: headers, sizes, labels, and images that lie there twice."""
+"""Checks a data set of four IDX files: headers, sizes, labels, and images that are there several times."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def check_idx(
     """Check the files of MNIST or of a set like it.
 
     Args:
-        info: of the catalogue.
-        data_root: of the server.
-        path: of the folder below it.
-        location: of the folder, from ``<data root>`` on.
-        files: how many lie in the folder.
-        most_names: images that each finding names, by number.
+        info: the data set in the catalogue.
+        data_root: data root of the server.
+        path: path of the folder below the data root.
+        location: path of the folder from ``<data root>`` on.
+        files: number of files in the folder.
+        most_names: most images that a finding names, by number.
     """
     classes: tuple[ClassCounts, ...] = ()
     images = 0
@@ -52,7 +52,7 @@ def check_idx(
 
 
 def _count(contents: Contents) -> tuple[ClassCounts, ...]:
-    """Count each class in the publisher's parts; a tenth of training becomes validation when a search starts."""
+    """Count the classes in the publisher's parts; a search later takes validation from the training part."""
     size = len(contents.class_names)
     all_C = np.bincount(contents.labels_N, minlength=size)
     test_C = np.bincount(contents.labels_N[contents.test_start :], minlength=size)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks a folder as a data set: everything a search would refuse or warn of, and what it could not know.
+"""Checks a folder as a data set: finds what a search would refuse or warn of, and more that it would not notice.
 
-Nothing is started. What is decoded stays in the cache folder, so that a search of the same folder need not do it again.
+No search is started. Decoded images stay in the cache folder, so a search of the same folder does not decode them
+again.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from nas.data.folders import Item, Part, Tree, number_groups, open_tree, start_o
 from nas.data.images import ImageOptions, Plan, locate, make_plan
 
 _MOST_SIZES = 12
-"""Formats and sizes of a class that are listed."""
+"""Formats and sizes that are listed per class."""
 
 
 def check(
@@ -34,16 +35,16 @@ def check(
     """Check a folder.
 
     Args:
-        kind: the data set of the catalogue that it is to be.
-        path: of the folder, relative to the data root or absolute inside it.
+        kind: name in the catalogue of the data set that the folder is checked as.
+        path: path of the folder, relative to the data root or absolute inside it.
         data_root: None if the server has none.
-        cache_dir: for the index of files.
-        options: how a search would read it.
-        seed: of the search.
-        most_names: files and patients that each finding names.
+        cache_dir: folder for the index and decoded images.
+        options: how a search would read the folder.
+        seed: seed of the search.
+        most_names: most files or patients that a finding names.
 
     Raises:
-        UnknownDatasetError: there is nothing of that kind to check.
+        UnknownDatasetError: there is no such data set, or it has no files.
         MissingDataRootError, MissingFolderError, PathOutsideError: there is no such folder.
         CacheError: the cache cannot be written.
     """
@@ -64,7 +65,13 @@ def check(
 
 
 class _Check:
-    """One folder under examination."""
+    """The check of one folder.
+
+    Args:
+        dataset: the data set, as ``--dataset`` takes it.
+        plan: plan of the folder.
+        most_names: most files or patients that a finding names.
+    """
 
     def __init__(self, dataset: str, plan: Plan, most_names: int) -> None:
         self._dataset = dataset
@@ -73,7 +80,7 @@ class _Check:
         self._used: list[Item] = []
 
     def inspect(self, tree: Tree, seed: int) -> Inspection:
-        """Decode everything and say what there is to say."""
+        """Decode all images and return the result of the check."""
         plan, impressions = self._plan, Impressions()
 
         def look(item: Item, picture: Picture) -> None:
@@ -97,7 +104,7 @@ class _Check:
         )
 
     def _divide(self, seed: int) -> tuple[Split | None, list[Finding]]:
-        """Divide the images as a search would."""
+        """Divide the images as a search would; return the parts, if possible, and the findings."""
         refusal, findings = self._plan.arrangement.refusal, self._leaks()
         if refusal is not None:
             kind = Kind.ONE_CLASS if isinstance(refusal, OneClassError) else Kind.UNUSABLE
@@ -110,7 +117,7 @@ class _Check:
             return None, [Finding(kind=Kind.INDIVISIBLE, sentence=str(error)), *findings]
 
     def _as_dataset(self) -> CachedDataset:
-        """The images in use as a search sees them, without their pixels."""
+        """Return the images as a data set for ``split``, without their pixels."""
         plan, used = self._plan, self._used
         shape = plan.shape
         return CachedDataset(
@@ -128,7 +135,7 @@ class _Check:
         )
 
     def _leaks(self) -> list[Finding]:
-        """Patients whose images lie in several parts of the owner's."""
+        """Return a finding about patients who have images in several of the owner's parts, if there are any."""
         parts: dict[str, set[Part]] = {}
         for item in self._used:
             if item.group is not None:
@@ -160,7 +167,7 @@ class _Check:
         )
 
     def _sizes(self) -> tuple[SizeCount, ...]:
-        """Formats and sizes by class, the commonest first."""
+        """Count formats and sizes by class, the most frequent first."""
         rows = []
         for label, name in enumerate(self._plan.arrangement.class_names):
             headers = [self._plan.surveyed[item.file.parts].header for item in self._used if item.label == label]
@@ -177,7 +184,7 @@ class _Check:
 
 
 def _unusable(dataset: str, tree: Tree, error: DatasetError) -> Inspection:
-    """What is left to say of a folder that cannot even be arranged."""
+    """Return the result for a folder that cannot be arranged."""
     try:
         files = len(tree.walk().files)
     except FolderError:

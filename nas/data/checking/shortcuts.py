@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the label of an image can be guessed from what a net should not learn, such as its size.
+"""Finds shortcuts: features that predict the label though a net should not learn them, such as the image size.
 
-The guess for an image is the commonest class among the images of its kind, each class weighing the same, without those
-of its own patient. It counts as a shortcut where its balanced accuracy is higher than after any of 199 random
-permutations of the labels over the patients, and by a margin that matters.
+The label of an image is predicted as the most frequent class among the images with the same value of the feature. Each
+class has the same weight, and images of the same patient do not count. The feature is a shortcut if the balanced
+accuracy of this prediction exceeds chance by ``_MARGIN``, and exceeds the balanced accuracy after each of 199 random
+permutations of the labels over the patients.
 
 Shapes: N images, F values of the feature, C classes, P pairs of patient and value.
 """
@@ -16,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 _PERMUTATIONS = 199
-"""With none of them as good, chance has p <= 0.005."""
+"""If none of them is as good, the p-value is at most 0.005."""
 _MARGIN = 0.1
-"""Balanced accuracy above chance that is worth a sentence."""
+"""Smallest balanced accuracy above chance that is reported."""
 
 _Integers = npt.NDArray[np.int64]
 
@@ -26,16 +27,16 @@ _Integers = npt.NDArray[np.int64]
 def guess_labels(
     feature: Sequence[Hashable], labels: Sequence[int], groups: Sequence[Hashable], classes: int
 ) -> tuple[float, float] | None:
-    """Guess each label from one feature of the image.
+    """Predict each label from one feature of the image.
 
     Args:
-        feature: of each image.
-        labels: of each image, from 0.
-        groups: of each image, such as its patient.
-        classes: how many there are.
+        feature: value of the feature, per image.
+        labels: label from 0, per image.
+        groups: group such as the patient, per image.
+        classes: number of classes.
 
     Returns:
-        Balanced accuracy of the guess and of chance; None if the feature is no shortcut.
+        Balanced accuracy of the prediction and of chance; None if the feature is no shortcut.
     """
     if len(set(labels)) < 2 or len(set(feature)) < 2:
         return None
@@ -55,13 +56,13 @@ def guess_labels(
 
 
 def _number(values: Sequence[Hashable]) -> _Integers:
-    """Number distinct values from 0, in the order in which they come."""
+    """Replace each value by the number of its distinct value, from 0 in the order of first appearance."""
     numbers = {value: number for number, value in enumerate(dict.fromkeys(values))}
     return np.array([numbers[value] for value in values], np.int64)
 
 
 def _balanced_accuracy(feature_N: _Integers, labels_N: _Integers, groups_N: _Integers, classes: int) -> float:
-    """Mean over the classes of the share guessed right, each image being guessed from those of other groups."""
+    """Return the mean recall over the classes; each image is predicted from the images of other groups."""
     features = int(feature_N.max()) + 1
     counts_FC = np.zeros((features, classes), np.int64)
     np.add.at(counts_FC, (feature_N, labels_N), 1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What pixels and names give away: masks among photographs, the same picture in two files, endings that lie.
+"""Finds images that look wrong: masks among photographs, the same picture in two files, misleading file endings.
 
 Shapes: N images, H height, W width, C channels.
 """
@@ -17,23 +17,23 @@ from nas.data.folders import KINDS, Item
 from nas.data.images import Surveyed
 
 _SIDE = 16
-"""Pixels of the small picture that look-alikes are told by."""
+"""Side in pixels of the small copies that are compared to find look-alikes."""
 _ALIKE = 1.0
-"""Mean difference of its grey levels; saving as JPEG again changes less."""
+"""Largest mean difference of the grey levels of look-alikes; saving an image as JPEG again changes less."""
 _MOST_COMPARED = 20_000
-"""Images; comparing takes time with their square."""
+"""Most images that are compared; the time grows with their square."""
 _BLACK, _WHITE = 24, 231
 _MOST_GREY = 0.01
-"""Share of pixels between black and white in a mask."""
+"""Largest share of pixels between black and white in a mask."""
 _ODD = 0.2
-"""Share of the set above which images without grey are what the set is made of."""
+"""If a larger share of the data set looks like masks, that is what it consists of, and none is reported."""
 _MAGIC = {b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"II*\0": "TIFF", b"MM\0*": "TIFF", b"BM": "BMP"}
-"""How a file of each kind begins."""
+"""Format of a file by its first bytes."""
 MAGIC_BYTES = 4
 
 
 class Impressions:
-    """What is kept of every image while all of them go by."""
+    """Collects what is needed of each image to compare all of them, while they are decoded one by one."""
 
     def __init__(self) -> None:
         self._items: list[Item] = []
@@ -42,7 +42,7 @@ class Impressions:
         self._bits: list[int] = []
 
     def add(self, item: Item, picture: Picture) -> None:
-        """Look at one image."""
+        """Add one image."""
         self._bits.append(picture.bits)
         levels_HW = picture.pixels_CHW.mean(axis=0)
         number = len(self._items)
@@ -55,17 +55,17 @@ class Impressions:
         self._small.append(np.asarray(small))
 
     def odd(self) -> list[tuple[Item, str]]:
-        """Images that look like masks or like nothing, if most of the set does not."""
+        """Return the images that are blank or look like masks, unless much of the data set does."""
         if len(self._odd) > _ODD * len(self._items):
             return []
         return [(self._items[number], reason) for number, reason in self._odd.items()]
 
     def dark(self, sample_bits: int) -> list[tuple[Item, int]]:
-        """Images that use a few of their bits only, and how many bits that is."""
+        """Return the images that use at most a quarter of their grey scale, with the bits of their largest value."""
         return [(item, bits) for item, bits in zip(self._items, self._bits, strict=True) if is_dark(bits, sample_bits)]
 
     def look_alikes(self) -> list[tuple[Item, Item]]:
-        """Pairs of images that are the same picture, blank ones left out; none of a set too large to compare."""
+        """Return pairs of images with the same picture, without blank ones; none if there are too many images."""
         kept = [number for number in range(len(self._items)) if number not in self._odd]
         if not kept or len(kept) > _MOST_COMPARED:
             return []
@@ -73,7 +73,7 @@ class Impressions:
         order = np.argsort(small_NP.mean(axis=1), kind="stable")
         small_NP = small_NP[order]
         mean_N = small_NP.mean(axis=1)
-        ends_N = np.searchsorted(mean_N, mean_N + _ALIKE, side="right")  # beyond, the means alone differ by more
+        ends_N = np.searchsorted(mean_N, mean_N + _ALIKE, side="right")  # beyond it the means differ by more
         pairs = []
         for place, end in enumerate(ends_N):
             differences = np.abs(small_NP[place + 1 : end] - small_NP[place]).mean(axis=1)
@@ -84,7 +84,7 @@ class Impressions:
 
 
 def wrong_endings(items: Sequence[Item], surveyed: Surveyed) -> list[tuple[Item, str]]:
-    """Images whose name says another format than their content."""
+    """Return the images whose file ending names another format than their content has."""
     wrong = []
     for item in items:
         header = surveyed[item.file.parts].header
@@ -95,5 +95,5 @@ def wrong_endings(items: Sequence[Item], surveyed: Surveyed) -> list[tuple[Item,
 
 
 def kind_by_magic(beginning: bytes) -> str | None:
-    """The format of an image by its first ``MAGIC_BYTES`` bytes; None if it is none."""
+    """Return the format of an image by its first ``MAGIC_BYTES`` bytes; None if it is no known format."""
     return next((kind for magic, kind in _MAGIC.items() if beginning.startswith(magic)), None)
