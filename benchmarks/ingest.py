@@ -3,7 +3,7 @@
 
     python benchmarks/ingest.py --images 5662 --folder /tmp/ingest
 
-Prints seconds, images a second, processor use and peak memory of: a first start; a start that is killed half way and
+Prints seconds, images per second, processor use and peak memory of: a first start; a start that is killed half way and
 the one after it; a later start; one with --verify. The process measured is the one that the server starts. The folder
 is deleted afterwards unless --keep is given.
 """
@@ -146,7 +146,7 @@ def prepare(root: Path, cache: Path, *, kill_at: int = 0, verify: bool = False) 
 
 
 def decode_bare(root: Path, images: int = 200) -> float:
-    """Images a second of one processor's time if there were nothing but reading, hashing and libjpeg."""
+    """Images per second of one processor's time if there were nothing but reading, hashing and libjpeg."""
     files = sorted(root.rglob("*.jpg"))[:images]
     start = time.process_time()
     for path in files:
@@ -234,9 +234,7 @@ def main() -> None:
             "peak_mib": round(run.peak_mib),
         }
         print(f"{name:16} {json.dumps(figures)}")
-    print(
-        f"bare decoder     {bare:.0f} images a second of a processor, of which there are {len(os.sched_getaffinity(0))}"
-    )
+    print(f"bare decoder     {bare:.0f} images per second and processor; there are {len(os.sched_getaffinity(0))}")
     print("one fingerprint" if len(fingerprints) == 1 else f"DIFFERENT FINGERPRINTS: {fingerprints}")
     if not arguments.keep:
         shutil.rmtree(arguments.folder)

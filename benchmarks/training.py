@@ -3,7 +3,7 @@
 
     python benchmarks/training.py --rounds 5 --threads 2
 
-Prints medians of images a second, the ratios to the textbook loop, and the share of the machine's measured peak. The
+Prints medians of images per second, the ratios to the textbook loop, and the share of the machine's measured peak. The
 data is noise of MNIST's shape: how fast a net trains does not depend on what it sees.
 """
 
@@ -30,7 +30,7 @@ NOTATION = "C(64,3) P(1,1) IB(32,64,128,16,32,32) P(1,1) F() FC(10)"
 
 
 def measure(loop: str, precision: str, threads: int) -> dict[str, float]:
-    """Train one epoch to warm up and one to measure; return images a second and the peak of a matrix product."""
+    """Train one epoch to warm up and one to measure; return images per second and the peak of a matrix product."""
     import torch
 
     from nas.config import InputShape

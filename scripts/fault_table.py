@@ -30,7 +30,7 @@ ROWS = (
     Row(
         number=1,
         fault="kill -9 of server, workers or both, any instant",
-        bar="digest identical, 0 acknowledged events lost, 0 duplicated, SERVING again within 2 s; 200 a seed",
+        bar="digest identical, 0 acknowledged events lost, 0 duplicated, SERVING again within 2 s; 200 per seed",
         recorded_as=("kill -9 at any instant", "kill -9 with the real CPU trainer"),
         tests=("tests/crash/test_server_kill.py",),
     ),
@@ -187,7 +187,7 @@ ROWS = (
     Row(
         number=24,
         fault="journal throughput",
-        bar="1,000 durable events a second",
+        bar="1,000 durable events per second",
         caveat="measured, not held by a test: docs/benchmarks.md",
     ),
     Row(

@@ -153,7 +153,7 @@ FLEET = Board(
             (quantile(0.95, "nas_queue_seconds"), "95 %"),
         ),
         curve(
-            *("Training speed", "short", "Images a second: as the attempts that are out report it, and on average."),
+            *("Training speed", "short", "Images per second: as the running attempts report it, and on average."),
             ("sum by (pod) (nas_images_per_second{})", "now {{pod}}"),
             ("sum by (pod) (rate(nas_trained_images_total{}[$__rate_interval]))", "average {{pod}}"),
         ),
@@ -202,13 +202,13 @@ SERVICE = Board(
         curve("Up", "short", "1 where metrics answer.", ('up{,container="nas"}', "{{pod}}")),
         curve("Version", "short", "Of each server.", ("nas_build_info{}", "{{pod}} {{version}}")),
         curve(
-            "Calls a second",
+            "Calls per second",
             "reqps",
             "Of the API.",
             ("sum by (method) (rate(nas_rpc_seconds_count{}[$__rate_interval]))", "{{method}}"),
         ),
         curve(
-            "Errors a second",
+            "Errors per second",
             "reqps",
             "Calls that were refused or failed.",
             ("sum by (code) (rate(nas_rpc_errors_total{}[$__rate_interval]))", "{{code}}"),
@@ -228,7 +228,7 @@ SERVICE = Board(
             (quantile(0.99, "nas_journal_append_seconds"), "99 %"),
         ),
         curve(
-            *("Journal: events a second", "short", "And appends that failed."),
+            *("Journal: events per second", "short", "And appends that failed."),
             ("sum(rate(nas_journal_events_total{}[$__rate_interval]))", "events"),
             ("sum(rate(nas_journal_errors_total{}[$__rate_interval]))", "errors"),
         ),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attempts for executors in tests, and a listener that keeps what they report."""
+"""Requests for attempts, as the engine hands them to an executor, and a listener that keeps every report."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _DEADLINE_SECONDS = 100.0
 
 
 def make_request(child: str = "1-1", attempt: int = 1, **changes: Any) -> AttemptRequest:
-    """A training of two epochs that nobody has begun; ``changes`` replaces fields."""
+    """Request a training of two epochs from its first epoch on; ``changes`` replaces fields."""
     config = SearchConfig(
         dataset="digits",
         block=BlockType.INCEPTION,

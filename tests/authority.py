@@ -27,7 +27,7 @@ class Authority:
         self.path = _write(folder / f"{name}.pem", signed.sign(self._key, hashes.SHA256()))
 
     def issue(self, name: str, *, days: int = 1) -> tuple[Path, Path]:
-        """Return files with a certificate for this machine and its key; a negative number of days: it has expired."""
+        """Return files with a certificate for this machine and its key; with negative days it has expired."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         places = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Those who look on while a server is killed: each keeps what it was told and notices every contradiction.
+"""Clients that observe a search while its server is killed; each keeps what it received and notes contradictions.
 
-What was told once is acknowledged, so it may never be lost, changed, repeated or reordered.
+What a client has received is acknowledged, so it may never be lost, changed, repeated or reordered.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ _RETRY_SECONDS = 0.02
 
 
 def fingerprint(event: Message) -> bytes:
-    """Identify an event by all it says."""
+    """Hash everything that an event says."""
     return hashlib.sha256(event.SerializeToString(deterministic=True)).digest()
 
 
 @dataclass(slots=True)
 class Ledger:
-    """What one observer of one search was told.
+    """What one observer of one search has received.
 
     Attributes:
         hashes: of the events, in the order in which they came.
         chains: chain hash that a heartbeat gave for a sequence.
         kinds: how often each kind of event came.
-        answered: highest sequence that any other answer has mentioned.
+        answered: highest sequence in an answer of any other call.
         connections: how often it connected.
         violations: contradictions, in words.
     """
@@ -54,7 +54,7 @@ class Ledger:
     violations: list[str] = field(default_factory=list)
 
     def take(self, answer: pb.WatchSearchResponse) -> None:
-        """Take one message of a watch."""
+        """Note one message of a watch."""
         if answer.HasField("heartbeat"):
             self._take_heartbeat(answer.heartbeat)
             return
@@ -70,13 +70,13 @@ class Ledger:
         self.is_ended = kind in TERMINAL
 
     def take_sequence(self, sequence: int) -> None:
-        """Take a sequence that an answer of another call mentions: it never falls."""
+        """Note the sequence in an answer of another call; it may never fall."""
         if sequence < self.answered:
             self._object(f"sequence {sequence} was answered after {self.answered}")
         self.answered = max(self.answered, sequence)
 
     def refuse(self, error: grpc.aio.AioRpcError) -> None:
-        """Take the end of a call."""
+        """Note how a call has ended."""
         if error.code() not in _AWAY:
             self._object(f"{error.code().name} {error.details()} after {len(self.hashes)}")
 
@@ -99,8 +99,8 @@ class Watcher:
     """Watches a search to its end, coming back after every disconnection.
 
     Attributes:
-        pause: seconds that it takes over each event.
-        stay: events after which it leaves by itself, drawn anew each time; None to stay.
+        pause: seconds that it waits after each event.
+        stay: draws after how many events it disconnects by itself; None to stay connected.
         on_event: called with the kind of each event.
     """
 
@@ -139,7 +139,7 @@ class Watcher:
 
 @dataclass(slots=True, kw_only=True)
 class Starter:
-    """Starts a search and goes on starting it, blindly, with one request id."""
+    """Calls StartSearch again and again with one request id, whatever the answer is."""
 
     config: search_pb2.SearchConfig
     request_id: str
@@ -149,20 +149,20 @@ class Starter:
     attempts: int = 0
 
     async def run(self, server: ChaosServer) -> str:
-        """Return the search's id as soon as somebody says it."""
+        """Return the search's id as soon as an answer has it."""
         while not self.answers:
             await self.call(server)
             assert not self.ledger.violations, self.ledger.violations
         return self.answers[0]
 
     async def insist(self, server: ChaosServer, is_over: Callable[[], bool]) -> None:
-        """Go on calling now and then."""
+        """Repeat the call from time to time."""
         while not is_over():
             await asyncio.sleep(self.draw.uniform(0.0, 0.5))
             await self.call(server)
 
     async def call(self, server: ChaosServer, deadline: float = 20.0) -> None:
-        """Ask once; whoever is killed meanwhile says nothing."""
+        """Call once; returns nothing if the server is killed meanwhile."""
         request = pb.StartSearchRequest(config=self.config, request_id=self.request_id)
         self.attempts += 1
         try:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How hard to try, with which seed, and what came of it: the frame around every test that injects faults.
+"""Scale, seed and result of every test that injects faults.
 
-NAS_CHAOS_SEED     of every schedule; the same seed strikes at the same places
-NAS_CHAOS_SCALE    1.0 is what `make chaos` does, 5.0 `make chaos-night`; the suite alone does little
+NAS_CHAOS_SEED     of every schedule; the same seed injects the same faults
+NAS_CHAOS_SCALE    1.0 in `make chaos`, 5.0 in `make chaos-night`, 0.05 in the suite
 NAS_CHAOS_RESULTS  file to which each proof appends one JSON object
 """
 
@@ -24,27 +24,27 @@ KEPT = Path(__file__).resolve().parents[1] / "build" / "chaos" / "failed"
 """Where the folders of failed tests are copied to."""
 
 IS_ALONE = SCALE >= 1.0
-"""Whether the machine is ours: bars in seconds are held only then, not beside the rest of the suite."""
+"""Whether nothing else runs on the machine; only then are limits in seconds asserted."""
 
 
 def scaled(count: int, *, least: int = 1) -> int:
-    """How many times to do what is done ``count`` times at scale 1."""
+    """Scale a number of repetitions; it is ``count`` at scale 1."""
     return max(least, round(count * SCALE))
 
 
 def draw_for(name: str) -> random.Random:
-    """Random numbers that follow from the seed and the name of what is drawn."""
+    """Return a generator that is seeded by NAS_CHAOS_SEED and by the name of what is drawn."""
     return random.Random(f"{SEED}/{name}")
 
 
 @dataclass(slots=True)
 class Proof:
-    """What a test found out about one fault; fill ``n`` and ``result`` in.
+    """The result of a test of one fault; the test fills ``n`` and ``result`` in.
 
     Attributes:
         fault: the row of docs/reliability.md.
-        bar: what has to hold.
-        n: how often it was tried.
+        bar: what has to hold for the test to pass.
+        n: how often the fault was injected.
         result: what was measured, in a few words.
     """
 
@@ -57,7 +57,7 @@ class Proof:
 
 @contextmanager
 def proving(fault: str, bar: str, folder: Path) -> Iterator[Proof]:
-    """Record whether the block passes; of one that does not, keep the folder and say how to do it again."""
+    """Record whether the block passes; if it fails, copy the folder and add the command that repeats the test."""
     with recording(fault, bar) as proof:
         try:
             yield proof
@@ -69,7 +69,7 @@ def proving(fault: str, bar: str, folder: Path) -> Iterator[Proof]:
 
 @contextmanager
 def recording(fault: str, bar: str) -> Iterator[Proof]:
-    """Record what the block finds out, whatever becomes of it."""
+    """Record the proof, whether the block passes or fails."""
     proof = Proof(fault=fault, bar=bar)
     begin = time.monotonic()
     try:
@@ -79,7 +79,7 @@ def recording(fault: str, bar: str) -> Iterator[Proof]:
 
 
 def _keep(folder: Path) -> str:
-    """Copy what a failed test has left; says where to and how to repeat the test."""
+    """Copy the folder of a failed test; returns where it is and how to repeat the test."""
     test = os.environ.get("PYTEST_CURRENT_TEST", "").partition(" ")[0]
     name = "".join(c if c.isalnum() else "-" for c in test.rpartition("/")[2])
     target = KEPT / f"{name}-seed-{SEED}"

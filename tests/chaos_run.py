@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Searches under fire: start them, look on from all sides, strike by a schedule, judge the end by a reference."""
+"""Searches whose server and workers are killed by a schedule, observed throughout and compared with a reference."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from nas.api.v1 import search_pb2
 
 
 def make_config(seed: int, *, iterations: int, epochs: int, max_attempts: int = 100) -> search_pb2.SearchConfig:
-    """A search without a time budget, the one rule that looks at a clock, that no number of kills can fail."""
+    """A search that no number of kills can fail, without a time budget, the only rule that depends on a clock."""
     config = search_pb2.SearchConfig(
         dataset="digits",
         block=search_pb2.BLOCK_TYPE_SE_INCEPTION,
@@ -38,7 +38,7 @@ def make_config(seed: int, *, iterations: int, epochs: int, max_attempts: int = 
 
 @dataclass(slots=True)
 class Tally:
-    """What several rounds of strikes added up to."""
+    """Sums over several rounds of kills."""
 
     blows: Counter[Target] = field(default_factory=Counter)
     kills: int = 0
@@ -59,10 +59,10 @@ class Tally:
 
 @dataclass(slots=True, kw_only=True)
 class Siege:
-    """One search among those of a server, and everybody who looks on.
+    """One search of a server and all its observers.
 
     Attributes:
-        expected: the digest that it has to have in the end; empty where that is what is to be found out.
+        expected: the digest that it must have at its end; empty if it is not known yet.
         crowd: watchers beside the fast, the slow and the reconnecting one, each with habits of its own.
     """
 
@@ -76,7 +76,7 @@ class Siege:
     is_over: bool = False
 
     async def run(self, server: ChaosServer) -> None:
-        """See the search through to its end."""
+        """Observe the search to its end."""
         starter = Starter(
             config=self.config,
             request_id=str(uuid.UUID(int=self.draw.getrandbits(128), version=4)),

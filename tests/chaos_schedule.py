@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When to strike and whom: drawn from a seed, mixed so that short windows are hit as well as long ones."""
+"""When to kill which process: drawn from a seed, so that short windows are hit as well as long ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KINDS = (
 
 
 class Target(Enum):
-    """Who is killed."""
+    """The process that is killed."""
 
     SERVER = "server"
     WORKER = "worker"
@@ -60,11 +60,11 @@ def draw_blow(draw: random.Random, targets: tuple[Target, ...], longest: float) 
 
 @dataclass(slots=True)
 class Feed:
-    """The events that somebody sees as they come; tells the striker when its moment has come.
+    """The events of a watch as they arrive; wakes whoever waits for the conditions of a blow.
 
     Attributes:
         seen: how often each kind has come.
-        is_enough: whether the striker has done all it wanted.
+        is_enough: whether no more blows are wanted.
     """
 
     seen: Counter[str] = field(default_factory=Counter)
@@ -77,7 +77,7 @@ class Feed:
         self.wake()
 
     def wake(self) -> None:
-        """Have whoever waits look again."""
+        """Let all waiting coroutines check their condition again."""
         self._changed.set()
 
     async def wait_for(self, blow: Blow, is_over: asyncio.Event) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real server that lives many times in one state folder, and whose processes can be found whatever became of it."""
+"""A real server that is started many times on one state folder, and a way to find all its processes after a kill."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ class ChaosServer:
         self._process.send_signal(signal.SIGTERM)
 
     async def guard(self) -> None:
-        """Fail as soon as a server dies that nobody has killed or stopped; ends only so."""
+        """Raise as soon as a server dies that no test has killed or stopped; never returns."""
         await until(lambda: self.has_died and not self._is_asked_to_stop, "the server to die", float("inf"))
         raise AssertionError(f"the server died by itself: {self.log[-2000:]}")
 
@@ -176,7 +176,7 @@ class ChaosServer:
             yield SearchServiceStub(channel)
 
     async def close(self) -> None:
-        """Leave nothing behind, whatever happened."""
+        """End every process that is left and close every connection."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()

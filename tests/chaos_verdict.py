@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What has to hold when the dust has settled, whatever was killed on the way."""
+"""What has to hold after a search has ended, however often its processes were killed."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ async def ask_all(server: ChaosServer) -> dict[str, search_pb2.Search]:
 
 
 def require_one_truth(history: History, answer: search_pb2.Search, ledgers: Sequence[Ledger]) -> None:
-    """Journal, API and every observer tell the same story, which has no gap and no repetition."""
+    """Require that journal, API and every observer have the same events, without gap or repetition."""
     hashes = history.hashes
     assert list(range(1, len(hashes) + 1)) == [record.sequence for record in history.records]
     assert len(hashes) == len(set(hashes))
@@ -93,7 +93,7 @@ def require_one_truth(history: History, answer: search_pb2.Search, ledgers: Sequ
 
 
 def require_tidy(server: ChaosServer, histories: dict[str, History]) -> None:
-    """No temporary file is left, and of a simulated training exactly the weights that are to be kept."""
+    """Require that no temporary file is left, and of simulated trainings exactly the weights that are retained."""
     files = [path for path in server.folder.rglob("*") if path.name != ".lock"]
     leftovers = [path for path in files if path.name.startswith(".") or path.suffix == ".tmp"]
     assert [] == leftovers

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The server between API and workers, real but for its journal in memory, data that is ready and a clock."""
+"""The server between API and workers; only the journal (in memory), the data (prepared) and the clock are stand-ins."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def make_config(**changes: Any) -> SearchConfig:
 
 
 def request_id(number: int) -> str:
-    """The number-th of many request ids."""
+    """Make the request id with this number."""
     return str(UUID(int=number))
 
 
 class ReadyData(DataPreparation):
-    """The digits are there at once; every other data set is prepared as ever."""
+    """Takes no time to prepare the digits; every other data set is prepared as in a server."""
 
     async def prepare(self, config: SearchConfig, *, is_verifying: bool = False) -> PreparedData:
         return PreparedData(summary=DATASET) if config.dataset == "digits" else await super().prepare(config)
@@ -58,17 +58,17 @@ class ReadyData(DataPreparation):
 
 @dataclass(slots=True)
 class TurnedClock:
-    """A clock that a test turns."""
+    """A clock that moves only when a test moves it."""
 
     seconds: float = 0.0
 
     def as_clock(self) -> Clock:
-        """What an engine reads."""
+        """The clock in the form that an engine takes."""
         return Clock(wall_ns=lambda: int(self.seconds * 1e9) + 1, monotonic=lambda: self.seconds)
 
 
 class ObservedExecutor(FakeExecutor):
-    """Tells of every launch before it happens."""
+    """Calls ``on_launch`` before every launch."""
 
     def __init__(self, *, slots: int, epoch_seconds: float, on_launch: Callable[[AttemptRequest], None]) -> None:
         super().__init__(slots=slots, epoch_seconds=epoch_seconds)
@@ -88,7 +88,7 @@ class ControlPlane:
     """One server's registry with everything below it.
 
     Attributes:
-        fatal: what would have ended the server.
+        fatal: the errors that would have ended the server.
     """
 
     folder: Path
@@ -156,7 +156,7 @@ def _is_last(record: Record) -> bool:
 
 @asynccontextmanager
 async def running(plane: ControlPlane) -> AsyncIterator[ControlPlane]:
-    """Recover, run, close."""
+    """Recover the searches of the journal, run them, and close the registry in the end."""
     await plane.registry.recover()
     await plane.registry.replayed()
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes a journal on a disk that can lose its power, and holds what is left at any moment against the promises."""
+"""Writes a journal on a simulated disk, and checks what a power loss leaves of it at any moment."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class History:
     ends: frozenset[int] = frozenset({0})
 
     def up_to(self, position: int) -> History:
-        """The beginning of it."""
+        """Return the history up to a position."""
         return History(self.records[:position], frozenset(end for end in self.ends if end <= position))
 
     def then(self, records: list[tuple[str, bytes]]) -> History:
-        """One transaction more."""
+        """Return the history with one more transaction."""
         longer = (*self.records, *records)
         return History(longer, self.ends | {len(longer)})
 
@@ -47,7 +47,7 @@ class History:
 
 @dataclass(slots=True)
 class Trace:
-    """A recording: where it began, what happened, and what was handed over in the end.
+    """A recording of what a journal did to its files.
 
     Attributes:
         before: the files at the beginning; ``None`` if there was no folder.
@@ -95,7 +95,7 @@ def record_again(folder: Path, files: Files, history: History, acknowledged: int
 
 
 def put(folder: Path, files: Files | None) -> None:
-    """Make a folder hold these files and nothing else."""
+    """Replace the contents of a folder by these files."""
     shutil.rmtree(folder, ignore_errors=True)
     if files is not None:
         folder.mkdir(mode=0o700)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ways in which a file goes bad on a disk."""
+"""Random damage to the contents of a file: flipped bits, truncations, zeros, garbage."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def run_doctor(state: Path, *options: str) -> Result:
 
 
 def examine(state: Path, *options: str) -> dict[str, Any]:
-    """Return the JSON of a run that must end with 0 or 74, as it says."""
+    """Return the JSON of a run; its exit status must be 0 if the document says healthy, else 74."""
     result = run_doctor(state, *options, "--output", "json")
     assert result.exit_code in (0, 74), result.output
     document: dict[str, Any] = json.loads(result.stdout)
@@ -42,7 +42,7 @@ def examine(state: Path, *options: str) -> dict[str, Any]:
 
 
 def rewrite(state: Path, sql: str) -> None:
-    """Forge the database."""
+    """Change the database behind the journal's back."""
     with contextlib.closing(apsw.Connection(str(state / "journal.db"))) as connection:
         connection.execute(sql)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every executor promises, asked of each by the same suite: a subclass says how to make one."""
+"""The contract of an executor as a test suite; a subclass says how to make the executor."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ExecutorContract(ABC):
         """Return an executor with two slots whose epochs take that long."""
 
     def processes(self) -> set[int]:
-        """Its worker processes that are left."""
+        """Process ids of its living workers."""
         return worker_pids()
 
     @pytest.fixture

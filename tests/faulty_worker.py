@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A worker that goes wrong in the way its first argument says: ``python faulty_worker.py FAULT --trainer NAME``."""
+"""A worker with the fault that its first argument names: ``python faulty_worker.py FAULT --trainer NAME``."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ FAULTS: dict[str, Callable[[], object]] = {
 
 
 def main() -> None:
-    """Go wrong after the request was read, or without reading it."""
+    """Fail before or after reading the request, as the fault demands."""
     fault = sys.argv[1]
     if fault != "deaf":
         sys.stdin.buffer.readline()

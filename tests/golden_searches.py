@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The searches of the golden journals: together they hold every fact there is, at fixed times under fixed ids."""
+"""The searches of the golden journals: together they contain every kind of event, at fixed times under fixed ids."""
 
 from __future__ import annotations
 

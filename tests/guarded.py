@@ -44,7 +44,7 @@ class Keyring:
         self.tokens.write_text(line("ann", "write", WRITE_TOKEN) + line("grafana", "read", READ_TOKEN))
 
     def settings(self, *, tls: bool = False, client_ca: bool = False, tokens: bool = False, **more: Any) -> Settings:
-        """What a server is told."""
+        """The settings of a server."""
         cert, key = self.server
         return Settings(
             state_dir=self.folder,
@@ -57,7 +57,7 @@ class Keyring:
         )
 
     def trust(self, certificate: tuple[Path, Path] | None = None) -> grpc.ChannelCredentials:
-        """What a caller's TLS needs; with a certificate it shows that."""
+        """Credentials of a TLS client, with a client certificate if one is given."""
         shown = (certificate[1].read_bytes(), certificate[0].read_bytes()) if certificate else (None, None)
         return grpc.ssl_channel_credentials(self.ours.path.read_bytes(), *shown)
 
@@ -73,7 +73,7 @@ def bearer(token: str | None) -> Sequence[tuple[str, str]]:
 
 
 def here(address: str) -> str:
-    """How this machine reaches an address, which may be all of its addresses."""
+    """Replace a wildcard address (0.0.0.0, [::]) by one that a client can connect to."""
     return f"127.0.0.1:{address.rpartition(':')[2]}"
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A program that opens many watches, reads one message of each and then nothing: to be left alone, frozen or killed.
+"""A program that opens many watches, reads one message of each and then nothing more.
 
 python idle_crowd.py ADDRESS SEARCH WATCHES        says `ready` once all have begun
 """

@@ -26,7 +26,7 @@ def encode(pixels: npt.ArrayLike, kind: str = "PNG", **options: Any) -> bytes:
 
 
 def encode_tiff(values_HW: npt.NDArray[np.uint16], bits: int) -> bytes:
-    """An uncompressed grey TIFF with so many bits a sample, packed, which Pillow reads and does not write."""
+    """An uncompressed grey TIFF with so many bits per sample, packed, which Pillow reads and does not write."""
     height, width = values_HW.shape
     rows = ["".join(f"{int(value):0{bits}b}" for value in row) for row in values_HW]
     packed = b"".join(int(row.ljust(-(-len(row) // 8) * 8, "0"), 2).to_bytes(-(-len(row) // 8), "big") for row in rows)

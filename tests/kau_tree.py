@@ -16,7 +16,7 @@ from phantoms import VIEWS, draw_phantom, scale_patients
 from PIL import Image
 
 PATIENTS = {1: 42, 3: 8, 4: 4, 5: 3}
-"""Patients a BI-RADS category: the public copy's 1847/265/72/22 images in small, with enough for every part."""
+"""Patients per BI-RADS category: the public copy's 1847/265/72/22 images in small, with enough for every part."""
 
 LAYOUTS: dict[str, Callable[[int, str], str]] = {
     "nested": lambda category, patient: {1: "BIRAD1/b1", 3: "Birad3/b3", 4: "Birad4/b4", 5: "Birad5/Birad5"}[category],

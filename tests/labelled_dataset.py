@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Data sets of given labels and blank images: all that a division looks at."""
+"""Data sets with given labels and blank images; a division looks at nothing but labels and groups."""
 
 from __future__ import annotations
 

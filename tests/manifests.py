@@ -89,7 +89,7 @@ def validate(document: Document) -> None:
     Raises:
         jsonschema.ValidationError: it does not fit.
         kubernetes_validate.ValidationError: the same, for a kind of Kubernetes itself.
-        FileNotFoundError: nobody wrote down what such a document looks like.
+        FileNotFoundError: there is no schema for this kind of document.
     """
     if "." in document["apiVersion"].partition("/")[0] and not document["apiVersion"].split("/")[0].endswith(".k8s.io"):
         schema = json.loads((SCHEMAS / f"{document['kind']}.json").read_text())

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Kubernetes API over HTTP that remembers what it is told, and a kubectl that forwards to servers of this machine.
+"""A Kubernetes API over HTTP that stores what it is sent, and a kubectl that forwards to servers of this machine.
 
-Nothing acts on what is created: a test is the scheduler, the Job controller and the kubelet.
+No controller runs: the test itself plays scheduler, Job controller and kubelet.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class MockCluster:
         self._run(self._answer(request, code, status))
 
     def log(self, pod: str, text: str) -> None:
-        """Let a pod have written something."""
+        """Set the log of a pod."""
         self._run(self._answer(f"get /api/v1/namespaces/{NAMESPACE}/pods/{pod}/log", 200, text.encode()))
 
     def announce(self, pod: str, address: str) -> None:

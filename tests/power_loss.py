@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A disk that can lose its power: what the journal does to its files is recorded, and any moment of it can be had back.
+"""A simulated disk that XX.
 
-What was written and not synced may be there, be missing, or be there in part, each write for itself. A new file needs
-its folder synced as well before it is sure to have its name. A deletion that SQLite asks to be durable is so at once.
+Each write that was not synced may survive, be missing, or survive in part, independently of the others. A new file
+needs its folder synced as well before it is sure to have its name. A deletion that SQLite asks to be durable is durable
+at once.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _NUMBERS = count()
 
 
 class Adversary(Enum):
-    """What becomes of the writes that were not synced."""
+    """Which of the writes that were not synced survive a power loss."""
 
     DROPS_ALL = "drops all"
     KEEPS_SOME = "keeps some"
@@ -40,7 +41,7 @@ class Adversary(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Bytes at a place of a file."""
+    """Bytes were written at an offset of a file."""
 
     name: str
     offset: int
@@ -49,7 +50,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Truncate:
-    """A file's new end."""
+    """A file was cut to a length."""
 
     name: str
     size: int
@@ -57,14 +58,14 @@ class Truncate:
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """A new name in the folder, or in its parent the folder's own."""
+    """A name was created: of a file in the folder, or of the folder in its parent."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """A name that is gone."""
+    """A name was deleted."""
 
     name: str
     is_durable: bool
@@ -79,7 +80,7 @@ class Sync:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledge:
-    """Somebody was told that this many records are safe."""
+    """The journal has acknowledged so many records."""
 
     records: int
 
@@ -105,7 +106,7 @@ class Disk:
         self._deleted: dict[str, _File] = {}
 
     def take(self, step: Step) -> None:
-        """Carry one step out."""
+        """Apply one step."""
         match step:
             case Write() | Truncate():
                 self._files[step.name].pending.append(step)

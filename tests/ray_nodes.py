@@ -82,7 +82,7 @@ class RayNodes:
                 continue
 
     def close(self) -> None:
-        """End all nodes, and the helpers that now and then outlive a node of Ray."""
+        """End all nodes, and the helper processes that sometimes outlive a node of Ray."""
         self._cluster.shutdown()
         for pid, _ in self._processes():
             with contextlib.suppress(ProcessLookupError):

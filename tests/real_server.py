@@ -29,12 +29,12 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = _DEADLINE
 
 @dataclass
 class RealServer:
-    """One state folder and the server processes that serve it, one after the other.
+    """One state folder and the server processes that serve it in turn.
 
     Attributes:
-        options: of the verb, beside state folder, address and port file.
+        options: further options of the verb; state folder, address and port file are set.
         verb: ``serve`` or ``run``.
-        metrics: where they are, before ``options``; so that servers side by side do not want the same port.
+        metrics: option for the address of the metrics, before ``options``; off, so that servers need no port.
     """
 
     folder: Path
@@ -51,7 +51,7 @@ class RealServer:
 
     @property
     def log(self) -> str:
-        """Everything that the servers wrote, but for a line that is still being written."""
+        """What the servers have logged, without a line that is still being written."""
         written, end, _ = (self.folder / "server.log").read_text().rpartition("\n")
         return written + end
 
@@ -159,7 +159,7 @@ class RealServer:
 
 
 def wait_for_fact(server: RealServer, search_id: str, name: str, **fields: Any) -> None:
-    """Watch a search until it tells this fact; much faster than asking again and again."""
+    """Watch a search until this event comes; much faster than polling."""
     with server.client_process("--output", "jsonl", "watch", search_id) as watch:
         assert watch.stdout is not None
         for line in watch.stdout:
@@ -192,6 +192,6 @@ def is_alive(pid: int) -> bool:
 
 
 def fact_of(event: dict[str, Any]) -> str:
-    """Which fact an event in JSON holds."""
+    """Name of the fact in an event that is given as JSON."""
     envelope = {"search_id", "sequence", "time", "running_time"}
     return next(name for name in event if name not in envelope)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A server of another version: between client and real server it lets through only what its own schema knows."""
+"""A server of another version: a proxy before a real server that drops everything its own schema does not know."""
 
 from __future__ import annotations
 

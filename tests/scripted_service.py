@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The other side of the wire for the client's tests: a real gRPC server that answers what a test has written down."""
+"""A real gRPC server for tests of the client, which answers what the test prescribes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Script:
         answers: a list of messages, refusals and ``Open()`` for each method; the last one is given again and again.
         streams: what each call of WatchSearch sends; the last one is sent again and again.
         requests: every request in order.
-        patience: seconds that the last call of each method would have waited.
+        patience: the deadline of the last call of each method, in seconds.
     """
 
     answers: dict[str, Any] = field(default_factory=dict)

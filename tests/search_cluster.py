@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several simulated workers at once and a server that can die: the driver's attempts, in any order of their reports."""
+"""Several simulated workers at once and a server that can be killed: attempts whose reports arrive in any order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Cluster:
     """``slots`` workers of one search.
 
     Attributes:
-        running: the attempts that have a worker, and what each has yet to say.
+        running: the attempts that have a worker, and the reports that each has not sent yet.
     """
 
     driver: Driver
@@ -44,7 +44,7 @@ class Cluster:
                 self.running[launched] = self.driver.reports(launched)
 
     def advance(self, index: int) -> None:
-        """Let one of the workers say its next word."""
+        """Send the next report of one of the workers."""
         work = list(self.running)[index % len(self.running)]
         report = next(self.running[work])
         if isinstance(report, OUTCOMES):

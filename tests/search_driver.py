@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Drives a search by its pure functions alone: commands in, facts out, and a worker that is made of a simulation."""
+"""Drives a search by its pure functions alone: commands in, facts out, with a simulated worker."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def simulated(config: SearchConfig, child: Child, epoch: int) -> EpochResult:
 
 
 def scripted(correct: Mapping[str, int], otherwise: int = 60) -> Measure:
-    """Measure as written: images right out of 100, by child (``"2-3"``) or else by iteration (``"2"``)."""
+    """Measure as prescribed: correct images of 100, by child (``"2-3"``) or else by iteration (``"2"``)."""
 
     def measure(_: SearchConfig, child: Child, epoch: int) -> EpochResult:
         count = correct.get(str(child.child_id), correct.get(str(child.child_id.iteration), otherwise))
@@ -151,7 +151,7 @@ def attempt_reports(
     *,
     has_checkpoint: bool = True,
 ) -> Iterator[commands.Report]:
-    """Yield what the worker of an attempt would say, from the last epoch recorded on, or from the first."""
+    """Yield the reports of an attempt's worker, from the last recorded epoch on, or from the first epoch."""
     assert work.attempt is not None
     child = search.children[work.child_id]
     whose: Any = {"child_id": work.child_id, "attempt": work.attempt}
@@ -183,7 +183,7 @@ def attempt_reports(
 
 @dataclass(slots=True)
 class Driver:
-    """One search, started; everything it was told and everything that followed.
+    """One started search with all its commands and facts.
 
     Attributes:
         facts: all of them, in order.
@@ -243,19 +243,19 @@ class Driver:
         return work
 
     def reports(self, work: Work) -> Iterator[commands.Report]:
-        """Yield what the worker of an attempt would say, faults included."""
+        """Yield the reports of an attempt's worker, faults included."""
         fault = self.faults.get((str(work.child_id), work.attempt or 0))
         return attempt_reports(self.search, work, self.measure, fault)
 
     def attempt(self, child_id: str) -> tuple[events.Event, ...]:
-        """Launch an attempt, let it say everything and return the facts of its last word."""
+        """Launch an attempt, send all its reports and return the facts that follow from the last one."""
         facts: tuple[events.Event, ...] = ()
         for report in self.reports(self.launch(child_id)):
             facts = self.send(report)
         return facts
 
     def run(self, *, until_iteration: int | None = None, until_stop: bool = False) -> Search:
-        """Work off what is pending, one attempt at a time, to the end or to where it is told to halt."""
+        """Run the pending work, one attempt at a time, to the end of the search or to the given point."""
         while work := pending_work(self.search):
             if self.search.iteration == until_iteration or (until_stop and self.search.stop is not None):
                 break
@@ -263,7 +263,7 @@ class Driver:
         return self.search
 
     def lose(self, reason: LostReason) -> None:
-        """Report every attempt that is out as lost."""
+        """Report every running attempt as lost."""
         for work in attempts_out(self.search):
             self.send(make_lost(work, reason))
 
@@ -273,7 +273,7 @@ class Driver:
 
 
 def make_lost(work: Work, reason: LostReason) -> commands.ReportLost:
-    """The report of an attempt that is gone."""
+    """Report that an attempt is lost."""
     assert work.attempt is not None
     return commands.ReportLost(
         child_id=work.child_id, attempt=work.attempt, reason=reason, detail=f"lost: {reason.value}"

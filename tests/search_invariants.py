@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What holds of a search at every moment, whatever it has been told."""
+"""What holds for a search after any sequence of commands."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def check_all(driver: Driver) -> None:
 
 
 def check_never_stuck(driver: Driver) -> None:
-    """At work there is something to do or to wait for; at rest and after the end there is neither."""
+    """A running search has pending work or running attempts; a paused or ended one has neither."""
     search = driver.search
     is_at_rest = search.state.is_terminal or search.state is SearchState.PAUSED
     facts = [fact for fact in driver.facts if not isinstance(fact, events.SearchDeleted)]
@@ -47,7 +47,7 @@ def check_never_stuck(driver: Driver) -> None:
 
 
 def check_ids(driver: Driver) -> None:
-    """An id is used once, for a child or for a skipped one, and each iteration has those from 1 to 4 or 8."""
+    """Each id belongs to one child or to one skipped transformation; an iteration has the ids from 1 to 4 or to 8."""
     facts = driver.of(events.ChildProposed) + driver.of(events.TransformationSkipped)
     used = [fact.child_id for fact in facts]
     expected = [ChildId(0, 1)]
@@ -80,7 +80,7 @@ def check_fences(driver: Driver) -> None:
 
 
 def check_caps(search: Search) -> None:
-    """Nothing goes on for ever."""
+    """The numbers of attempts, failures and iterations stay within their caps."""
     assert search.iteration <= search.config.max_iterations
     for child in search.children.values():
         assert child.lost_attempts <= search.config.max_attempts
@@ -91,7 +91,7 @@ def check_caps(search: Search) -> None:
 
 
 def check_numbers(search: Search) -> None:
-    """No loss that is no number is in the state, so that everything can be compared."""
+    """The state holds finite losses only, so that children can be compared."""
     for child in search.children.values():
         assert [result.epoch for result in child.epochs] == list(range(1, len(child.epochs) + 1))
         assert all(math.isfinite(result.training_loss) for result in child.epochs)
@@ -100,7 +100,7 @@ def check_numbers(search: Search) -> None:
 
 
 def check_files(driver: Driver) -> None:
-    """Whoever needed a file, from the first command to the last, found it."""
+    """Every file that was needed, from the first command to the last, was there."""
     files, search = Files(), None
     for _, facts in driver.log:
         for fact in facts:

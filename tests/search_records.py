@@ -169,7 +169,7 @@ def events() -> list[event_pb2.Event]:
 
 
 def heartbeat(sequence: int, chain_hash: bytes = b"") -> search_service_pb2.Heartbeat:
-    """A sign of life."""
+    """A heartbeat at the last event."""
     return search_service_pb2.Heartbeat(sequence=sequence, chain_hash=chain_hash)
 
 

@@ -55,7 +55,7 @@ def started(child_id: str, attempt: int = 1, after: int = 0) -> event_pb2.Attemp
 
 
 def epoch(child_id: str, number: int) -> event_pb2.EpochCompleted:
-    """An epoch at 512 images a second."""
+    """An epoch at 512 images per second."""
     result = search_pb2.EpochResult(epoch=number, validation=records.VALIDATION, images_per_second=512)
     return event_pb2.EpochCompleted(child_id=child_id, attempt=1, result=result)
 
@@ -81,7 +81,7 @@ def long_search(length: int) -> list[event_pb2.Event]:
 
 
 def search_started() -> event_pb2.SearchStarted:
-    """Ten epochs a child, thirty iterations, twelve hours."""
+    """Ten epochs per child, thirty iterations, twelve hours."""
     config = search_pb2.SearchConfig()
     config.CopyFrom(records.CONFIG)
     config.training.max_epochs = EPOCHS

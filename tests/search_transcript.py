@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A whole search as text: each command with its facts, one line each, so that a change of rules is read as a diff."""
+"""A whole search as text: each command with its facts, one per line, so that a change of rules shows as a diff."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NOTHING = object()
 def write_transcript(driver: Driver) -> str:
     """Return everything that was said (``>``), what followed (``<``), and how it stands at the end (``=``).
 
-    A fact shows what its command does not say already; whose it is, it always shows.
+    A fact shows the fields that its command does not have; its child is always shown.
     """
     lines = []
     for command, answer in driver.log:

@@ -51,7 +51,7 @@ class Served:
         return [response async for response in self.stub.WatchSearch(request)]
 
     async def stop(self) -> None:
-        """End as the program does: watches first, then the calls."""
+        """Stop as the server does: first the watches, then the other calls."""
         self.plane.hub.close()
         await self.server.stop(1.0)
 
@@ -95,7 +95,7 @@ class Refused:
 
 
 async def refused(call: Awaitable[Any]) -> Refused:
-    """Wait for a call that has to fail, with everything that each error of the API has to carry."""
+    """Wait for a call that has to fail; returns its error, which must carry an ErrorInfo of the domain nas."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
     return explain(caught.value)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A state folder as a server leaves it: real events of whole searches in turns, and the weights that they name."""
+"""A state folder as a server leaves it: events of whole searches, interleaved, and the weights that they name."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Written:
         return tuple(payload for group in self.groups[search_id] for payload in group)
 
     def whole_commands(self, search_id: str) -> tuple[int, ...]:
-        """The sequences after which no command is in part."""
+        """The sequences at which a command's facts are complete."""
         lengths = [0]
         for group in self.groups[search_id]:
             lengths.append(lengths[-1] + len(group))
@@ -53,7 +53,7 @@ class Written:
 def write_state(
     folder: Path, drivers: Mapping[str, Driver], *, is_closed: bool = True, is_simulated: bool = False
 ) -> Written:
-    """Journal the searches in turns, one command a transaction, and put the weights that are kept in their places.
+    """Journal the searches in turns, one transaction per command, and write the weights that are retained.
 
     Args:
         folder: made here.
@@ -92,7 +92,7 @@ def _write_weights(files: StateFiles, search_id: str, driver: Driver) -> None:
 
 
 def weights_of(driver: Driver, child_id: ChildId) -> bytes:
-    """What stands for the weights of a child."""
+    """Bytes in place of the weights of a child."""
     return f"weights of {child_id} with seed {driver.config.seed}".encode()
 
 

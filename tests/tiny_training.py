@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A training small enough for a test, and the same one as a program, for what must hold across processes.
+"""A training small enough for a test, and the same one as a program for tests of several processes.
 
 ``python tiny_training.py FOLDER EPOCHS`` trains until EPOCHS epochs are there, stops, and prints them as JSON;
 ``python tiny_training.py FOLDER STEPS steps`` is asked to stop after STEPS further steps.

@@ -67,7 +67,7 @@ async def test_a_flood_of_resets_leaves_room_for_others(tmp_path: Path) -> None:
 
         proof.n = streams
         slowest = statistics.quantiles(waits, n=100)[-1]
-        rate = f"{proof.n / seconds:,.0f} a second"
+        rate = f"{proof.n / seconds:,.0f} per second"
         proof.result = f"{rate} for {seconds} s: p99 of {len(waits)} calls {slowest:.2f} s, {growth >> 20} MiB more"
         assert growth <= BYTES_A_STREAM * proof.n
         assert not IS_ALONE or slowest < 1.0
