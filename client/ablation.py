@@ -77,7 +77,7 @@ def variant_retraining(search: search_pb2.Search, variant: Variant) -> Retrainin
 
 
 def ablation_table(rows: list[Row]) -> str:
-    """Print a line a variant."""
+    """Print one line per variant."""
     headings = ("NET", "CHILD", "SE", "PARAMETERS", "ACCURACY", "BALANCED ACCURACY", "SEARCH", "NOTATION")
     return table(headings, [_cells(row) for row in rows], right=frozenset({"PARAMETERS"}))
 

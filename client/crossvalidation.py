@@ -88,7 +88,7 @@ def pool(trained: Sequence[search_pb2.Search]) -> Pooled | None:
 
 
 def crossvalidation_report(trained: Sequence[search_pb2.Search]) -> str:
-    """Print a line a fold, how far the figures spread, and what all folds say together."""
+    """Print one line per fold, the spread of the figures, and the figures of all folds together."""
     parts = [table(_HEADINGS, [_cells(search) for search in trained], right=frozenset({"FOLD", "IMAGES", "PATIENTS"}))]
     spread = [(_FIGURES[name], *map(percent, values.values())) for name, values in _spread(trained).items()]
     if spread:

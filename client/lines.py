@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A search as it happens, a line an event: for pipes, files, programs and plain terminals."""
+"""A search as it happens, one line per event: for pipes, files, programs and plain terminals."""
 
 from __future__ import annotations
 

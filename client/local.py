@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``--local``: a server of one's own, one a state folder, started when it is needed, gone ten minutes after that.
+"""``--local``: one server per state folder, started when it is needed; it ends after ten idle minutes.
 
-The server lives in a session of its own, so the search survives the terminal; its socket is open to its owner only.
+The server runs in a session of its own, so a search survives the terminal. Only the owner may open its socket.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: froz
     """Align cells in columns, two blanks apart.
 
     Args:
-        headings: one a column.
+        headings: one per column.
         rows: one cell a column.
         right: headings of the columns that are aligned to the right.
     """

@@ -21,7 +21,7 @@ class Node:
     """One layer that computes.
 
     Attributes:
-        sources: numbers of the nodes it reads, in the order of their channels; nodes count from 1, and 0 is the input.
+        sources: numbers of the nodes that it reads, in the order of their channels. Nodes count from 1; 0 is the input.
     """
 
     layer: Layer

@@ -25,7 +25,7 @@ _WORD = re.compile(r"[A-Za-z0-9_]+")
 
 
 class NotationError(ValueError):
-    """A text that is no architecture; ``position`` is the character where it goes wrong, counted from 1."""
+    """A text is no architecture; ``position`` is the character where it goes wrong, counted from 1."""
 
     def __init__(self, position: int, reason: str) -> None:
         super().__init__(f"character {position}: {reason}")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a net costs before it exists: shapes, validity, parameters, FLOPs and memory in closed form.
 
-Legend: C, H, W = channels, height and width of a map. Convolutions are valid with stride 1, inside blocks they are
-'same'; every convolution and every linear layer has a bias (paper section IV.C, fixed by its parameter counts).
+Each layer knows its own part (``nas.layers``, ``nas.blocks``); here they are put together to the figures of a net.
+Legend: C, H, W = channels, height and width of a map.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from nas.config import InputShape
 from nas.layers import Layer, LayerShapeError, Shape
 
 BYTES_PER_VALUE = 4
-"""fp32; mixed precision keeps less, so the estimates stay upper bounds."""
+"""fp32. Mixed precision stores less, so the estimates stay upper bounds."""
 _COPIES_OF_WEIGHTS = 4
 """The weights, their gradients and Adam's two moments."""
 
 
 class ShapeError(ValueError):
-    """A net that does not fit its input; ``position`` counts layers from 1."""
+    """A net does not fit its input; ``position`` counts layers from 1."""
 
     def __init__(self, position: int, reason: str) -> None:
         super().__init__(f"layer {position}: {reason}")
@@ -38,7 +38,7 @@ class LayerSummary:
         position: counted from 1.
         output_shape: (C, H, W), or (N,) from ``F()`` on.
         param_count: weights and biases.
-        flops: of one image's forward pass, 2 a multiply-accumulate; convolutions and linear layers only.
+        flops: of the forward pass of one image, two per multiply-accumulate; convolutions and linear layers only.
     """
 
     position: int
@@ -95,7 +95,7 @@ def param_count(architecture: Architecture, input_shape: InputShape) -> int:
 
 
 def flops(architecture: Architecture, input_shape: InputShape) -> int:
-    """Operations of one image's forward pass: 2 a multiply-accumulate, as torch's FlopCounterMode counts.
+    """FLOPs of the forward pass of one image, two per multiply-accumulate, as torch's FlopCounterMode counts.
 
     Raises:
         ShapeError: a layer does not fit the map it gets.
@@ -113,9 +113,10 @@ def weights_bytes(architecture: Architecture, input_shape: InputShape) -> int:
 
 
 def checkpoint_bytes(architecture: Architecture, input_shape: InputShape) -> int:
-    """Disk that a training takes at most: three checkpoints, one being written, of four tensors a weight; the result.
+    """Upper bound of the bytes that a training writes: three checkpoints with four values per weight, and the result.
 
-    The four are the weights, the best weights and the two moments of the optimizer.
+    Two checkpoints are kept while a third is written. The four values are the weight, the best weight so far and
+    the two moments of the optimizer.
 
     Raises:
         ShapeError: see ``summarise``.
@@ -126,9 +127,9 @@ def checkpoint_bytes(architecture: Architecture, input_shape: InputShape) -> int
 def training_bytes(architecture: Architecture, input_shape: InputShape, batch_size: int) -> int:
     """Estimate from above the bytes that training takes, without the scratch space of the convolution library.
 
-    ``4 x (4 x parameters + batch_size x (input + sum of kept + 2 x largest kept))``, where ``kept`` is how many values
-    of one image a layer stores for the backward pass: each convolution's output before and after its ReLU, 3 for a
-    pooled value (it has a 64-bit index), each joined or rescaled map. The last term is room for gradients in flight.
+    ``4 x (4 x parameters + batch_size x (input + sum of kept + 2 x largest kept))``, where ``kept`` is the number of
+    values of one image that a layer stores for the backward pass (``Layer.kept_values``). The last term is for the
+    gradients of the layer that the backward pass has reached.
 
     Raises:
         ShapeError: a layer does not fit the map it gets.

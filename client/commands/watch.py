@@ -54,9 +54,9 @@ plain_option = click.option("--plain", is_flag=True, help="Print a line an event
 def command(settings: Settings, search: str, after: int, reconnect: float, plain: bool) -> int:
     """Show the events of a search, from the first one on.
 
-    Ends with the search; Ctrl-C leaves it running. In a terminal one screen is kept up to date; a line an event is
-    printed with --plain or --after, and wherever else text goes. With --output json one document is printed at the end:
-    the search.
+    Ends with the search; Ctrl-C leaves the search running. A terminal shows one screen that is kept up to date. With
+    --plain or --after, and where the output is no terminal, one line per event is printed. With --output json the
+    search is printed as one document at the end.
     """
     with connect(settings) as connection:
         return watch_to_the_end(

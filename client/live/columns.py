@@ -58,7 +58,7 @@ def child_lines(state: LiveState, width: int, *, is_tall: bool) -> list[Text]:
         is_tall: whether each notation gets a line of its own.
 
     Returns:
-        The headings, then one line a child, or two.
+        The headings, then one or two lines per child.
     """
     columns = choose_columns(state, width, has_notation=not is_tall)
     gap = _gap(width)
