@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,8 +22,17 @@ from server.journal.survey import Part, Survey
 LOCK: Final = "lock"
 EVENTS: Final = "events"
 WEIGHTS: Final = "weights"
-CHECKS: Final = (LOCK, *Part, EVENTS, WEIGHTS)
-"""In the order in which they build on each other."""
+CHECKS: Final[Mapping[str, str]] = {
+    LOCK: "no server has the folder open",
+    Part.SCHEMA: "the tables are of a version that this server knows",
+    Part.DATABASE: "SQLite's own check of every page",
+    Part.CHAIN: "every record is the one that was written",
+    Part.SEQUENCES: "the events of each search have no gap",
+    Part.HIGH_WATER: "every record that was acknowledged is there",
+    EVENTS: "every event can be read and follows from those before it",
+    WEIGHTS: "the weights that the journal names are those that were written",
+}
+"""What is the case if a check passes, in the order in which the checks build on each other."""
 
 SALVAGED: Final = "salvaged.json"
 """File in a folder that a salvage has made: says what was copied and what was not."""

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
 from server.codec.lines import one_line
-from server.commands.diagnosis import CHECKS, Diagnosis, Finding, SearchRecord, diagnose
+from server.commands.diagnosis import CHECKS, LOCK, Diagnosis, SearchRecord, diagnose
 from server.commands.exits import Exit, exit_codes
 from server.commands.salvage import Salvage, salvage
 from server.config import DEFAULT_STATE_DIR, Settings
@@ -60,7 +61,7 @@ def _require_new(target: Path, folder: Path) -> Path:
 def _result(check: str, found: Survey, diagnosis: Diagnosis) -> str:
     if any(finding.check == check for finding in diagnosis.findings):
         return "damaged"
-    return "ok" if found.version is not None or check == CHECKS[0] else "skipped"
+    return "ok" if found.version is not None or check == LOCK else "skipped"
 
 
 def _document(folder: Path, found: Survey, diagnosis: Diagnosis, copied: Salvage | None) -> dict[str, Any]:
@@ -72,16 +73,7 @@ def _document(folder: Path, found: Survey, diagnosis: Diagnosis, copied: Salvage
         "total_records": found.total,
         "unattributed_records": found.unattributed,
         "checks": [{"check": str(check), "result": _result(check, found, diagnosis)} for check in CHECKS],
-        "findings": [
-            {
-                "check": str(finding.check),
-                "problem": finding.problem,
-                "remedy": finding.remedy,
-                "search_id": finding.search_id,
-                "sequence": finding.sequence,
-            }
-            for finding in diagnosis.findings
-        ],
+        "findings": [asdict(finding) for finding in diagnosis.findings],
         "searches": [
             {
                 "search_id": search.search_id,
@@ -97,41 +89,13 @@ def _document(folder: Path, found: Survey, diagnosis: Diagnosis, copied: Salvage
 
 def _lines(folder: Path, found: Survey, diagnosis: Diagnosis, copied: Salvage | None) -> list[str]:
     lines = [f"{folder} is {'damaged' if diagnosis.findings else 'healthy'}"]
-    for check in CHECKS:
-        findings = [finding for finding in diagnosis.findings if finding.check == check]
-        lines += [_line(_result(check, found, diagnosis), check, _sentence(finding)) for finding in findings]
-        if not findings:
-            lines.append(_line(_result(check, found, diagnosis), check, _ABOUT[check]))
+    for check, about in CHECKS.items():
+        problems = [f"{each.problem}: {each.remedy}" for each in diagnosis.findings if each.check == check]
+        result = _result(check, found, diagnosis)
+        lines += [f"  {result:<8} {check:<16} {text}" for text in problems or [about]]
     for search in diagnosis.searches:
         lines.append(f"search {search.search_id}: {_state(search)}, {_events(search)}")
     return lines + (_salvage_lines(copied) if copied else [])
-
-
-_ABOUT = dict(
-    zip(
-        CHECKS,
-        (
-            "no server has the folder open",
-            "the tables are of a version that this server knows",
-            "SQLite's own check of every page",
-            "every record is the one that was written",
-            "the events of each search have no gap",
-            "every record that was acknowledged is there",
-            "every event can be read and follows from those before it",
-            "the weights that the journal names are those that were written",
-        ),
-        strict=True,
-    )
-)
-"""What is the case if a check passes."""
-
-
-def _line(result: str, check: str, text: str) -> str:
-    return f"  {result:<8} {check:<16} {text}"
-
-
-def _sentence(finding: Finding) -> str:
-    return f"{finding.problem}: {finding.remedy}"
 
 
 def _state(search: SearchRecord) -> str:

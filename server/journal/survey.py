@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -134,19 +134,17 @@ def _examine(
     readable = None if version is None else connection
     acknowledged = newest(slots)
     has_whole_transactions = _prove(readable, path, acknowledged, damages)
-    count = _Count()
-    if readable is not None:
-        count.fill(readable, [mark for mark in slots if mark])
-    total = max(acknowledged.position if acknowledged else 0, count.last)
+    good, known, last = ({}, {}, 0) if readable is None else _count(readable, slots)
+    total = max(acknowledged.position if acknowledged else 0, last)
     if damages:
-        damages += _check_sequences(count, total)
+        damages += _check_sequences(good, known, total)
     return Survey(
         damages=tuple(sorted(damages, key=lambda damage: list(Part).index(damage.part))),
         version=version,
         acknowledged=acknowledged.position if acknowledged else None,
         total=total,
-        good=MappingProxyType(count.good),
-        known=MappingProxyType(count.known),
+        good=MappingProxyType(good),
+        known=MappingProxyType(known),
         has_whole_transactions=has_whole_transactions,
         _connection=readable,
     )
@@ -187,40 +185,30 @@ def _prove(connection: apsw.Connection | None, path: Path, acknowledged: Mark | 
     return is_proven
 
 
-@dataclass(slots=True)
-class _Count:
-    """How many good events each search has.
+def _count(connection: apsw.Connection, slots: tuple[Mark | None, ...]) -> tuple[dict[str, int], dict[str, int], int]:
+    """Return ``good`` and ``known`` as in ``Survey``, and the position of the last proven record.
 
-    Attributes:
-        good, known: as in ``Survey``.
-        last: position of the last proven record.
+    Of a database that is not the one that was acknowledged, no record is good.
     """
-
-    good: dict[str, int] = field(default_factory=dict)
-    known: dict[str, int] = field(default_factory=dict)
-    last: int = 0
-
-    def fill(self, connection: apsw.Connection, marks: list[Mark]) -> None:
-        """Count the records; of a database that is not the one that was acknowledged, none is good."""
-        is_foreign = False
-        for position, record in proven_records(connection):
-            search_id, sequence = record.search_id, record.sequence
-            self.last = position
-            self.known[search_id] = max(sequence, self.known.get(search_id, 0))
-            if sequence == self.good.get(search_id, 0) + 1:
-                self.good[search_id] = sequence
-            is_foreign |= any(mark.position == position and mark.chain != record.chain for mark in marks)
-        if is_foreign:
-            self.good.clear()
+    good: dict[str, int] = {}
+    known: dict[str, int] = {}
+    last, is_foreign = 0, False
+    for last, record in proven_records(connection):
+        search_id, sequence = record.search_id, record.sequence
+        known[search_id] = max(sequence, known.get(search_id, 0))
+        if sequence == good.get(search_id, 0) + 1:
+            good[search_id] = sequence
+        is_foreign |= any(mark.position == last and mark.chain != record.chain for mark in slots if mark)
+    return {} if is_foreign else good, known, last
 
 
-def _check_sequences(count: _Count, total: int) -> Iterator[Damage]:
-    for search_id, known in count.known.items():
-        good = count.good.get(search_id, 0)
-        if good < known:
-            what = f"events 1 to {good} of {known} are good" if good else "no event is good"
+def _check_sequences(good: Mapping[str, int], known: Mapping[str, int], total: int) -> Iterator[Damage]:
+    for search_id, count in known.items():
+        proven = good.get(search_id, 0)
+        if proven < count:
+            what = f"events 1 to {proven} of {count} are good" if proven else "no event is good"
             yield Damage(part=Part.SEQUENCES, problem=f"of search {search_id} {what}")
-    if unattributed := _unattributed(total, count.known):
+    if unattributed := _unattributed(total, known):
         problem = f"{unattributed} records are gone, and of which search they were is not known"
         yield Damage(part=Part.SEQUENCES, problem=problem)
 
