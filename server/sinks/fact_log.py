@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -32,29 +32,26 @@ class _Attempt:
     speed: float = 0.0
 
 
-@dataclass(slots=True)
-class _Open:
-    """Attempts that are out in one search."""
-
-    attempts: dict[ChildId, _Attempt] = field(default_factory=dict)
+_Attempts = dict[ChildId, _Attempt]
+"""Attempts of one search that have no outcome yet."""
 
 
 class FactLog:
     """The sink that logs facts; it keeps nothing of a search that has ended."""
 
     def __init__(self) -> None:
-        self._searches: dict[str, _Open] = {}
+        self._searches: dict[str, _Attempts] = {}
 
     def __call__(self, envelope: Envelope) -> None:
         """Write the line of a fact, if it has one."""
-        search = self._searches.setdefault(envelope.search_id, _Open())
+        attempts = self._searches.setdefault(envelope.search_id, {})
         line = log.bind(search_id=envelope.search_id, sequence=envelope.sequence)
         fact = envelope.fact
         match fact:
             case events.AttemptLaunched() | events.AttemptStarted() | events.EpochCompleted():
-                _follow(search, fact, envelope.running_seconds)
+                _follow(attempts, fact, envelope.running_seconds)
             case events.AttemptLost() | events.ChildSucceeded() | events.ChildFailed() | events.WinnerEvaluated():
-                _end(line, search, fact, envelope.running_seconds)
+                _end(line, attempts, fact, envelope.running_seconds)
             case _:
                 _tell(line, fact)
         if isinstance(fact, (*events.TERMINAL_EVENTS, events.SearchDeleted)):
@@ -62,13 +59,13 @@ class FactLog:
 
 
 def _follow(
-    search: _Open, fact: events.AttemptLaunched | events.AttemptStarted | events.EpochCompleted, now: float
+    attempts: _Attempts, fact: events.AttemptLaunched | events.AttemptStarted | events.EpochCompleted, now: float
 ) -> None:
     """Keep what belongs on the line that is written when the attempt ends."""
     if isinstance(fact, events.AttemptLaunched):
-        search.attempts[fact.child_id] = _Attempt(fact.attempt, now, {"kind": fact.kind.value})
+        attempts[fact.child_id] = _Attempt(fact.attempt, now, {"kind": fact.kind.value})
         return
-    attempt = search.attempts.get(fact.child_id)
+    attempt = attempts.get(fact.child_id)
     if attempt is None:  # of an earlier server
         return
     if isinstance(fact, events.AttemptStarted):
@@ -86,12 +83,12 @@ def _follow(
 
 def _end(
     line: Any,
-    search: _Open,
+    attempts: _Attempts,
     fact: events.AttemptLost | events.ChildSucceeded | events.ChildFailed | events.WinnerEvaluated,
     now: float,
 ) -> None:
     """Write the one line of an attempt; a child that fails when its last attempt is lost already has one."""
-    attempt = search.attempts.pop(fact.child_id, None)
+    attempt = attempts.pop(fact.child_id, None)
     about: dict[str, Any] = {"child_id": str(fact.child_id), "attempt": fact.attempt}
     if attempt is not None:
         about |= attempt.words | {
