@@ -63,9 +63,7 @@ class ProcessExecutor:
         self._options = options
         self._workers = workers
         self._attempts: dict[AttemptKey, _Attempt] = {}
-        self._tasks: dict[
-            asyncio.Task[None], _Attempt
-        ] = {}  # including attempts that have an outcome and whose worker still runs
+        self._tasks: dict[asyncio.Task[None], _Attempt] = {}  # until the worker has ended
         self._is_idle = asyncio.Event()  # no attempt without an outcome
         self._spare: Worker | None = None
         self._spawn_count = 0

@@ -34,7 +34,7 @@ class ScrapeEndpoint:
         self._connections = 0
 
     async def reserve(self, address: str) -> str:
-        """Take HOST:PORT and return the address, with the port that was picked for port 0; nobody is answered yet.
+        """Take HOST:PORT and return the address, with the port that was picked for port 0; scrapes wait until ``open``.
 
         Raises:
             OSError: it is taken, or may not be used.
@@ -52,7 +52,7 @@ class ScrapeEndpoint:
             await self._server.start_serving()
 
     async def close(self) -> None:
-        """Stop listening; whoever is being answered still is."""
+        """Stop listening; requests that have begun are still answered."""
         if self._server is not None:
             self._server.close()
 
