@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The data sets that a search can name: what exists and what shape it has, without loading any of it."""
+"""The data sets that a search can use: their names, shapes and files. Nothing is loaded."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ class DatasetInfo:
     name: str
     summary: str
     shape: InputShape | None
-    """None if the images decide."""
+    """Shape of an image; None if it follows from the images."""
     classes: int
-    """0 if the folders decide."""
+    """Number of classes; 0 if it follows from the folders."""
     has_test_part: bool
-    """Whether the publisher fixed a test part; else the set is divided 80/10/10."""
+    """Whether the publisher made a test part. If not, train, validation and test are 80/10/10 percent."""
     files: tuple[tuple[str, ...], ...] = ()
-    """What must lie under ``<data root>/<name>``: one tuple of accepted names a file; empty if the package ships it."""
+    """Files in ``<data root>/<name>``: a tuple of accepted names per file; empty if a package contains the data."""
     is_folder: bool = False
-    """Whether it is a folder of image files, which ``NAME:PATH`` can name."""
+    """Whether the data set is a folder of image files, so that ``NAME:PATH`` is a data set, too."""
     needs_path: bool = False
-    """Whether it has no folder of its own under the data root."""
+    """Whether the name must be followed by a path, because no folder of this name is expected in the data root."""
     class_maps: tuple[str, ...] = ()
-    """What ``class_map`` can be; the first is the default."""
+    """Names that ``class_map`` may have; the first is the default."""
     validation_percent: int = 10
-    """Share of the whole that goes to validation where nothing has parts; a tenth goes to test."""
+    """Percentage of images that goes to validation if the publisher made no parts; ten percent go to test."""
 
 
 _MNIST_FILES = tuple(
@@ -94,11 +94,11 @@ CATALOGUE: dict[str, DatasetInfo] = {
         ),
     )
 }
-"""Data sets by name."""
+"""The data sets by name."""
 
 
 def known_datasets() -> tuple[str, ...]:
-    """Return what ``dataset`` can be, as one writes it."""
+    """Return the forms that ``dataset`` may have, sorted, such as ``mnist`` and ``folder:PATH``."""
     names = [
         form
         for info in CATALOGUE.values()
@@ -109,10 +109,10 @@ def known_datasets() -> tuple[str, ...]:
 
 
 def find_dataset(text: str) -> tuple[DatasetInfo, str] | None:
-    """Read ``NAME`` or ``NAME:PATH``.
+    """Parse ``NAME`` or ``NAME:PATH``.
 
     Returns:
-        The data set and the path as it was written, empty without one; None if there is no such data set.
+        The data set, and the path as the user wrote it, which is empty without one; None if there is no such data set.
     """
     name, colon, path = text.partition(":")
     info = CATALOGUE.get(name)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a user may write about a folder of images: which classes its labels become, and who is on an image."""
+"""The rules that a user may give for a folder of images: class map, fit, sample bits and the pattern for patients."""
 
 from __future__ import annotations
 
@@ -7,34 +7,41 @@ import re
 from enum import Enum
 
 CLASS_MAPS = ("birads", "three", "binary")
-"""Of KAU-BCMD: BI-RADS categories as found; 1, 3 and 4-5, the paper's FC(3); 1-3 and 4-5."""
+"""Class maps of KAU-BCMD by name.
+
+``birads`` makes each BI-RADS category a class; ``three`` has 1, 3 and 4-5, as the paper's FC(3);
+``binary`` has 1-3 and 4-5.
+"""
 FITS = ("pad", "crop")
-"""How an image of any aspect becomes a square: the whole of it padded with black, or the breast cut out and padded."""
+"""How an image of any aspect becomes a square: padded with black as a whole, or cropped to the breast and padded."""
 LEAST_SAMPLE_BITS, MOST_SAMPLE_BITS = 8, 16
-"""That a value of a 16-bit grey image may take; the most is the default."""
+"""Limits of ``sample_bits``: bits of the largest value of a 16-bit grey image. The default is the upper limit."""
 _MOST_TEXT = 1000
-"""Characters of one rule."""
+"""Most characters of a rule."""
 
 
 class PatientSource(Enum):
-    """What says whose image it is; the first of them that names anybody counts for the whole data set."""
+    """Where the patient of an image comes from.
+
+    The first source in this order that names the patient of any image is used for the whole data set.
+    """
 
     PATTERN = "the patient of --group-regex"
     LIST = "the group of the list"
     FILE_NAME = "the patient of the file name"
     DICOM_HEADER = "the patient of the DICOM header"
     NONE = "image"
-    """Nobody is known, and images are divided one by one."""
+    """No patient is known, so single images are divided."""
 
 
 def parse_class_map(text: str) -> dict[str, str]:
-    """Read a class map of one's own: ``1=benign,2=benign,4=malignant``.
+    """Parse a class map that a user wrote, such as ``1=benign,2=benign,4=malignant``.
 
     Returns:
-        The class of each label as found; labels that are not in it are left out of the data set.
+        Class by label. Labels that are missing in it are left out of the data set.
 
     Raises:
-        ValueError: it is none; the message goes on after the name of the setting.
+        ValueError: it is no class map. The message is the end of a sentence that begins with the name of the setting.
     """
     pairs = [pair.partition("=") for pair in text[:_MOST_TEXT].split(",")]
     classes = {found.strip(): name.strip() for found, _, name in pairs}
@@ -50,20 +57,23 @@ def parse_class_map(text: str) -> dict[str, str]:
 
 
 def check_class_map(text: str) -> None:
-    """Accept a name of ``CLASS_MAPS`` or a class map of one's own.
+    """Check that a text is a name of ``CLASS_MAPS`` or a valid class map.
 
     Raises:
-        ValueError: it is neither; the message goes on after the name of the setting.
+        ValueError: it is neither. The message is the end of a sentence that begins with the name of the setting.
     """
     if text not in CLASS_MAPS:
         parse_class_map(text)
 
 
 def compile_group_regex(text: str) -> re.Pattern[str]:
-    """Read the pattern that finds a patient in the path of an image: its group, or all that it matches if it has none.
+    """Compile the pattern that finds a patient in the path of an image.
+
+    The patient is what the pattern's group matches, or what the whole pattern matches if it has no group.
 
     Raises:
-        ValueError: it is no regular expression, or has more than one group; the message goes on after its name.
+        ValueError: it is no regular expression, or has several groups. The message is the end of a sentence that
+            begins with the name of the setting.
     """
     try:
         pattern = re.compile(text[: _MOST_TEXT + 1])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every data set becomes one fingerprinted uint8 array that is mapped into memory, and one seeded division of it."""
+"""Prepares data sets: each becomes a fingerprinted uint8 array, mapped into memory, and is divided by a seed."""
 
 from __future__ import annotations
 

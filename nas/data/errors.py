@@ -1,23 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be wrong with a data set, each said in one sentence that a user can act on.
+"""The errors of data sets. The message of each is one sentence that a user can act on.
 
-No sentence holds an absolute path that the user has not typed: files are named below ``<data root>``, cached data sets
-by their folder. Images of people are never named, for the names may tell whose they are.
+A message shows an absolute path only if the user has typed it; files are named from ``<data root>`` on, cached data
+sets by their folder. Files of images are not named, because a name may be that of a patient.
 
     DatasetError
-    ├── UnknownDatasetError     no data set of that name
+    ├── UnknownDatasetError     there is no data set of that name
     ├── MissingDataRootError    no data root is set, or it is no folder
-    ├── MissingFilesError       files are not where they have to lie
-    ├── CorruptFileError        a file is there but cannot be used
-    ├── DownloadError           files could not be fetched
+    ├── MissingFilesError       files of a data set are missing
+    ├── CorruptFileError        a file exists but cannot be used
+    ├── DownloadError           files could not be downloaded
     ├── PathOutsideError        a path leads out of the data root
-    ├── MissingFolderError      there is no such folder
-    ├── FolderError             a folder cannot be read as a data set
-    │   ├── EmptyFolderError    it holds no images
-    │   └── OneClassError       all images are of one class
-    ├── UnreadableImagesError   more images cannot be read than the search allows
+    ├── MissingFolderError      a folder does not exist
+    ├── FolderError             a folder cannot be used as a data set
+    │   ├── EmptyFolderError    the folder has no images
+    │   └── OneClassError       all its images have the same class
+    ├── UnreadableImagesError   more images are unreadable than the search allows
     ├── SplitError              the images cannot be divided into train, validation and test
-    │   └── LeakError           what belongs together lies in different parts
+    │   └── LeakError           images of one group lie in different parts
     └── CacheError              a cached data set is damaged or cannot be written
 """
 
@@ -26,15 +26,20 @@ from __future__ import annotations
 from pathlib import Path
 
 _MOST_SHOWN = 200
-"""Characters of a path that a sentence holds."""
+"""Most characters of a path in a message."""
 
 
 class DatasetError(Exception):
-    """Anything that keeps a data set from being used."""
+    """A data set cannot be used; the base class of the errors of this package."""
 
 
 class UnknownDatasetError(DatasetError):
-    """No data set has this name."""
+    """No data set has this name.
+
+    Attributes:
+        name: the name that was asked for.
+        known: the names that exist.
+    """
 
     def __init__(self, name: str, known: tuple[str, ...]) -> None:
         super().__init__(f"there is no data set {name[:80]!r}; the data sets are {', '.join(known)}")
@@ -43,7 +48,12 @@ class UnknownDatasetError(DatasetError):
 
 
 class MissingDataRootError(DatasetError):
-    """The data set needs files, and there is no folder to look for them."""
+    """The data set needs files, and there is no data root to find them in.
+
+    Attributes:
+        dataset: the data set as the user wrote it.
+        is_configured: whether a data root is set, but does not exist.
+    """
 
     def __init__(self, dataset: str, *, is_configured: bool) -> None:
         fault = "there is no data root on the server's machine" if is_configured else "no data root is set"
@@ -57,11 +67,12 @@ class MissingDataRootError(DatasetError):
 
 
 class MissingFilesError(DatasetError):
-    """Files of a data set are not where they have to lie.
+    """Files of a data set are missing.
 
     Attributes:
-        expected_location: the folder, written from ``<data root>`` on.
-        missing: one entry a file, an optional ending in brackets.
+        dataset: name of the data set.
+        expected_location: path of the folder from ``<data root>`` on.
+        missing: one name per missing file, with an optional ending in brackets.
     """
 
     def __init__(self, dataset: str, expected_location: str, missing: tuple[str, ...]) -> None:
@@ -75,7 +86,12 @@ class MissingFilesError(DatasetError):
 
 
 class CorruptFileError(DatasetError):
-    """A file is there but cannot be used; ``file`` is written from ``<data root>`` on."""
+    """A file exists but cannot be used.
+
+    Attributes:
+        file: path of the file from ``<data root>`` on.
+        reason: what is wrong, as the end of a sentence that begins with the file.
+    """
 
     def __init__(self, file: str, reason: str) -> None:
         super().__init__(f"{file} cannot be used: it {reason}; replace it with an intact copy")
@@ -84,7 +100,12 @@ class CorruptFileError(DatasetError):
 
 
 class DownloadError(DatasetError):
-    """Files could not be fetched; ``reason`` is one line."""
+    """Files could not be downloaded.
+
+    Attributes:
+        dataset: name of the data set.
+        reason: what went wrong, in one line.
+    """
 
     def __init__(self, dataset: str, reason: str) -> None:
         super().__init__(
@@ -96,7 +117,7 @@ class DownloadError(DatasetError):
 
 
 class PathOutsideError(DatasetError):
-    """The path of a data set leads out of the data root; nothing is said about what lies there."""
+    """The path of a data set leads out of the data root; the message does not tell whether anything exists there."""
 
     def __init__(self, dataset: str) -> None:
         super().__init__(
@@ -107,7 +128,12 @@ class PathOutsideError(DatasetError):
 
 
 class MissingFolderError(DatasetError):
-    """There is no such folder; ``expected_location`` is written from ``<data root>`` on, or in full if it is ``/``."""
+    """The folder of a data set does not exist.
+
+    Attributes:
+        dataset: the data set as the user wrote it.
+        expected_location: path of the folder from ``<data root>`` on; the full path if the data root is ``/``.
+    """
 
     def __init__(self, dataset: str, expected_location: str) -> None:
         beginning = "" if Path(expected_location).is_absolute() else ", which starts at the server's --data-root"
@@ -120,7 +146,12 @@ class MissingFolderError(DatasetError):
 
 
 class FolderError(DatasetError):
-    """A folder cannot be read as a data set; ``reason`` says why and what helps."""
+    """A folder cannot be used as a data set.
+
+    Attributes:
+        dataset: the data set as the user wrote it.
+        reason: why, and what helps.
+    """
 
     def __init__(self, dataset: str, reason: str) -> None:
         super().__init__(f"data set {dataset[:_MOST_SHOWN]!r} cannot be used: {reason}")
@@ -129,21 +160,23 @@ class FolderError(DatasetError):
 
 
 class EmptyFolderError(FolderError):
-    """A folder holds no images where they are looked for."""
+    """A folder has no images in the places where they are expected."""
 
 
 class OneClassError(FolderError):
-    """All images are of one class, so there is nothing to tell apart."""
+    """All images have the same class, so there is nothing to learn."""
 
 
 class UnreadableImagesError(DatasetError):
-    """More images cannot be read than the search allows.
+    """More images are unreadable than the search allows.
 
     Attributes:
-        unreadable, images: how many of how many.
+        dataset: the data set as the user wrote it.
+        unreadable: number of unreadable images.
+        images: number of all images.
         allowed: ``max_bad_files`` of the search.
-        first: which image, by class and number, and what is wrong with it.
-        report: where the server keeps the names, below its state folder.
+        first: the first unreadable image, by class and number, and what is wrong with it.
+        report: path of the file with the names, in the state folder of the server.
     """
 
     def __init__(self, dataset: str, *, unreadable: int, images: int, allowed: int, first: str, report: str) -> None:
@@ -160,7 +193,12 @@ class UnreadableImagesError(DatasetError):
 
 
 class SplitError(DatasetError):
-    """The images cannot be divided so that every part has every class."""
+    """The images cannot be divided so that each part has every class.
+
+    Attributes:
+        dataset: the data set as the user wrote it.
+        reason: why, and what helps.
+    """
 
     def __init__(self, dataset: str, reason: str) -> None:
         super().__init__(f"data set {dataset!r} cannot be divided: {reason}")
@@ -169,11 +207,15 @@ class SplitError(DatasetError):
 
 
 class LeakError(SplitError):
-    """Images that belong together lie in different parts, so the accuracy would flatter."""
+    """Images of one group, such as a patient, lie in different parts, so the measured accuracy would be too high."""
 
 
 class CacheError(DatasetError):
-    """A cached data set is damaged or cannot be written; ``entry`` is the name of its folder in the cache."""
+    """A cached data set is damaged or cannot be written.
+
+    Attributes:
+        entry: name of its folder in the cache.
+    """
 
     def __init__(self, entry: str, reason: str) -> None:
         super().__init__(f"the cached data set {entry!r} {reason}")
@@ -182,5 +224,5 @@ class CacheError(DatasetError):
 
 
 def cannot_write(entry: str, error: OSError) -> CacheError:
-    """Say that the disk refuses."""
+    """Return the error for an entry that the operating system refused to write."""
     return CacheError(entry, f"cannot be written ({error.strerror}); check the disk of the server's state folder")

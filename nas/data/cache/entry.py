@@ -148,7 +148,7 @@ def write(path: Path, *, name: str, shape: InputShape, contents: Contents) -> No
     groups_N = contents.groups_N
     columns = 1 if groups_N is None else 2
     needed = count * (shape.channels * shape.height * shape.width + columns * _LABEL.itemsize)
-    _require_room(path, needed)
+    _require_disk(path, needed)
     building = path.parent / _BUILDING
     building.mkdir()
     images_sha256 = _write_synced(building / _IMAGES, (np.ascontiguousarray(x).data for x in contents.batches_nCHW))
@@ -178,7 +178,7 @@ def write(path: Path, *, name: str, shape: InputShape, contents: Contents) -> No
     sync_folder(path.parent)
 
 
-def _require_room(path: Path, needed: int) -> None:
+def _require_disk(path: Path, needed: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if needed > free:
         raise CacheError(path.name, f"needs {needed / 1e9:.1f} GB of disk, and {free / 1e9:.1f} GB are free")

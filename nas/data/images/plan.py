@@ -25,8 +25,8 @@ from nas.data.images.store import PixelStore, exclusive
 from nas.data.images.survey import Surveyor
 
 _READING_VERSION = 2
-"""Rises when images are read differently, when more is kept of them, or when a default of ``Wanted`` or ``Limits``
-changes, for a fingerprint leaves defaults out. What was decoded before is then decoded again."""
+"""Increase it when images are read differently, when more is kept of them, or when a default of ``Wanted`` or
+``Limits`` changes, for a fingerprint leaves defaults out. Then all images are decoded again."""
 
 
 def _silent(_done: int, _total: int) -> None:
