@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
+from google.protobuf.message import Message
 
 from client.local import local_dataset
 from client.settings import Settings
@@ -76,7 +77,17 @@ _FIELDS: Mapping[str, FieldDescriptor] = {
 
 def search_options(command: Command) -> Command:
     """Give a command every option that describes a search."""
-    for setting in reversed(_SETTINGS):
+    return _give(command, _SETTINGS)
+
+
+def options_of(request: type[Message]) -> Callable[[Command], Command]:
+    """Return a decorator that gives a command the options of a search for which a request has a field."""
+    names = request.DESCRIPTOR.fields_by_name
+    return lambda command: _give(command, tuple(setting for setting in _SETTINGS if setting.wire_name in names))
+
+
+def _give(command: Command, settings: tuple[Setting, ...]) -> Command:
+    for setting in reversed(settings):
         choices = setting.declaration.choices or tuple(setting.words)
         command = click.option(
             f"--{setting.wire_name.replace('_', '-')}",

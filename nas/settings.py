@@ -219,13 +219,12 @@ def _settings_of(record: Any) -> tuple[Setting, ...]:
 
 
 def _resolve(name: str, annotation: Any, default: Any, declaration: Declaration) -> Setting:
+    origin, arguments = get_origin(annotation), get_args(annotation)
     kind, is_tuple = annotation, False
-    if get_origin(annotation) in (Union, types.UnionType):
-        kind = next(each for each in get_args(annotation) if each is not type(None))
-    elif get_origin(annotation) is tuple:
-        (kind, dots), is_tuple = get_args(annotation), True
-        if dots is not Ellipsis:
-            raise TypeError(f"{name}: a tuple of settings has any length")
+    if origin in (Union, types.UnionType) and arguments[1:] == (type(None),):
+        kind = arguments[0]
+    elif origin is tuple and arguments[1:] == (Ellipsis,):
+        kind, is_tuple = arguments[0], True
     if kind not in _PLAIN_KINDS and not (isinstance(kind, type) and issubclass(kind, Enum)):
         raise TypeError(f"{name}: no setting can be of the type {annotation}")
     return Setting(name=name, kind=kind, is_tuple=is_tuple, default=default, declaration=declaration)

@@ -14,7 +14,7 @@ from client.connection import connect
 from client.errors import ClientError, Exit
 from client.inspection import inspection_view
 from client.local import local_dataset
-from client.options import parse_whole
+from client.options import options_of, parse_whole
 from client.output import note, write, write_message
 from client.phrases import describe_shape
 from client.published import KINDS, SETS, Release, shared_patients, to_csv, without_other_kinds
@@ -22,7 +22,6 @@ from client.settings import Output, Settings, output_option
 from client.text import count, fields, table
 from nas.api.v1 import search_service_pb2
 from nas.catalogue import CATALOGUE
-from nas.folders import FITS
 
 _LIST_EPILOG = """\b
 Examples:
@@ -51,7 +50,6 @@ Examples:
   nas-client datasets manifest mias ~/mias
   nas-client datasets manifest cbis-ddsm ~/cbis --only mass
 """
-_COUNT = parse_whole(32)
 _KINDS = tuple(name for name, info in CATALOGUE.items() if info.is_folder or info.files)
 
 
@@ -95,16 +93,17 @@ def info(settings: Settings, name: str) -> None:
 @command.command("check", epilog=_CHECK_EPILOG)
 @click.argument("path")
 @click.option("--as", "kind", required=True, type=click.Choice(_KINDS), help="The data set that the folder is to be.")
-@click.option("--class-map", default="", metavar="MAP", help="As of a search.")
-@click.option("--fit", type=click.Choice(FITS), help="As of a search.")
-@click.option("--group-regex", default="", metavar="REGEX", help="As of a search.")
-@click.option("--input-size", type=_COUNT, default=0, metavar="N", help="As of a search.")
-@click.option("--sample-bits", type=_COUNT, default=0, metavar="N", help="As of a search.")
-@click.option("--seed", type=_COUNT, default=0, metavar="N", help="As of a search: decides who is in which part.")
-@click.option("--names", type=_COUNT, default=0, metavar="N", help="Most files and patients that each finding names.")
+@options_of(search_service_pb2.CheckDatasetRequest)
+@click.option(
+    "--names",
+    type=parse_whole(32),
+    default=0,
+    metavar="N",
+    help="Most files and patients that each finding names. [default: 100]",
+)
 @output_option
 @click.pass_obj
-def check(settings: Settings, /, path: str, names: int, fit: str | None, **given: Any) -> int:
+def check(settings: Settings, /, path: str, names: int, **given: Any) -> int:
     """Look for everything that is wrong with a folder of images, without starting anything.
 
     PATH lies below the server's data root, or anywhere with --local. Classes, patients and sizes are counted; leaks,
@@ -113,7 +112,7 @@ def check(settings: Settings, /, path: str, names: int, fit: str | None, **given
     """
     if settings.state_dir is not None:
         path = local_dataset(f":{path}").removeprefix(":")
-    request = search_service_pb2.CheckDatasetRequest(path=path, max_names=names, fit=fit or "", **given)
+    request = search_service_pb2.CheckDatasetRequest(path=path, max_names=names, **given)
     with connect(settings) as connection:
         found = connection.call(connection.stub.CheckDataset, request, waits_for_data=True)
     if settings.output is Output.TEXT:
