@@ -22,7 +22,7 @@ from google.protobuf.message import Message
 from nas.api.v1 import search_pb2 as pb
 from nas.assessment import Assessed, Assessment
 from nas.child import ChildId
-from server.codec.assessments import decode_assessed, decode_assessment, encode_assessed, encode_assessment
+from server.codec.assessments import ASSESSED, ASSESSMENT
 
 RecordT = TypeVar("RecordT")
 MessageT = TypeVar("MessageT", bound=Message)
@@ -55,12 +55,12 @@ class _Form:
 _FORMS: Mapping[type[Any], _Form] = {
     ChildId: _Form(str, lambda text: ChildId.parse(_require(str, text))),
     Assessment: _Form(
-        lambda value: MessageToDict(encode_assessment(value)),
-        lambda content: decode_assessment(_parse(content, pb.Assessment())),
+        lambda value: MessageToDict(ASSESSMENT.encode(value)),
+        lambda content: ASSESSMENT.decode(_parse(content, pb.Assessment())),
     ),
     Assessed: _Form(
-        lambda value: MessageToDict(encode_assessed(value)),
-        lambda content: decode_assessed(_parse(content, pb.AssessedChild())),
+        lambda value: MessageToDict(ASSESSED.encode(value)),
+        lambda content: ASSESSED.decode(_parse(content, pb.AssessedChild())),
     ),
 }
 """What the schema says about an assessment is checked by the schema."""

@@ -10,19 +10,31 @@ from google.protobuf.duration_pb2 import Duration
 
 from nas.api.v1 import search_pb2 as pb
 from nas.architecture import Architecture
-from nas.child import ChildId, EpochResult, Evaluation
+from nas.child import EpochResult, Evaluation
 from nas.config import Device, InputShape, Precision
-from nas.folders import PatientSource
 from nas.notation import NotationError, format_layer, format_notation, parse_notation
 from nas.operations import Operation
 from nas.search.facts import DatasetSummary, PartCounts, PatientCounts, Resources, Runtime
-from nas.selection import Choice, Role, Rule, TieBreak
+from nas.selection import Choice
 from nas.shapes import LayerSummary
 from nas.transformations import TRANSFORMATIONS, Transformation
 from server.codec import enums
 from server.codec.enums import CodecError
+from server.codec.mirror import Codec, mirror
 
 _NANOS = 1_000_000_000
+
+SHAPE = mirror(InputShape, pb.InputShape)
+RESOURCES = mirror(Resources, pb.Resources)
+PATIENTS = mirror(
+    PatientCounts,
+    pb.PatientCounts,
+    train="train_count",
+    validation="validation_count",
+    test="test_count",
+    leaks="leak_count",
+)
+CHOICE = mirror(Choice, pb.Choice)
 
 
 def encode_duration(seconds: float) -> Duration:
@@ -34,18 +46,6 @@ def encode_duration(seconds: float) -> Duration:
 def decode_duration(message: Duration) -> float:
     """A duration to seconds."""
     return (message.seconds * _NANOS + message.nanos) / _NANOS  # rounded once
-
-
-def decode_child_id(text: str, field: str) -> ChildId:
-    """Read ``x-y``.
-
-    Raises:
-        CodecError: ``field`` is missing or no child id.
-    """
-    try:
-        return ChildId.parse(text)
-    except ValueError:
-        raise CodecError(field, f"must be a child id x-y, not {text[:40]!r}") from None
 
 
 def decode_notation(text: str) -> Architecture:
@@ -60,34 +60,24 @@ def decode_notation(text: str) -> Architecture:
         raise CodecError("notation", f"is no net: {error}") from error
 
 
-def encode_shape(shape: InputShape) -> pb.InputShape:
-    """Shape of an image."""
-    return pb.InputShape(channels=shape.channels, height=shape.height, width=shape.width)
-
-
-def decode_shape(message: pb.InputShape) -> InputShape:
-    """Shape of an image."""
-    return InputShape(channels=message.channels, height=message.height, width=message.width)
-
-
 def encode_dataset(dataset: DatasetSummary) -> pb.DatasetSummary:
     """What a search knows about its data."""
     return pb.DatasetSummary(
-        shape=encode_shape(dataset.shape),
+        shape=SHAPE.encode(dataset.shape),
         class_names=dataset.class_names,
         train_counts=dataset.counts.train,
         validation_counts=dataset.counts.validation,
         test_counts=dataset.counts.test,
         fingerprint=dataset.fingerprint,
         split_fingerprint=dataset.split_fingerprint,
-        patients=None if dataset.patients is None else _encode_patients(dataset.patients),
+        patients=None if dataset.patients is None else PATIENTS.encode(dataset.patients),
     )
 
 
 def decode_dataset(message: pb.DatasetSummary) -> DatasetSummary:
     """What a search knows about its data."""
     return DatasetSummary(
-        shape=decode_shape(message.shape),
+        shape=SHAPE.decode(message.shape),
         class_names=tuple(message.class_names),
         counts=PartCounts(
             train=tuple(message.train_counts),
@@ -96,38 +86,8 @@ def decode_dataset(message: pb.DatasetSummary) -> DatasetSummary:
         ),
         fingerprint=message.fingerprint,
         split_fingerprint=message.split_fingerprint,
-        patients=_decode_patients(message.patients) if message.HasField("patients") else None,
+        patients=PATIENTS.decode(message.patients) if message.HasField("patients") else None,
     )
-
-
-def _encode_patients(patients: PatientCounts) -> pb.PatientCounts:
-    return pb.PatientCounts(
-        source=enums.encode(patients.source),
-        train_count=patients.train,
-        validation_count=patients.validation,
-        test_count=patients.test,
-        leak_count=patients.leaks,
-    )
-
-
-def _decode_patients(message: pb.PatientCounts) -> PatientCounts:
-    return PatientCounts(
-        source=enums.decode(PatientSource, message.source),
-        train=message.train_count,
-        validation=message.validation_count,
-        test=message.test_count,
-        leaks=message.leak_count,
-    )
-
-
-def encode_resources(resources: Resources) -> pb.Resources:
-    """What each worker gets."""
-    return pb.Resources(threads=resources.threads, memory_limit_bytes=resources.memory_limit_bytes)
-
-
-def decode_resources(message: pb.Resources) -> Resources:
-    """What each worker gets."""
-    return Resources(threads=message.threads, memory_limit_bytes=message.memory_limit_bytes)
 
 
 def encode_runtime(runtime: Runtime) -> pb.Runtime:
@@ -175,28 +135,6 @@ def decode_evaluation(message: pb.Evaluation) -> Evaluation:
         raise CodecError("evaluation", f"has wrong counts: {error}") from error
 
 
-def encode_epoch(result: EpochResult) -> pb.EpochResult:
-    """One epoch."""
-    return pb.EpochResult(
-        epoch=result.epoch,
-        training_loss=result.training_loss,
-        validation=encode_evaluation(result.validation),
-        seconds=result.seconds,
-        images_per_second=result.images_per_second,
-    )
-
-
-def decode_epoch(message: pb.EpochResult) -> EpochResult:
-    """One epoch."""
-    return EpochResult(
-        epoch=message.epoch,
-        training_loss=message.training_loss,
-        validation=decode_evaluation(message.validation),
-        seconds=message.seconds,
-        images_per_second=message.images_per_second,
-    )
-
-
 def encode_architecture(
     architecture: Architecture, *, graph_hash: str, param_count: int, flops: int, layers: tuple[LayerSummary, ...] = ()
 ) -> pb.Architecture:
@@ -235,29 +173,8 @@ def decode_transformation(message: pb.Transformation) -> Transformation:
     return build(**{field.name: getattr(message, field.name) for field in fields(kind)})  # type: ignore[arg-type]
 
 
-def encode_choice(choice: Choice) -> pb.Choice:
-    """Why a child was chosen."""
-    return pb.Choice(
-        role=enums.encode(choice.role),
-        rule=enums.encode(choice.rule),
-        child_id=str(choice.child_id),
-        metric_value=choice.metric_value,
-        param_count=choice.param_count,
-        runner_up=str(choice.runner_up) if choice.runner_up else "",
-        margin=choice.margin,
-        tie_break=enums.encode(choice.tie_break),
-    )
-
-
-def decode_choice(message: pb.Choice) -> Choice:
-    """Why a child was chosen."""
-    return Choice(
-        role=enums.decode(Role, message.role),
-        rule=enums.decode(Rule, message.rule),
-        child_id=decode_child_id(message.child_id, "child_id"),
-        metric_value=message.metric_value,
-        param_count=message.param_count,
-        runner_up=decode_child_id(message.runner_up, "runner_up") if message.runner_up else None,
-        margin=message.margin if message.HasField("margin") else None,
-        tie_break=enums.decode(TieBreak, message.tie_break),
-    )
+EVALUATION = Codec(encode_evaluation, decode_evaluation)
+EPOCH = mirror(EpochResult, pb.EpochResult, {Evaluation: EVALUATION})
+RUNTIME = Codec(encode_runtime, decode_runtime)
+DATASET = Codec(encode_dataset, decode_dataset)
+TRANSFORMATION = Codec(encode_transformation, decode_transformation)

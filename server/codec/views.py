@@ -54,7 +54,7 @@ def encode_search(view: SearchView, *, is_full: bool) -> pb.Search:
         state=enums.encode(search.state),
         config=settings.encode_config(search.config),
         dataset=records.encode_dataset(started.dataset),
-        resources=records.encode_resources(started.resources),
+        resources=records.RESOURCES.encode(started.resources),
         request_id=started.request_id,
         principal=started.principal,
         warnings=started.warnings,
@@ -81,7 +81,7 @@ def encode_search(view: SearchView, *, is_full: bool) -> pb.Search:
         message.end_time.CopyFrom(timestamp(view.updated_ns))
     if is_full:
         message.digest = digest(search)
-        message.assessed.extend(assessments.encode_assessed(assessed) for assessed in search.assessed)
+        message.assessed.extend(assessments.ASSESSED.encode(assessed) for assessed in search.assessed)
     return message
 
 
@@ -113,7 +113,7 @@ def encode_child(child: Child) -> pb.Child:
 def encode_child_in_full(child: Child, search: Search) -> pb.Child:
     """A child with its layers and epochs."""
     message = encode_child(child)
-    message.epochs.extend(records.encode_epoch(result) for result in child.epochs)
+    message.epochs.extend(records.EPOCH.encode(result) for result in child.epochs)
     message.architecture.CopyFrom(
         records.encode_architecture(
             child.architecture,

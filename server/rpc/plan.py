@@ -22,7 +22,7 @@ def encode_plan(plan: PlanResult) -> pb.Plan:
     return pb.Plan(
         config=settings.encode_config(command.config),
         dataset=records.encode_dataset(command.dataset),
-        resources=records.encode_resources(command.resources),
+        resources=records.RESOURCES.encode(command.resources),
         warnings=command.warnings,
         children=[_planned(child, search) for child in search.children.values()],
         skipped=[encode_skipped(fact) for fact in plan.facts if isinstance(fact, events.TransformationSkipped)],

@@ -13,7 +13,7 @@ from nas.catalogue import CATALOGUE, DatasetInfo
 from nas.search import commands
 from server.codec.checking import decode_check, decode_inspection
 from server.codec.envelope import is_terminal, timestamp
-from server.codec.records import encode_shape
+from server.codec.records import SHAPE
 from server.codec.settings import decode_config
 from server.codec.views import encode_child, encode_child_in_full, encode_search, pause_reason
 from server.engine import ChildNotFoundError, Registry
@@ -195,7 +195,7 @@ class SearchServicer:
         return pb.Dataset(
             name=info.name,
             summary=info.summary,
-            shape=None if info.shape is None else encode_shape(info.shape),
+            shape=None if info.shape is None else SHAPE.encode(info.shape),
             class_count=info.classes,
             is_available=not hint,
             hint=hint,

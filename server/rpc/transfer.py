@@ -92,7 +92,7 @@ def _describe(view: SearchView, child: Child, size: int) -> pb.ModelDescription:
     for assessed in (found for found in search.assessed if found.child_id == child.child_id):
         description.test_evaluation.CopyFrom(records.encode_evaluation(assessed.evaluation))
         if assessed.assessment is not None:
-            description.assessment.CopyFrom(assessments.encode_assessment(assessed.assessment))
+            description.assessment.CopyFrom(assessments.ASSESSMENT.encode(assessed.assessment))
     return description
 
 

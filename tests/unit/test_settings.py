@@ -87,7 +87,7 @@ def test_an_empty_value_with_a_meaning_is_allowed() -> None:
 def test_a_setting_of_an_unknown_type_is_an_error(annotation: str) -> None:
     """It could not be written on the wire, so it does not get that far."""
     namespace = {"__annotations__": {"odd": annotation}, "odd": setting(None, help="Odd.")}
-    record = dataclass(frozen=True)(type("Record", (), namespace))
+    record: type = dataclass(frozen=True)(type("Record", (), namespace))
 
     with pytest.raises(TypeError, match="odd"):
         settings_of(record)
