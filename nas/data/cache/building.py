@@ -68,9 +68,8 @@ def open_or_build(
         write(path, name=name, shape=shape, contents=contents)
         built = find_intact(path)
     if built is None:
-        raise CacheError(
-            path.name, "reads back other bytes than were written; check the disk of the server's state folder"
-        )
+        reason = "reads back other bytes than were written; check the disk of the server's state folder"
+        raise CacheError(path.name, reason)
     return built
 
 

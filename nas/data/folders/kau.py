@@ -53,10 +53,8 @@ def arrange_birads(found: Found) -> Arrangement:
     if not categories and sheet is not None:
         categories, by_sheet = _categories_by_sheet(listing, sheet), True
     if not categories:
-        raise EmptyFolderError(
-            found.dataset,
-            "there is no image in a folder called like BIRAD1, Birad 3 or BI-RADS_4, which give the classes",
-        )
+        reason = "there is no image in a folder called like BIRAD1, Birad 3 or BI-RADS_4, which give the classes"
+        raise EmptyFolderError(found.dataset, reason)
     contradictions = () if sheet is None else _contradictions(categories, sheet)
     doubtful = {parts for parts, _ in contradictions}
     classes = _classes(found, sorted(set(categories.values())))
