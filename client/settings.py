@@ -28,7 +28,7 @@ class Output(StrEnum):
     JSON = "json"
     """One document."""
     JSONL = "jsonl"
-    """One document a line."""
+    """One document per line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,7 +72,7 @@ _OPTIONS = (
     ),
     click.option("--token-file", type=Path, metavar="FILE", help="Who may call: see nas-server token."),
     click.option("--max-streams", type=int, help="Watches, exports and logs at a time by one caller. [default: 1000]"),
-    click.option("--max-starts", type=int, help="Starts a minute by one caller. [default: 600]"),
+    click.option("--max-starts", type=int, help="Starts per minute by one caller. [default: 600]"),
     click.option(
         "--insecure",
         is_flag=True,

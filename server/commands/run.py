@@ -91,7 +91,7 @@ def _search_options(command: Command) -> Command:
 @click.command()
 @server_options
 @click.option("--config", "file", type=Path, metavar="FILE", help="TOML or JSON with settings; options come first.")
-@click.option("--request-id", type=click.UUID, default=THE_SEARCH, help="[default: one search a state folder]")
+@click.option("--request-id", type=click.UUID, default=THE_SEARCH, help="[default: one search per state folder]")
 @click.option(
     "--linger",
     type=click.FloatRange(0.0, 86_400.0),

@@ -124,7 +124,7 @@ class RayWorker:
             self._actor.ask_to_stop.remote()
 
     async def lines(self, patience_seconds: float) -> AsyncIterator[bytes]:
-        """Yield lines, each with a call to the actor: there is one a second at most."""
+        """Yield lines, each with a call to the actor: there is at most one per second."""
         while True:
             try:
                 async with asyncio.timeout(patience_seconds):

@@ -58,6 +58,6 @@ class Quotas:
         left = min(self.max_starts, left + (now - since) * self.max_starts / _MINUTE)
         if left < 1:
             raise QuotaError(
-                f"more than {self.max_starts} starts a minute by one caller; wait a little, then try again"
+                f"more than {self.max_starts} starts per minute by one caller; wait a little, then try again"
             )
         self._starts[principal] = (left - 1, now)
