@@ -20,6 +20,7 @@ FUNCTION_LINES = 40
 """Without decorators and docstring, which may be as long as the contract needs."""
 UNSAFE_MODULES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 UNSAFE_CALLS = {"torch.load", "torch.save", "torch.jit.load", "pandas.read_pickle"}
+UNSAFE_NAMES = {name.rpartition(".")[2] for name in UNSAFE_CALLS}
 CORE_IMPORTS = {
     *("__future__", "abc", "bisect", "collections", "dataclasses", "decimal", "enum", "fractions", "functools"),
     *("hashlib", "heapq", "itertools", "json", "math", "nas", "operator", "re", "string", "struct", "types", "typing"),
@@ -47,7 +48,7 @@ def unsafe_uses(source: str) -> list[str]:
     attributes = [
         f"{node.lineno}: {ast.unparse(node)}"
         for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and ast.unparse(node) in UNSAFE_CALLS
+        if isinstance(node, ast.Attribute) and node.attr in UNSAFE_NAMES and ast.unparse(node) in UNSAFE_CALLS
     ]
     allowed = [
         f"{node.value.lineno}: allow_pickle={ast.unparse(node.value)}"
