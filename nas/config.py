@@ -21,6 +21,7 @@ from nas.folders import (
     check_class_map,
     compile_group_regex,
 )
+from nas.operations import PAPER_OPERATIONS, Operation
 from nas.settings import REQUIRED, ConfigError, Option, Setting, require_settings, setting, settings_of
 
 FEWEST_FOLDS, MOST_FOLDS = 3, 20
@@ -157,6 +158,14 @@ class SearchConfig(ImageSettings):
     preset: Preset = setting(Preset.PAPER, help="Named set of rules and defaults.")
     seed: int = setting(0, help="Seed of everything random.", low=0, high=2**63 - 1)
     initial: str = setting("", help="The initial model.", empty="the paper's", metavar="NOTATION")
+    strategy: str = setting(
+        "paper", help="Rule by which children are proposed and selected, and the search stops.", option=Option.NONE
+    )
+    """Sections III.C and III.D; ``nas.search.strategies`` holds the names."""
+    operations: tuple[Operation, ...] = setting(
+        PAPER_OPERATIONS, help="Operations that derive children from a parent, in this order.", option=Option.NONE
+    )
+    """Section III.A."""
     max_iterations: int = setting(
         30, help="Most iterations; 0 trains and evaluates the initial model alone.", low=0, high=10_000
     )
@@ -199,6 +208,8 @@ class SearchConfig(ImageSettings):
 
     def __post_init__(self) -> None:
         require_settings(self)
+        if len(set(self.operations)) < len(self.operations):
+            raise ConfigError("operations", "must name each operation once")
         if self.folds == 0 and self.fold != 0:
             raise ConfigError("fold", f"{self.fold} needs folds: how many of them there are")
         if self.folds and self.fold == 0:

@@ -16,6 +16,7 @@ from nas.search.facts import AttemptKind
 from nas.search.machine import attempts_out, pending_work
 from nas.search.retention import retained
 from nas.search.state import Search, SearchState
+from nas.search.strategies import STRATEGIES
 
 STEPS = (
     events.AttemptStarted,
@@ -47,13 +48,20 @@ def check_never_stuck(driver: Driver) -> None:
 
 
 def check_ids(driver: Driver) -> None:
-    """Each id belongs to one child or to one skipped transformation; an iteration has the ids from 1 to 4 or to 8."""
+    """Each id belongs to one child or to one skipped transformation, and to an iteration that has begun.
+
+    With the strategy ``paper`` an iteration has the ids from 1 to 4 or to 8.
+    """
     facts = driver.of(events.ChildProposed) + driver.of(events.TransformationSkipped)
-    used = [fact.child_id for fact in facts]
-    expected = [ChildId(0, 1)]
-    for started in driver.of(events.IterationStarted):
-        expected += [ChildId(started.iteration, y) for y in range(1, 4 * len(started.parents) + 1)]
-    assert expected == sorted(used)
+    used = sorted(fact.child_id for fact in facts)
+    assert len(used) == len(set(used))
+    assert set(used) == {*driver.search.children, *driver.search.skipped}
+    assert used[-1].iteration <= driver.search.iteration
+    if driver.config.strategy == "paper":
+        expected = [ChildId(0, 1)]
+        for started in driver.of(events.IterationStarted):
+            expected += [ChildId(started.iteration, y) for y in range(1, 4 * len(started.parents) + 1)]
+        assert expected == used
     assert [started.iteration for started in driver.of(events.IterationStarted)] == list(
         range(1, driver.search.iteration + 1)
     )
@@ -139,7 +147,9 @@ class Files:
         self.check(search)
 
     def check(self, search: Search) -> None:
-        """Weights of incumbent, winner and parents are there."""
+        """Weights of incumbent, winner and parents are there, and those that the strategy still needs."""
+        needed = STRATEGIES[search.config.strategy].keeps(search)
+        assert all(child_id in self.weights for child_id in needed if search.children[child_id].evaluation is not None)
         incumbent = search.incumbent
         assert incumbent is None or incumbent.child_id in self.weights
         if search.evaluation is not None:

@@ -75,7 +75,7 @@ def evolve(search: Search | None, event: events.Event) -> Search:
         case events.WinnerEvaluated():
             return replace(search, evaluation=_evaluated(search, event))
         case events.TransformationSkipped():
-            return search
+            return replace(search, skipped=(*search.skipped, event.child_id))
         case _:
             assert_never(event)
 

@@ -63,10 +63,7 @@ def pending_work(search: Search) -> tuple[Work, ...]:
         return ()
     if search.evaluation is not None:
         return _evaluation_work(search)
-    if not search.is_training_iteration:
-        return ()
-    waiting = (ChildState.PROPOSED, ChildState.RUNNING)
-    return tuple(_training(child) for child in search.of_iteration(search.iteration) if child.state in waiting)
+    return tuple(_training(child) for child in search.unfinished)
 
 
 def attempts_out(search: Search) -> tuple[Work, ...]:

@@ -1,23 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The method itself: propose children, select parents, stop (paper sections III.C and III.D; docs/paper-map.md)."""
+"""The driver of a search: it asks the strategy what to do next and records the answers as events.
+
+The strategy chooses and has no effect; the driver draws arguments, describes children and brings the search to its end.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from fractions import Fraction
+from typing import assert_never
 
 from nas.architecture import Architecture, initial_architecture
 from nas.canonical import graph_hash
 from nas.child import INITIAL_CHILD, ChildId
 from nas.notation import parse_notation
-from nas.operations import Operation
 from nas.search import events
 from nas.search.evolve import evolve
 from nas.search.facts import SearchFailure, StopReason
-from nas.search.state import Child, ChildState, EvaluationState, Search, SearchState
-from nas.selection import has_declined, select
-from nas.shapes import flops, param_count, training_bytes
-from nas.transformations import Skipped, SkipReason, Transformation, propose
+from nas.search.state import ChildState, EvaluationState, Search, SearchState
+from nas.search.strategies import STRATEGIES
+from nas.search.strategies.base import DerivedChild, GivenChild, Propose, Select, Stop, Wait, find_rejection
+from nas.shapes import flops, param_count
+from nas.transformations import Skipped, Transformation, propose
 
 Draw = Callable[[ChildId, int, int], int]
 """``draw(child_id, index, below)``: the index-th draw for a child, an integer in ``range(below)``."""
@@ -49,12 +52,9 @@ def advance(history: History, draw: Draw) -> None:
         history.record(_initial(search))
     if search.state is SearchState.CANCELLING or search.is_out_of_time:
         _cancel_waiting(history)
-    while (
-        history.search.state is SearchState.RUNNING
-        and history.search.stop is None
-        and _is_iteration_over(history.search)
-    ):
-        _end_iteration(history, draw)
+    while history.search.state is SearchState.RUNNING and history.search.stop is None:
+        if not _follow_strategy(history, draw):
+            break
     _finish(history)
 
 
@@ -87,108 +87,77 @@ def _child_proposed(
 
 
 def _cancel_waiting(history: History) -> None:
-    search = history.search
-    for child in search.of_iteration(search.iteration):
+    for child in history.search.unfinished:
         if child.state is ChildState.PROPOSED:
             history.record(events.ChildCancelled(child_id=child.child_id))
 
 
-def _is_iteration_over(search: Search) -> bool:
-    if not search.is_training_iteration:
-        return True
-    unfinished = (ChildState.PROPOSED, ChildState.RUNNING)
-    return not any(child.state in unfinished for child in search.of_iteration(search.iteration))
-
-
-def _end_iteration(history: History, draw: Draw) -> None:
-    """Select and stop, or start the next iteration."""
+def _follow_strategy(history: History, draw: Draw) -> bool:
+    """Record the strategy's next decision; return False if there is nothing to do before a child has an outcome."""
     search = history.search
     if search.is_out_of_time:
+        if search.unfinished:
+            return False
         history.record(events.StoppingCriterionMet(reason=StopReason.TIME_BUDGET, iteration=search.iteration))
-        return
-    if not search.is_training_iteration:
-        _start_iteration(history, 1, (INITIAL_CHILD,), draw)
-        return
-    reason = _select(history)
-    if reason is not None:
-        history.record(events.StoppingCriterionMet(reason=reason, iteration=search.iteration))
-        return
-    parents = tuple(choice.child_id for choice in history.search.selections[-1].choices)
-    _start_iteration(history, search.iteration + 1, parents, draw)
+        return True
+    match decision := STRATEGIES[search.config.strategy].step(search):
+        case Propose():
+            _propose(history, decision, draw)
+        case Select():
+            history.record(_selected(search, decision))
+        case Stop():
+            history.record(events.StoppingCriterionMet(reason=decision.reason, iteration=search.iteration))
+        case Wait():
+            assert search.unfinished, "a strategy waits for nothing, so the search would never end"  # noqa: S101
+            return False
+        case _:
+            assert_never(decision)
+    return True
 
 
-def _select(history: History) -> StopReason | None:
-    """Choose this iteration's parents and return the stopping criterion that holds, in the order of precedence."""
-    search = history.search
-    contenders = [c for child in search.of_iteration(search.iteration) if (c := child.contender) is not None]
-    choices = select(contenders, search.metric)
-    incumbent = search.incumbent
-    if not choices or incumbent is None:
-        return StopReason.NO_VALID_CHILDREN
-    best = _metric(search, choices[0].child_id)
-    previous = _metric(search, search.selections[-1].choices[0].child_id) if search.selections else None
-    history.record(
-        events.ChildrenSelected(
-            iteration=search.iteration,
-            choices=choices,
-            previous_best=None if previous is None else float(previous),
-            incumbent=incumbent.child_id,
-        )
-    )
-    failed = sum(child.state is ChildState.FAILED for child in search.children.values())
-    if has_declined(best, previous):
-        return StopReason.ACCURACY_DECLINED
-    if search.iteration >= search.config.max_iterations:
-        return StopReason.MAX_ITERATIONS
-    if failed >= search.config.max_failed_children:
-        return StopReason.MAX_FAILED_CHILDREN
-    return None
-
-
-def _metric(search: Search, child_id: ChildId) -> Fraction:
-    evaluation = search.children[child_id].evaluation
-    assert evaluation is not None, f"{child_id} was selected untrained"  # noqa: S101 - only trained children are contenders
-    return evaluation.value(search.metric)
-
-
-def _start_iteration(history: History, iteration: int, parents: tuple[ChildId, ...], draw: Draw) -> None:
-    """Propose BEST's four children before SMALLEST's; a skipped one leaves its id unused."""
-    history.record(events.IterationStarted(iteration=iteration, parents=parents))
-    pairs = [(parent, operation) for parent in parents for operation in Operation]
-    for index, (parent_id, operation) in enumerate(pairs, start=1):
+def _propose(history: History, decision: Propose, draw: Draw) -> None:
+    """Begin the iteration if it is a new one, and record its children; a skipped one leaves its id unused."""
+    if decision.iteration != history.search.iteration:
+        history.record(events.IterationStarted(iteration=decision.iteration, parents=decision.parents))
+    for proposed in decision.children:
         search = history.search
-        history.record(_propose(search, ChildId(iteration, index), search.children[parent_id], operation, draw))
+        is_new = proposed.child_id not in search.children and proposed.child_id not in search.skipped
+        assert is_new, f"a strategy proposes {proposed.child_id} twice"  # noqa: S101 - it would never end
+        match proposed:
+            case DerivedChild():
+                history.record(_derive(search, proposed, draw))
+            case GivenChild():
+                history.record(_child_proposed(search, proposed.child_id, proposed.architecture))
+            case _:
+                assert_never(proposed)
 
 
-def _propose(
-    search: Search, child_id: ChildId, parent: Child, operation: Operation, draw: Draw
-) -> events.ChildProposed | events.TransformationSkipped:
+def _derive(search: Search, proposed: DerivedChild, draw: Draw) -> events.ChildProposed | events.TransformationSkipped:
+    child_id, parent_id, operation = proposed.child_id, proposed.parent_id, proposed.operation
     proposal = propose(
-        parent.architecture,
+        search.children[parent_id].architecture,
         operation,
         block_type=search.config.block,
         input_shape=search.started.dataset.shape,
         draw=lambda index, below: draw(child_id, index, below),
-        reject=lambda architecture: _rejection(search, architecture),
+        reject=lambda architecture: find_rejection(search, architecture),
     )
     if isinstance(proposal, Skipped):
         return events.TransformationSkipped(
-            child_id=child_id, parent_id=parent.child_id, operation=operation, reason=proposal.reason
+            child_id=child_id, parent_id=parent_id, operation=operation, reason=proposal.reason
         )
-    return _child_proposed(search, child_id, proposal.architecture, parent.child_id, proposal.transformation)
+    return _child_proposed(search, child_id, proposal.architecture, parent_id, proposal.transformation)
 
 
-def _rejection(search: Search, architecture: Architecture) -> SkipReason | None:
-    shape = search.started.dataset.shape
-    if param_count(architecture, shape) > search.config.max_parameters:
-        return SkipReason.TOO_MANY_PARAMETERS
-    batch_size = search.config.training.batch_size
-    if training_bytes(architecture, shape, batch_size) > search.started.resources.memory_limit_bytes:
-        return SkipReason.TOO_MUCH_MEMORY
-    graph = graph_hash(architecture)
-    if any(graph == child.graph_hash for child in search.children.values()):
-        return SkipReason.DUPLICATE
-    return None
+def _selected(search: Search, decision: Select) -> events.ChildrenSelected:
+    incumbent = search.incumbent
+    assert incumbent is not None, "a strategy selects before any child is trained"  # noqa: S101
+    return events.ChildrenSelected(
+        iteration=search.iteration,
+        choices=decision.choices,
+        previous_best=search.selections[-1].choices[0].metric_value if search.selections else None,
+        incumbent=incumbent.child_id,
+    )
 
 
 def _finish(history: History) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from nas.child import ChildId
 from nas.search.state import ChildState, Search
+from nas.search.strategies import STRATEGIES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,17 +19,11 @@ class Retention:
 
 
 def retained(search: Search) -> Retention:
-    """Keep the weights of parents, incumbent and unselected children, the checkpoints of children in training."""
+    """Keep weights of the incumbent, the last selection and what the strategy names, and checkpoints of trainings."""
     selected = search.selections[-1].choices if search.selections else ()
-    weights = {choice.child_id for choice in selected}
-    incumbent = search.incumbent
-    if incumbent is not None:
-        weights.add(incumbent.child_id)
-    is_selected = bool(search.selections) and search.selections[-1].iteration == search.iteration
-    if not is_selected and not search.state.is_terminal:
-        weights.update(child.child_id for child in search.of_iteration(search.iteration))
+    weights = STRATEGIES[search.config.strategy].keeps(search) | {choice.child_id for choice in selected}
+    if search.incumbent is not None:
+        weights |= {search.incumbent.child_id}
     unfinished = (ChildState.PROPOSED, ChildState.RUNNING)
     checkpoints = {child.child_id for child in search.children.values() if child.state in unfinished}
-    return Retention(
-        weights=frozenset(weights), checkpoints=frozenset() if search.state.is_terminal else frozenset(checkpoints)
-    )
+    return Retention(weights=weights, checkpoints=frozenset() if search.state.is_terminal else frozenset(checkpoints))

@@ -123,7 +123,8 @@ class Search:
         iteration: the current one, 0 before the first.
         parents: of the current iteration.
         children: by id, in the order of their proposal.
-        selections: one an iteration that was selected.
+        skipped: ids of the children that could not be derived, in order; they stay unused.
+        selections: one per iteration that was selected.
         is_out_of_time: the time budget was reached; running children are being cancelled.
         stop: why no further iteration starts, once known.
         evaluation: the winner's test evaluation, once it is due.
@@ -135,6 +136,7 @@ class Search:
     iteration: int = 0
     parents: tuple[ChildId, ...] = ()
     children: MappingProxyType[ChildId, Child] = field(default_factory=lambda: MappingProxyType({}))
+    skipped: tuple[ChildId, ...] = ()
     selections: tuple[ChildrenSelected, ...] = ()
     is_out_of_time: bool = False
     stop: StopReason | None = None
@@ -156,6 +158,14 @@ class Search:
     def is_training_iteration(self) -> bool:
         """Whether the current iteration's children are trained: iteration 0 only where no other may follow."""
         return self.iteration > 0 or self.config.max_iterations == 0
+
+    @property
+    def unfinished(self) -> tuple[Child, ...]:
+        """The children that wait for training or are in training, by id; the initial model only where it is trained."""
+        first = 0 if self.config.max_iterations == 0 else 1
+        states = (ChildState.PROPOSED, ChildState.RUNNING)
+        children = [child for child in self.children.values() if child.state in states]
+        return tuple(sorted((c for c in children if c.child_id.iteration >= first), key=lambda c: c.child_id))
 
     @property
     def incumbent(self) -> Child | None:

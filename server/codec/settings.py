@@ -23,10 +23,11 @@ from server.codec.records import encode_duration
 
 
 def encode_config(config: SearchConfig) -> pb.SearchConfig:
-    """All settings, with the defaults filled in."""
+    """All settings, with the defaults filled in except those of texts and tuples, which empty fields stand for."""
     message = pb.SearchConfig()
-    _encode(message, config)
-    _encode(message.training, config.training)
+    preset = PRESETS[config.preset]
+    _encode(message, config, preset)
+    _encode(message.training, config.training, preset)
     return message
 
 
@@ -42,10 +43,10 @@ def decode_config(message: pb.SearchConfig) -> SearchConfig:
     return SearchConfig(**_decode(message, SearchConfig, preset), training=training)
 
 
-def _encode(message: Message, record: SearchConfig | TrainingConfig) -> None:
+def _encode(message: Message, record: SearchConfig | TrainingConfig, preset: Mapping[str, Any]) -> None:
     for setting in settings_of(type(record)):
         name, value = setting.wire_name, getattr(record, setting.name)
-        if value is None:
+        if value is None or (value == setting.default and _may_be_empty(setting) and setting.name not in preset):
             continue
         if setting.is_span:
             getattr(message, name).CopyFrom(encode_duration(value))
@@ -53,6 +54,11 @@ def _encode(message: Message, record: SearchConfig | TrainingConfig) -> None:
             getattr(message, name).extend(_plain(member) for member in value)
         else:
             setattr(message, name, _plain(value))
+
+
+def _may_be_empty(setting: Setting) -> bool:
+    """Whether an empty field means the default, so that journals of searches without the setting stay as they were."""
+    return setting.is_tuple or setting.kind is str
 
 
 def _plain(value: Any) -> Any:

@@ -12,6 +12,7 @@ from nas.config import SearchConfig, SelectionMetric
 from nas.notation import NotationError, parse_notation
 from nas.search import commands
 from nas.search.facts import DatasetSummary, Resources
+from nas.search.strategies import STRATEGIES
 from nas.shapes import ShapeError, param_count, training_bytes
 from server.engine.errors import InvalidSettingError
 from server.executor.preparation import DataPreparation
@@ -55,6 +56,7 @@ class Admission:
             InvalidSettingError: a setting cannot be used.
             DataError: the data cannot be used.
         """
+        _require_strategy(config)
         _require_dataset(config)
         initial = _parse_initial(config)
         prepared = await self.preparation.prepare(config, is_verifying=is_verifying)
@@ -86,6 +88,12 @@ def default_memory_limit_bytes(workers: int) -> int:
     """Share nine tenths of the machine's memory among the workers."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return total * 9 // 10 // workers
+
+
+def _require_strategy(config: SearchConfig) -> None:
+    if config.strategy not in STRATEGIES:
+        message = f"there is no strategy {config.strategy[:80]!r}; the strategies are {', '.join(STRATEGIES)}"
+        raise InvalidSettingError("strategy", "INVALID_CONFIG", message)
 
 
 def _require_dataset(config: SearchConfig) -> None:

@@ -30,7 +30,7 @@ def test_typed_settings_mean_the_same(config: SearchConfig) -> None:
     document = MessageToDict(encode_config(config), preserving_proto_field_name=True)
     flat = {**document, **document.pop("training")}
     flat.pop("training", None)
-    typed = {name: str(value) for name, value in flat.items()}
+    typed = {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in flat.items()}
 
     assert config == read_config(typed)
 

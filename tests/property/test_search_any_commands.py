@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-from typing import Any
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import settings
@@ -30,6 +31,7 @@ from nas.search.evolve import replay
 from nas.search.facts import FailureReason, LostReason
 from nas.search.machine import Work, attempts_out, pending_work
 from nas.search.state import Child, SearchState
+from nas.search.strategies import STRATEGIES
 
 LOSSES = [*(0.1 * tenth for tenth in range(1, 15)), math.nan, math.inf, -math.inf]
 INITIALS = ["", "C(8,28) F() FC(2)", "P(1,1) P(1,1) F() FC(2)"]
@@ -58,11 +60,13 @@ def measured(_: SearchConfig, child: Child, epoch: int) -> EpochResult:
 class AnyCommands(RuleBasedStateMachine):
     """A search, a clumsy server and careless workers."""
 
+    strategy: ClassVar[str]
+
     @initialize(config=configs, cancelled=st.sampled_from(CANCELLED), may_run_out_of_time=rarely)
     def begin(self, config: Any, cancelled: str, may_run_out_of_time: bool) -> None:
         self.cancelled = cancelled
         self.may_run_out_of_time = may_run_out_of_time
-        self.driver = Driver(config, measured)
+        self.driver = Driver(replace(config, strategy=self.strategy), measured)
         self.files = Files()
 
     def send(self, command: commands.Command) -> tuple[events.Event, ...]:
@@ -264,7 +268,9 @@ class AnyCommands(RuleBasedStateMachine):
         self.driver.run()
 
         assert self.driver.search.state.is_terminal
-        assert len(self.driver.of(events.AttemptLaunched)) - launched <= 8 * self.driver.config.max_iterations + 1
+        launched = len(self.driver.of(events.AttemptLaunched)) - launched
+        assert launched <= len(self.driver.search.children) + 1
+        assert self.strategy != "paper" or launched <= 8 * self.driver.config.max_iterations + 1
         assert replay(self.driver.facts) == self.driver.search
 
 
@@ -274,6 +280,8 @@ def whose(work: Work) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(600)  # only a failure takes that long: Hypothesis looks for the shortest story
-def test_any_commands() -> None:
-    """Two hundred stories of sixty steps; Hypothesis tells the shortest one that goes wrong."""
-    run_state_machine_as_test(AnyCommands, settings=settings(max_examples=200, stateful_step_count=60, deadline=None))
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_any_commands(strategy: str) -> None:
+    """Two hundred stories of sixty steps for each strategy; Hypothesis tells the shortest one that goes wrong."""
+    machine = type("AnyCommands", (AnyCommands,), {"strategy": strategy})
+    run_state_machine_as_test(machine, settings=settings(max_examples=200, stateful_step_count=60, deadline=None))

@@ -68,6 +68,7 @@ BY_ITSELF = "C(1,1) P(1,1) "
 REFUSED: list[tuple[dict[str, Any], str, str, str]] = [
     ({"dataset": "nothing"}, "dataset", "UNKNOWN_DATASET", "there is no data set 'nothing'; the data sets are digits"),
     ({"dataset": "../etc/passwd"}, "dataset", "UNKNOWN_DATASET", "there is no data set '../etc/passwd'"),
+    ({"strategy": "greedy"}, "strategy", "INVALID_CONFIG", "there is no strategy 'greedy'; the strategies are paper"),
     ({"dataset": "x" * 5000}, "dataset", "UNKNOWN_DATASET", f"there is no data set '{'x' * 80}';"),
     ({"initial": "C(64,3) P(1,1)"}, "initial", "INVALID_NOTATION", "the initial model is no net: character 9: a net"),
     ({"initial": "nonsense"}, "initial", "INVALID_NOTATION", "the initial model is no net: character 1: expected"),

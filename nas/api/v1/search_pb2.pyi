@@ -686,6 +686,8 @@ class SearchConfig(_message.Message):
     FOLDS_FIELD_NUMBER: _builtins.int
     FOLD_FIELD_NUMBER: _builtins.int
     SAMPLE_BITS_FIELD_NUMBER: _builtins.int
+    STRATEGY_FIELD_NUMBER: _builtins.int
+    OPERATIONS_FIELD_NUMBER: _builtins.int
     dataset: _builtins.str
     """Name of the data set."""
     block: Global___BlockType.ValueType
@@ -728,6 +730,8 @@ class SearchConfig(_message.Message):
     """Which of them is the test part, from 1; default 0, for no folds."""
     sample_bits: _builtins.int
     """Bits that a value of a 16-bit grey image takes, 8 to 16; 0 for all of them."""
+    strategy: _builtins.str
+    """Name of the rule by which children are proposed and selected; empty for "paper"."""
     @_builtins.property
     def time_budget(self) -> _duration_pb2.Duration:
         """Most running time; zero for none."""
@@ -735,6 +739,10 @@ class SearchConfig(_message.Message):
     @_builtins.property
     def training(self) -> Global___TrainingConfig:
         """How a child is trained."""
+
+    @_builtins.property
+    def operations(self) -> _containers.RepeatedScalarFieldContainer[Global___Operation.ValueType]:
+        """Operations that derive children from a parent, in this order; empty for the paper's four."""
 
     def __init__(
         self,
@@ -761,10 +769,12 @@ class SearchConfig(_message.Message):
         folds: _builtins.int | None = ...,
         fold: _builtins.int | None = ...,
         sample_bits: _builtins.int = ...,
+        strategy: _builtins.str = ...,
+        operations: _abc.Iterable[Global___Operation.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_fold", b"_fold", "_folds", b"_folds", "_input_size", b"_input_size", "_max_attempts", b"_max_attempts", "_max_bad_files", b"_max_bad_files", "_max_failed_children", b"_max_failed_children", "_max_iterations", b"_max_iterations", "_max_parameters", b"_max_parameters", "_threads", b"_threads", "_train_limit", b"_train_limit", "fold", b"fold", "folds", b"folds", "input_size", b"input_size", "max_attempts", b"max_attempts", "max_bad_files", b"max_bad_files", "max_failed_children", b"max_failed_children", "max_iterations", b"max_iterations", "max_parameters", b"max_parameters", "threads", b"threads", "time_budget", b"time_budget", "train_limit", b"train_limit", "training", b"training"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fold", b"_fold", "_folds", b"_folds", "_input_size", b"_input_size", "_max_attempts", b"_max_attempts", "_max_bad_files", b"_max_bad_files", "_max_failed_children", b"_max_failed_children", "_max_iterations", b"_max_iterations", "_max_parameters", b"_max_parameters", "_threads", b"_threads", "_train_limit", b"_train_limit", "block", b"block", "class_map", b"class_map", "dataset", b"dataset", "fit", b"fit", "fold", b"fold", "folds", b"folds", "group_regex", b"group_regex", "initial", b"initial", "input_size", b"input_size", "max_attempts", b"max_attempts", "max_bad_files", b"max_bad_files", "max_failed_children", b"max_failed_children", "max_iterations", b"max_iterations", "max_parameters", b"max_parameters", "preset", b"preset", "sample_bits", b"sample_bits", "seed", b"seed", "selection_metric", b"selection_metric", "threads", b"threads", "time_budget", b"time_budget", "train_limit", b"train_limit", "training", b"training"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fold", b"_fold", "_folds", b"_folds", "_input_size", b"_input_size", "_max_attempts", b"_max_attempts", "_max_bad_files", b"_max_bad_files", "_max_failed_children", b"_max_failed_children", "_max_iterations", b"_max_iterations", "_max_parameters", b"_max_parameters", "_threads", b"_threads", "_train_limit", b"_train_limit", "block", b"block", "class_map", b"class_map", "dataset", b"dataset", "fit", b"fit", "fold", b"fold", "folds", b"folds", "group_regex", b"group_regex", "initial", b"initial", "input_size", b"input_size", "max_attempts", b"max_attempts", "max_bad_files", b"max_bad_files", "max_failed_children", b"max_failed_children", "max_iterations", b"max_iterations", "max_parameters", b"max_parameters", "operations", b"operations", "preset", b"preset", "sample_bits", b"sample_bits", "seed", b"seed", "selection_metric", b"selection_metric", "strategy", b"strategy", "threads", b"threads", "time_budget", b"time_budget", "train_limit", b"train_limit", "training", b"training"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__fold: _TypeAlias = _typing.Literal["fold"]  # noqa: Y015
     _WhichOneofArgType__fold: _TypeAlias = _typing.Literal["_fold", b"_fold"]  # noqa: Y015
