@@ -164,6 +164,19 @@ def test_there_is_time_to_stop(folder: str) -> None:
     assert 2 * 20 <= pod_spec(found_workload(folder))["terminationGracePeriodSeconds"]
 
 
+@pytest.mark.parametrize("folder", KUSTOMIZATIONS)
+def test_only_what_usual_queues_cover_is_asked_for(folder: str) -> None:
+    """Kueue admits nothing that asks, even by a limit, for a resource that its queue does not cover."""
+    covered = {"cpu", "memory", "nvidia.com/gpu"}
+    pods = [pod_spec(each) for each in render(folder) if each["kind"] in manifests.WORKLOADS]
+    pods += [pod["spec"] for each in render(folder) if each["kind"] == "RayCluster" for pod in manifests.ray_pods(each)]
+    found = [container for pod in pods for container in pod["containers"] + pod.get("initContainers", [])]
+    asked = {name for container in found for wish in container["resources"].values() for name in wish}
+
+    assert set() == asked - covered
+    assert bool(found) == bool(asked)
+
+
 def test_loader_is_restricted_and_fits_the_claims() -> None:
     """The pod for `kubectl cp` is valid and has the rights and the user of a search, so that files get its owner."""
     loader = yaml.safe_load((ROOT / "k8s/tools/loader.yaml").read_text())
