@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
+import aiohttp.web
 import kmock
+import pods
 import yaml
 
 NAMESPACE = "ml"
@@ -25,10 +28,19 @@ RESOURCES = {
     "ServiceAccount": "v1/serviceaccounts",
     "NetworkPolicy": "networking.k8s.io/v1/networkpolicies",
     "LocalQueue": "kueue.x-k8s.io/v1beta1/localqueues",
+    "Workload": "kueue.x-k8s.io/v1beta1/workloads",
 }
 _KUBECTL = """\
 #!/bin/sh
 for word; do case $word in pod/*) pod=${{word#pod/}};; esac; done
+refusals="{folder}/$pod.refusals"
+if [ -s "$refusals" ]; then
+    refusal=$(head -n 1 "$refusals")
+    sed -i 1d "$refusals"
+    if [ "$refusal" = hang ]; then exec sleep 600; fi
+    printf '%s\n' "$refusal" >&2
+    exit 1
+fi
 address=$(cat "{folder}/$pod") || exit 1
 echo "Forwarding from $address -> 50051"
 exec sleep 600
@@ -37,14 +49,36 @@ exec sleep 600
 Document = dict[str, Any]
 
 
+class _Emulator(kmock.KubernetesEmulator):
+    """Gives what is created an identity, as a real API server does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0  # how many requests it has had
+        self.tokens: list[str] = []  # of each request that had one
+        self.refused_token = ""
+
+    async def _handle(self, request: Any) -> Any:
+        self.asked += 1
+        token = request.headers.get("Authorization", "")
+        self.tokens += [token] if token else []
+        if token and token == self.refused_token:
+            status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 401, "message": "Unauthorized"}
+            return aiohttp.web.json_response(status, status=401)
+        if request.resource is not None and request.action == kmock.action.CREATE:
+            request.data["metadata"]["uid"] = pods.uid(request.data["metadata"]["name"])
+        return await super()._handle(request)
+
+
 class MockCluster:
     """One namespace of a cluster that exists for one test."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._logs: dict[str, str] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="cluster", daemon=True)
-        self.api = kmock.KubernetesEmulator()
+        self.api = _Emulator()
         self._server = kmock.Server(self.api)
 
     def __enter__(self) -> Self:
@@ -89,13 +123,41 @@ class MockCluster:
 
     def log(self, pod: str, text: str) -> None:
         """Set the log of a pod."""
-        self._run(self._answer(f"get /api/v1/namespaces/{NAMESPACE}/pods/{pod}/log", 200, text.encode()))
+        is_known = pod in self._logs
+        self._logs[pod] = text
+        if is_known:  # the first answer to a request stays
+            return
+
+        def answer(request: Any) -> bytes:
+            lines = self._logs[pod].splitlines(keepends=True)
+            if request.params.get("timestamps") == "true":
+                lines = [f"2026-01-01T00:00:00.{number:03d}Z {line}" for number, line in enumerate(lines, 1)]
+            return "".join(lines).encode()
+
+        self._run(self._respond(f"get /api/v1/namespaces/{NAMESPACE}/pods/{pod}/log", answer))
 
     def announce(self, pod: str, address: str) -> None:
         """Let kubectl forward to a pod."""
         folder = self._folder / "pods"
         folder.mkdir(exist_ok=True)
         (folder / pod).write_text(address)
+
+    def refuse_forward(self, pod: str, *refusals: str) -> None:
+        """Let the next calls of kubectl for a pod fail, each with one of the sentences; ``hang`` says nothing."""
+        folder = self._folder / "pods"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{pod}.refusals").write_text("".join(f"{refusal}\n" for refusal in refusals))
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """An API server that is not there for the time of a block, and comes back at the same address."""
+        port = self._server.port
+        self._run(self._server.__aexit__(None, None, None))
+        try:
+            yield
+        finally:
+            self._server = kmock.Server(self.api, port=port)
+            self._run(self._server.__aenter__())
 
     def _configuration(self) -> Document:
         return {
@@ -116,6 +178,7 @@ class MockCluster:
         for path in RESOURCES.values():
             if "kueue" not in path:
                 self.api.resources[kmock.resource(path)] = kmock.ResourceInfo()
+        self.api[f"get /api/v1/namespaces/{NAMESPACE}"] << 200 << {"metadata": {"name": NAMESPACE}}
 
     async def _close(self) -> None:
         await self._server.__aexit__(None, None, None)
@@ -134,6 +197,9 @@ class MockCluster:
             for (resource, _, _), each in self.api.objects.items()
             if resource == wanted and not each.deleted
         ]
+
+    async def _respond(self, request: str, answer: Callable[[Any], bytes]) -> None:
+        self.api[request] << answer
 
     async def _answer(self, request: str, code: int, body: Document | bytes) -> None:
         self.api[request] << code << body

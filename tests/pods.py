@@ -9,13 +9,18 @@ Document = dict[str, Any]
 JOB = "nas-search"
 
 
+def uid(name: str) -> str:
+    """The identity that the mock cluster gives to an object of a name."""
+    return f"uid-of-{name}"
+
+
 def job(*conditions: Document, suspend: bool = False, queue: str | None = None) -> Document:
     """A Job."""
     labels = {"kueue.x-k8s.io/queue-name": queue} if queue else {}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": JOB, "labels": labels},
+        "metadata": {"name": JOB, "uid": uid(JOB), "labels": labels},
         "spec": {"suspend": suspend},
         "status": {"conditions": list(conditions)},
     }
@@ -33,6 +38,7 @@ def pod(
     made: int = 0,
     waiting: Document | None = None,
     exit_status: int | None = None,
+    gpus: int = 0,
 ) -> Document:
     """A pod of a Job.
 
@@ -43,6 +49,7 @@ def pod(
         made: minutes after the others.
         waiting: why its container does not start, if it does not.
         exit_status: of its container, if that has ended.
+        gpus: that it asks for.
     """
     state: Document = {"running": {}}
     if waiting is not None:
@@ -54,10 +61,14 @@ def pod(
         "kind": "Pod",
         "metadata": {
             "name": name,
+            "uid": uid(name),
+            "ownerReferences": [
+                {"apiVersion": "batch/v1", "kind": "Job", "name": owner, "uid": uid(owner), "controller": True}
+            ],
             "labels": {"batch.kubernetes.io/job-name": owner, "app.kubernetes.io/name": "seib-nas"},
             "creationTimestamp": f"2026-01-01T00:{made:02d}:00Z",
         },
-        "spec": {"containers": []},
+        "spec": {"containers": [{"name": "nas", "resources": {"limits": {"nvidia.com/gpu": gpus} if gpus else {}}}]},
         "status": {
             "conditions": list(conditions),
             "containerStatuses": [
@@ -75,13 +86,14 @@ def ready_pod(name: str, *, owner: str = JOB, made: int = 0) -> Document:
     return pod(name, condition("Ready"), owner=owner, made=made)
 
 
-def event(reason: str, message: str, *, about: str = JOB) -> Document:
-    """An event about a Job."""
+def event(reason: str, message: str, *, about: str = JOB, kind: str = "Job", seen: str = "00:00") -> Document:
+    """An event about a Job or a pod, last seen at a minute and second of the first hour of 2026."""
     return {
         "apiVersion": "v1",
         "kind": "Event",
         "metadata": {"name": f"{about}.{reason}"},
-        "involvedObject": {"kind": "Job", "name": about},
+        "involvedObject": {"kind": kind, "name": about, "uid": uid(about)},
+        "lastTimestamp": f"2026-01-01T00:{seen}Z",
         "reason": reason,
         "message": message,
     }

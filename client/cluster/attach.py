@@ -9,9 +9,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from client.cluster.api import Cluster
-from client.cluster.diagnosis import Outcome, is_ready, newest, obstacle, outcome
-from client.cluster.forward import Forwarder
+from client.cluster.diagnosis import is_ready
+from client.cluster.endings import Outcome
+from client.cluster.forward import Forwarder, ForwardError
+from client.cluster.inquiry import POLL_SECONDS, Patience, inquire
 from client.cluster.plan import state_claim
+from client.cluster.refusals import UnreachableError
 from client.commands.watch import finish, make_view
 from client.connection import Connection, connect
 from client.credentials import Credentials
@@ -25,8 +28,7 @@ from nas.api.v1 import search_pb2, search_service_pb2
 if TYPE_CHECKING:
     from client.live.screen import LiveView
 
-POLL_SECONDS = 1.0
-RECONNECT_SECONDS = 5.0
+STREAM_SECONDS = 5.0
 """How long a broken stream is mended before the cluster is asked what became of the pod."""
 
 
@@ -41,6 +43,7 @@ class Attachment:
         settings: Settings,
         forwarder: Forwarder,
         wait_seconds: float,
+        reconnect_seconds: float,
         is_plain: bool,
     ) -> None:
         """Prepare; nothing is asked yet.
@@ -50,7 +53,8 @@ class Attachment:
             name: of the Job.
             settings: say how to print.
             forwarder: opens ways into pods.
-            wait_seconds: how long to wait for a pod that serves, each time there is none.
+            wait_seconds: how long to wait for a pod that serves and can be reached, each time there is none.
+            reconnect_seconds: how long to ask again, each time that the cluster does not answer.
             is_plain: whether to print lines where a live view could be.
         """
         self._cluster = cluster
@@ -59,6 +63,8 @@ class Attachment:
         self._forwarder = forwarder
         self._wait_seconds = wait_seconds
         self._is_plain = is_plain
+        self._patience = Patience(cluster, reconnect_seconds, self._say)
+        self._unreached_since: float | None = None
         self._said = ""
         self._sequence = 0
         self._view: Lines | LiveView | None = None
@@ -76,6 +82,9 @@ class Attachment:
                 screen.close()
                 note(f"Left job {self._name} running; come back with: {self._way_back()}")
                 return Exit.INTERRUPTED
+            except UnreachableError as error:
+                screen.close()
+                raise ClientError(f"{error} {self._what_now()}", error.exit_status) from error
 
     def _follow(self, screen: ExitStack) -> Exit:
         while True:
@@ -86,14 +95,25 @@ class Attachment:
             try:
                 with self._forwarder.open(found) as address, connect(self._reached(address)) as connection:
                     search_id = self._wait_for_search(connection)
+                    self._unreached_since = None
                     state = self._read(connection, search_id, self._show(screen, search_id))
                     screen.close()
                     return finish(connection, self._reached(address), search_id, state)
+            except ForwardError as error:
+                self._miss(error)
             except ServerError as error:
                 if error.exit_status != Exit.UNAVAILABLE:
                     raise
                 self._say(f"Pod {found} does not answer any more; waiting for what the cluster does about it.")
             time.sleep(POLL_SECONDS)
+
+    def _miss(self, error: ForwardError) -> None:
+        """Take note that a pod that serves cannot be reached: its node, or the way there, may have to come back."""
+        now = time.monotonic()
+        self._unreached_since = self._unreached_since or now
+        if now - self._unreached_since > self._wait_seconds:
+            raise ClientError(f"{error} {self._what_now()}", Exit.UNAVAILABLE) from error
+        self._say(f"{error} Waiting for what the cluster does about it.")
 
     def _show(self, screen: ExitStack, search_id: str) -> Lines | LiveView:
         """Return the view, which is the same over all pods."""
@@ -111,7 +131,7 @@ class Attachment:
             connection,
             search_id,
             after=self._sequence,
-            reconnect_seconds=RECONNECT_SECONDS,
+            reconnect_seconds=STREAM_SECONDS,
             is_known=True,
             listener=view,
         )
@@ -126,14 +146,14 @@ class Attachment:
         """Return the pod that serves, or how the Job has ended."""
         deadline = time.monotonic() + self._wait_seconds
         while True:
-            job, pods = self._cluster.job(self._name), self._cluster.pods(self._name)
-            ended = outcome(job, pods)
-            if ended is not None:
-                return ended
-            pod = newest(pods)
-            if pod is not None and is_ready(pod):
-                return str(pod["metadata"]["name"])
-            hindrance = obstacle(job, pods, self._cluster.find_all("Event"))
+            asked = time.monotonic()
+            found = self._patience.ask(lambda: inquire(self._cluster, self._name))
+            deadline += time.monotonic() - asked  # a cluster that is away has a limit of its own
+            if found.outcome is not None:
+                return found.outcome
+            if found.pod is not None and is_ready(found.pod):
+                return str(found.pod["metadata"]["name"])
+            hindrance = found.obstacle
             if hindrance is not None:
                 self._say(hindrance.sentence)
                 if hindrance.is_final:

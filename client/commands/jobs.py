@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from client.cluster.options import cluster_options, job_argument, require_extra, wait_option
-from client.commands.watch import plain_option
+from client.commands.watch import plain_option, reconnect_option
 from client.errors import ClientError, Exit
 from client.output import note, write, write_document
 from client.settings import Output, Settings, output_option
@@ -56,12 +56,11 @@ def list_jobs(settings: Settings, /, context: str | None, namespace: str | None)
 @job_argument
 @cluster_options
 @wait_option
+@reconnect_option
 @plain_option
 @output_option
 @click.pass_obj
-def attach(
-    settings: Settings, /, job: str, context: str | None, namespace: str | None, wait: float, plain: bool
-) -> int:
+def attach(settings: Settings, /, job: str, context: str | None, namespace: str | None, **given: Any) -> int:
     """Show the events of a job's search, from the first one on.
 
     Goes on when the cluster replaces the pod. Ctrl-C leaves the job running. Needs kubectl.
@@ -71,7 +70,15 @@ def attach(
     from client.cluster.forward import Kubectl
 
     forwarder = Kubectl(context=context, namespace=cluster.namespace)
-    return Attachment(cluster, job, settings=settings, forwarder=forwarder, wait_seconds=wait, is_plain=plain).follow()
+    return Attachment(
+        cluster,
+        job,
+        settings=settings,
+        forwarder=forwarder,
+        wait_seconds=given["wait"],
+        reconnect_seconds=given["reconnect"],
+        is_plain=given["plain"],
+    ).follow()
 
 
 @command.command(
@@ -80,18 +87,29 @@ def attach(
 @job_argument
 @cluster_options
 @click.option("--follow", is_flag=True, help="Go on with what the pod will write.")
+@reconnect_option
 @click.pass_obj
-def logs(_settings: Settings, /, job: str, context: str | None, namespace: str | None, follow: bool) -> None:
+def logs(
+    _settings: Settings, /, job: str, context: str | None, namespace: str | None, follow: bool, reconnect: float
+) -> None:
     """Print what the newest pod of a job has written."""
     cluster = _open(context, namespace)
-    from client.cluster.diagnosis import newest
+    from client.cluster.inquiry import inquire
+    from client.cluster.logs import follow_log
+    from client.cluster.refusals import LogMissingError
 
-    cluster.job(job)
-    pod = newest(cluster.pods(job))
-    if pod is None:
-        raise ClientError(f"Job {job} has no pod, so there is no log; `nas-client jobs list` says why.", Exit.NOT_FOUND)
-    for line in cluster.log(pod["metadata"]["name"], is_followed=follow):
-        write(escape(line))
+    found = inquire(cluster, job)
+    if found.pod is None:
+        why = found.obstacle.sentence if found.obstacle else "`nas-client jobs list` says why."
+        raise ClientError(f"Job {job} has no pod, so there is no log. {why}", Exit.NOT_FOUND)
+    pod = found.pod["metadata"]["name"]
+    try:
+        for line in follow_log(cluster, pod, reconnect_seconds=reconnect) if follow else cluster.log(pod):
+            write(escape(line))
+    except LogMissingError as error:
+        raise ClientError(
+            f"{error} {found.obstacle.sentence if found.obstacle else ''}".rstrip(), Exit.NOT_FOUND
+        ) from error
 
 
 @command.command(

@@ -18,7 +18,7 @@ from client.cluster.options import (
     require_extra,
     wait_option,
 )
-from client.commands.watch import plain_option
+from client.commands.watch import plain_option, reconnect_option
 from client.errors import Exit
 from client.options import search_options, search_words
 from client.output import write, write_document
@@ -73,6 +73,7 @@ def _job_options(command: Any) -> Any:
 @click.option("--dry-run", is_flag=True, help="Print the manifests and send nothing.")
 @click.option("--detach", is_flag=True, help="Print the job's name and leave; the search goes on.")
 @wait_option
+@reconnect_option
 @plain_option
 @click.option(
     "--output",
@@ -103,7 +104,7 @@ def command(settings: Settings, /, **given: Any) -> int:
     cluster = Cluster(context=given["context"], namespace=given["namespace"])
     forwarder = None if given["detach"] else Kubectl(context=given["context"], namespace=cluster.namespace)
     plan = _make_plan(given, cluster.namespace)
-    submit(cluster, plan)
+    submit(cluster, plan, wait_seconds=given["wait"])
     if forwarder is None:
         _print_detached(plan, settings.output)
         return Exit.OK
@@ -113,6 +114,7 @@ def command(settings: Settings, /, **given: Any) -> int:
         settings=settings,
         forwarder=forwarder,
         wait_seconds=given["wait"],
+        reconnect_seconds=given["reconnect"],
         is_plain=given["plain"],
     ).follow()
 

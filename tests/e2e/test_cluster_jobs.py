@@ -4,11 +4,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,13 +13,9 @@ from typing import Any
 import pods
 import pytest
 import yaml
-from mock_cluster import NAMESPACE, MockCluster
-from real_server import RealServer, wait_for
-
-SEARCH = ("--dataset", "digits", "--block", "ib", "--max-iterations", "1", "--max-epochs", "2", "--seed", "5")
-SUBMIT = ("submit", *SEARCH, "--image", "registry.example/nas:1", "--name", pods.JOB, "--gpus", "0")
-NOT_OF_THE_SEARCH = ("--state-dir", "--data-root", "--listen", "--health-listen", "--metrics-listen", "--device")
-JOBS_PATH = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
+from cluster_jobs import JOBS_PATH, SUBMIT, begin, client, finish, run_pod, server_of
+from mock_cluster import MockCluster
+from real_server import wait_for
 
 
 @pytest.fixture
@@ -30,48 +23,6 @@ def cluster(tmp_path: Path) -> Iterator[MockCluster]:
     """A cluster without anything in it."""
     with MockCluster(tmp_path) as cluster:
         yield cluster
-
-
-def begin(cluster: MockCluster, *words: str, **environment: str) -> subprocess.Popen[str]:
-    """Start nas-client."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "client", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **cluster.environment, **environment},
-    )
-
-
-def client(cluster: MockCluster, *words: str, **environment: str) -> tuple[int, str, str]:
-    """Run nas-client to its end: status, output, talk."""
-    process = begin(cluster, *words, **environment)
-    output, talk = process.communicate(timeout=60)
-    assert "Traceback" not in talk
-    return process.returncode, output, talk
-
-
-def server_of(cluster: MockCluster, folder: Path, epoch_seconds: float) -> RealServer:
-    """The server that the Job's container would be, on this machine: the same search, other addresses."""
-    (job,) = wait_for(lambda: cluster.find_all("Job"), "the job")
-    (nas,) = job["spec"]["template"]["spec"]["containers"]
-    words = [word for word in nas["args"][1:] if not word.startswith(NOT_OF_THE_SEARCH)]
-    folder.mkdir(exist_ok=True)
-    environment = {"NAS_FAKE_EPOCH_SECONDS": str(epoch_seconds)}
-    return RealServer(folder, (*words, "--executor", "fake"), environment, verb="run")
-
-
-def run_pod(cluster: MockCluster, name: str, server: RealServer, *, made: int = 0) -> None:
-    """What a kubelet does: start the server, then say that its pod is ready."""
-    server.start()
-    cluster.announce(name, server.address)
-    cluster.put("Pod", pods.ready_pod(name, made=made))
-
-
-def finish(cluster: MockCluster, kind: str, **details: str) -> None:
-    """What the Job controller does at the end."""
-    (job,) = cluster.find_all("Job")
-    cluster.put("Job", {**job, "status": {"conditions": [pods.condition(kind, **details)]}})
 
 
 def test_submitted_search_is_watched_to_its_end(cluster: MockCluster, tmp_path: Path) -> None:
@@ -160,10 +111,10 @@ def test_quota_of_the_job_itself(cluster: MockCluster) -> None:
 
 def test_pending_for_lack_of_gpus(cluster: MockCluster, tmp_path: Path) -> None:
     """The sentence names the GPUs; when one is free, the search is watched as if nothing had been."""
-    process = begin(cluster, *SUBMIT)
+    process = begin(cluster, *SUBMIT, "--gpus", "1")
     server = server_of(cluster, tmp_path / "pod", 0.01)
     lack = pods.condition("PodScheduled", "False", message="0/5 nodes are available: 5 Insufficient nvidia.com/gpu.")
-    cluster.put("Pod", pods.pod("nas-search-a", lack))
+    cluster.put("Pod", pods.pod("nas-search-a", lack, gpus=1))
     assert process.stderr
     talk = [process.stderr.readline() for _ in range(2)]
 

@@ -6,7 +6,9 @@ from __future__ import annotations
 import pods
 import pytest
 
-from client.cluster.diagnosis import EXITS, Obstacle, Outcome, newest, obstacle, outcome, state
+from client.cluster.diagnosis import obstacle, state
+from client.cluster.endings import EXITS, Outcome, newest, outcome
+from client.cluster.obstacles import Obstacle
 from server.commands.exits import Exit
 
 NO_GPU = "0/5 nodes are available: 5 Insufficient nvidia.com/gpu."
@@ -14,9 +16,10 @@ NO_CLAIM = 'persistentvolumeclaim "nas-data" not found'
 QUOTA = 'pods "nas-search-x" is forbidden: exceeded quota: team, requested: memory=16Gi, used: memory=60Gi'
 
 
-def unscheduled(message: str) -> pods.Document:
+def unscheduled(message: str, *, gpus: int = 1) -> pods.Document:
     """A pod that no node takes."""
-    return pods.pod("a", pods.condition("PodScheduled", "False", reason="Unschedulable", message=message))
+    lack = pods.condition("PodScheduled", "False", reason="Unschedulable", message=message)
+    return pods.pod("a", lack, gpus=gpus)
 
 
 def waiting(reason: str, message: str = "it said so") -> pods.Document:
@@ -51,11 +54,15 @@ def test_pod_that_does_not_run(found: list[pods.Document], words: tuple[str, ...
     ("event", "words", "is_final"),
     [
         (
-            pods.event("FailedCreate", QUOTA),
+            pods.event("FailedCreate", QUOTA, seen="00:01"),
             ("quota of the namespace has no room", "ask for less, or wait", QUOTA),
             False,
         ),
-        (pods.event("FailedCreate", "violates PodSecurity"), ("makes no pod", "violates PodSecurity"), True),
+        (
+            pods.event("FailedCreate", 'pods "x" is forbidden: violates PodSecurity', seen="00:01"),
+            ("makes no pod", "violates PodSecurity"),
+            True,
+        ),
     ],
 )
 def test_pod_that_is_not_made(event: pods.Document, words: tuple[str, ...], is_final: bool) -> None:
