@@ -13,7 +13,7 @@ PYTEST_ARGS ?=
 FAST_TESTS := $(addprefix tests/,unit property paper golden contract)
 # One stamp a constraints file, so that switching files installs again; it holds the file's name.
 STAMP := $(VENV)/.installed-$(notdir $(CONSTRAINTS))
-TYPED := scripts tests
+TYPED := scripts tests benchmarks
 # Where `make chaos` strikes; the same seed strikes at the same places.
 SEED ?= 1
 # How many of the planted bugs `make chaos` tries; empty for all of them.

@@ -16,6 +16,10 @@ import statistics
 import subprocess
 import sys
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_TOP_PAD_": str(1 << 26)}
 VARIANTS = {
@@ -50,7 +54,7 @@ def measure(loop: str, precision: str, threads: int) -> dict[str, float]:
     return {"images_per_second": IMAGES / seconds, "peak_gflops": peak_gflops(precision)}
 
 
-def train_textbook(model, images_NCHW, labels_N, precision):  # type: ignore[no-untyped-def]
+def train_textbook(model: nn.Module, images_NCHW: Tensor, labels_N: Tensor, _precision: str) -> None:
     """Train as PyTorch's tutorial does."""
     import torch
 
@@ -59,12 +63,12 @@ def train_textbook(model, images_NCHW, labels_N, precision):  # type: ignore[no-
         x_NCHW = images_NCHW[start : start + BATCH].float() / 255
         loss = torch.nn.functional.cross_entropy(model(x_NCHW), labels_N[start : start + BATCH])
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         loss.item()
 
 
-def train_ours(model, images_NCHW, labels_N, precision):  # type: ignore[no-untyped-def]
+def train_ours(model: nn.Module, images_NCHW: Tensor, labels_N: Tensor, precision: str) -> None:
     """Train as a worker does."""
     import torch
 
@@ -125,7 +129,8 @@ def main() -> None:
     parser.add_argument("--measure", nargs=2)
     arguments = parser.parse_args()
     if arguments.measure:
-        print(json.dumps(measure(*arguments.measure, arguments.threads)))
+        loop, precision = arguments.measure
+        print(json.dumps(measure(loop, precision, arguments.threads)))
         return
     results: dict[str, list[dict[str, float]]] = {variant: [] for variant in VARIANTS}
     for _ in range(arguments.rounds):

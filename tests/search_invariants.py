@@ -68,7 +68,7 @@ def check_ids(driver: Driver) -> None:
 
 
 def check_fences(driver: Driver) -> None:
-    """A child's attempts count up by one, never two at once, and only the one that is out has anything to say."""
+    """A child's attempts count up by one, never two run at once, and only the running one changes anything."""
     last: dict[ChildId, int] = {}
     out: dict[ChildId, int] = {}
     for fact in driver.facts:

@@ -17,7 +17,7 @@ SIMULATED = ("--trainer", "simulated", "--workers", "2")
 
 
 def test_sigterm_preempts(tmp_path: Path) -> None:
-    """SIGTERM ends the server soon with 0 and no worker left; each attempt is lost as preempted, and blameless."""
+    """SIGTERM ends the server soon with 0 and no worker; each attempt is preempted, which counts against no child."""
     with RealServer(tmp_path, SIMULATED, {"NAS_FAKE_EPOCH_SECONDS": "60"}) as server:
         search_id = server.start_search(*SEARCH)
         wait_for_fact(server, search_id, "attempt_started", child_id="1-2")

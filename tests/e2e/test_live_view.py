@@ -14,7 +14,7 @@ SEARCH = ("--dataset", "digits", "--block", "seib", "--seed", "5", "--max-iterat
 BRIEF = {"NAS_FAKE_EPOCH_SECONDS": "0.02"}
 LENGTHY = {"NAS_FAKE_EPOCH_SECONDS": "0.5"}
 ENDLESS = {"NAS_FAKE_EPOCH_SECONDS": "600"}
-"""The first attempt is out whenever one looks."""
+"""Seconds per epoch: the first attempt runs as long as the test looks."""
 
 
 def test_start_shows_the_search_to_its_end(tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ class AnyCommands(RuleBasedStateMachine):
 
     @rule(reason=st.sampled_from(BLAMELESS))
     def restart(self, reason: LostReason) -> None:
-        """Everything that is out is lost, and nobody is to blame."""
+        """Every running attempt is lost, and none counts against its child."""
         lost = [child.lost_attempts for child in self.driver.search.children.values()]
         for work in attempts_out(self.driver.search):
             self.send(make_lost(work, reason))
@@ -232,7 +232,7 @@ class AnyCommands(RuleBasedStateMachine):
 
     @rule()
     def pause(self) -> None:
-        """Nothing more is launched; what is out goes on until it is lost or has an outcome."""
+        """Nothing more is launched; a running attempt goes on until it is lost or has an outcome."""
         with contextlib.suppress(RejectedError):
             self.driver.send(commands.PauseSearch())
 

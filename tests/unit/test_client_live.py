@@ -211,7 +211,7 @@ def test_notes_do_not_pile_up() -> None:
 
 
 def test_the_clock_goes_on_between_events() -> None:
-    """Elapsed time is that of the last event and, while an attempt is out, what has passed since."""
+    """Elapsed time is that of the last event and, while an attempt is running, what has passed since."""
     idle, at_work = fold(), fold(LAUNCHED)
 
     assert idle.elapsed_seconds(stream.BEGIN + 4 + 100.0) == pytest.approx(4)
@@ -299,7 +299,7 @@ def test_the_clock_stops_in_a_pause() -> None:
 
 
 def test_a_search_that_waits_for_its_turn() -> None:
-    """A sign of life says why nothing happens."""
+    """A heartbeat says why nothing happens."""
     heartbeat = search_service_pb2.Heartbeat(sequence=4, pause_reason=search_pb2.PAUSE_REASON_NO_FREE_WORKER)
 
     waiting = hear(fold(), heartbeat, stream.BEGIN + 20)

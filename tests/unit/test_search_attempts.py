@@ -58,7 +58,7 @@ def _child(driver: Driver) -> Child:
 
 
 def test_a_launch_is_a_fact_before_it_is_an_act() -> None:
-    """It numbers the attempt; from then on it is out, and pending under its number so that nobody launches another."""
+    """It numbers the attempt, which then runs and is pending under its number, so that no other is launched."""
     driver = Driver()
 
     facts = driver.send(commands.LaunchAttempt(child_id=CHILD))

@@ -47,7 +47,7 @@ def _evaluating() -> Driver:
 
 
 def _last_word(driver: Driver, word: str) -> tuple[events.Event, ...]:
-    """The one attempt that is out ends, in one of the ways there are."""
+    """The only running attempt ends, in each way that there is."""
     (work,) = attempts_out(driver.search)
     whose: Any = {"child_id": work.child_id, "attempt": work.attempt}
     if word == "lost":
@@ -75,7 +75,7 @@ def test_cancelling_with_nothing_running() -> None:
 
 
 def test_cancelling_waits_for_what_runs() -> None:
-    """CANCELLING: waiting children are cancelled, nothing is pending, the running attempt is out until it has ended."""
+    """CANCELLING: waiting children are cancelled, nothing is pending, the running attempt goes on to its end."""
     driver = _in_iteration_2()
 
     facts = driver.send(CANCEL)

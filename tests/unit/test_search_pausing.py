@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A search that waits: what is out comes to rest, nothing is launched, and afterwards it is as if nothing had been."""
+"""A paused search: running attempts end, none is launched, and after it resumes its result is that of no pause."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_pausing_with_nothing_running() -> None:
 
 
 def test_pausing_waits_for_what_runs() -> None:
-    """PAUSING until the attempt that is out has ended; its loss is nobody's fault."""
+    """PAUSING until the running attempt has ended, which does not count against its child."""
     driver = _pausing()
     is_wanted, is_out = bool(pending_work(driver.search)), bool(attempts_out(driver.search))
 
@@ -121,7 +121,7 @@ def test_a_test_evaluation_that_fails_while_pausing_is_due_again() -> None:
 
 
 def test_resuming_before_the_search_has_come_to_rest() -> None:
-    """What is out goes on: it is pending again under its number."""
+    """A running attempt goes on: it is pending again under its number."""
     driver = _pausing()
 
     facts = driver.send(RESUME)
@@ -132,7 +132,7 @@ def test_resuming_before_the_search_has_come_to_rest() -> None:
 
 @pytest.mark.parametrize("is_quiet", [False, True])
 def test_a_paused_search_can_be_cancelled(is_quiet: bool) -> None:
-    """It ends like a running one, once nothing is out."""
+    """It ends like a running search, once no attempt is running."""
     driver = _pausing()
     if is_quiet:
         driver.lose(LostReason.PREEMPTED)

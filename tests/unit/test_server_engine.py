@@ -167,7 +167,7 @@ async def test_a_search_waits_for_room_and_goes_on(bench: Bench) -> None:
 
 
 async def test_waiting_for_room_takes_no_running_time() -> None:
-    """The clock stands while a fact cannot be written, though an attempt is out."""
+    """Running time stands still while a fact cannot be written, though an attempt is running."""
     clock = TurnedClock()
 
     class Filling(UnreliableJournal):
