@@ -16,7 +16,8 @@ from nas.child import ChildId
 from nas.config import Device, InputShape, Precision, SearchConfig, TrainingConfig
 from nas.layers import Flatten, Linear
 from nas.search import commands
-from nas.search.facts import AttemptKind, DatasetSummary, PartCounts, Resources
+from nas.search.conditions import DatasetSummary, PartCounts, Resources
+from nas.search.reasons import AttemptKind
 from server.executor.base import OUTCOMES, AttemptKey, AttemptRequest
 
 SEARCH_ID = "3f2a9c01b7de"

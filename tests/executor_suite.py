@@ -13,7 +13,7 @@ import pytest
 from attempts import Listener, make_request, worker_pids
 
 from nas.search import commands
-from nas.search.facts import AttemptKind, LostReason
+from nas.search.reasons import AttemptKind, LostReason
 from server.executor.base import OUTCOMES, Executor
 
 FOREVER = 3600.0

@@ -24,18 +24,8 @@ from nas.config import (
 from nas.folders import PatientSource
 from nas.operations import Operation
 from nas.search import commands, events
-from nas.search.facts import (
-    AttemptKind,
-    DatasetSummary,
-    FailureReason,
-    LostReason,
-    PartCounts,
-    PatientCounts,
-    Resources,
-    Runtime,
-    SearchFailure,
-    StopReason,
-)
+from nas.search.conditions import DatasetSummary, PartCounts, PatientCounts, Resources, Runtime
+from nas.search.reasons import AttemptKind, FailureReason, LostReason, SearchFailure, StopReason
 from nas.selection import Choice, Role, Rule, TieBreak
 from nas.transformations import AddBlock, AddConcat, AddLayer, SkipReason, Widen
 from server.codec.envelope import Envelope

@@ -12,7 +12,7 @@ from nas.blocks import BlockType
 from nas.child import ChildId
 from nas.config import Device, Precision, SelectionMetric, TrainingConfig
 from nas.search import commands
-from nas.search.facts import FailureReason, LostReason
+from nas.search.reasons import FailureReason, LostReason
 from server.codec.envelope import Envelope, encode
 from server.journal.sqlite import SqliteJournal
 

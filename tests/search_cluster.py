@@ -10,8 +10,8 @@ from search_driver import Driver, make_lost
 
 from nas.search import commands
 from nas.search.evolve import replay
-from nas.search.facts import LostReason
-from nas.search.machine import Work, attempts_out, pending_work
+from nas.search.machine import Work, pending_work, running_attempts
+from nas.search.reasons import LostReason
 
 OUTCOMES = commands.ReportTrained | commands.ReportEvaluated | commands.ReportFailed | commands.ReportLost
 
@@ -63,4 +63,4 @@ class Cluster:
         assert recovered == self.driver.search
         self.driver.search = recovered
         self.driver.lose(LostReason.SERVER_RESTARTED)
-        assert not attempts_out(self.driver.search)
+        assert not running_attempts(self.driver.search)

@@ -13,19 +13,11 @@ from nas.child import ChildId, EpochResult, Evaluation
 from nas.config import Device, InputShape, Precision, SearchConfig, TrainingConfig
 from nas.folders import PatientSource
 from nas.search import commands, events
+from nas.search.conditions import DatasetSummary, PartCounts, PatientCounts, Resources, Runtime
 from nas.search.control import RejectedError
 from nas.search.evolve import evolve
-from nas.search.facts import (
-    AttemptKind,
-    DatasetSummary,
-    FailureReason,
-    LostReason,
-    PartCounts,
-    PatientCounts,
-    Resources,
-    Runtime,
-)
-from nas.search.machine import Work, attempts_out, decide, pending_work
+from nas.search.machine import Work, decide, pending_work, running_attempts
+from nas.search.reasons import AttemptKind, FailureReason, LostReason
 from nas.search.simulation import simulate_epoch
 from nas.search.state import Child, Search
 from nas.seeds import seeded_draw
@@ -41,7 +33,7 @@ DATASET = DatasetSummary(
 RESOURCES = Resources(threads=1, memory_limit_bytes=1 << 33)
 RUNTIME = Runtime(device=Device.CPU, precision=Precision.FP32, threads=1, hardware="simulated", versions=())
 MAX_EPOCHS = 2
-BLAMELESS = (LostReason.SERVER_RESTARTED, LostReason.CANCELLED, LostReason.PREEMPTED, LostReason.DISK_FULL)
+UNCOUNTED = (LostReason.SERVER_RESTARTED, LostReason.CANCELLED, LostReason.PREEMPTED, LostReason.DISK_FULL)
 """Losses that are not the child's fault, as the design lists them."""
 
 Measure = Callable[[SearchConfig, Child, int], EpochResult]
@@ -239,7 +231,7 @@ class Driver:
     def launch(self, child_id: str) -> Work:
         """Launch an attempt and return it."""
         self.send(commands.LaunchAttempt(child_id=ChildId.parse(child_id)))
-        (work,) = [work for work in attempts_out(self.search) if str(work.child_id) == child_id]
+        (work,) = [work for work in running_attempts(self.search) if str(work.child_id) == child_id]
         return work
 
     def reports(self, work: Work) -> Iterator[commands.Report]:
@@ -264,7 +256,7 @@ class Driver:
 
     def lose(self, reason: LostReason) -> None:
         """Report every running attempt as lost."""
-        for work in attempts_out(self.search):
+        for work in running_attempts(self.search):
             self.send(make_lost(work, reason))
 
     def of(self, kind: type[events.Event]) -> list[Any]:

@@ -12,8 +12,8 @@ from search_driver import Driver
 from nas.child import ChildId
 from nas.search import events
 from nas.search.evolve import evolve
-from nas.search.facts import AttemptKind
-from nas.search.machine import attempts_out, pending_work
+from nas.search.machine import pending_work, running_attempts
+from nas.search.reasons import AttemptKind
 from nas.search.retention import retained
 from nas.search.state import Search, SearchState
 from nas.search.strategies import STRATEGIES
@@ -42,7 +42,7 @@ def check_never_stuck(driver: Driver) -> None:
     search = driver.search
     is_at_rest = search.state.is_terminal or search.state is SearchState.PAUSED
     facts = [fact for fact in driver.facts if not isinstance(fact, events.SearchDeleted)]
-    assert is_at_rest != bool(pending_work(search) or attempts_out(search))
+    assert is_at_rest != bool(pending_work(search) or running_attempts(search))
     assert search.state.is_terminal == isinstance(facts[-1], events.TERMINAL_EVENTS)
     assert not any(isinstance(fact, events.TERMINAL_EVENTS) for fact in facts[:-1])
 
@@ -83,7 +83,7 @@ def check_fences(driver: Driver) -> None:
         elif isinstance(fact, events.ChildFailed):
             assert last[fact.child_id] == fact.attempt
             out.pop(fact.child_id, None)
-    expected = {work.child_id: work.attempt for work in attempts_out(driver.search)}
+    expected = {work.child_id: work.attempt for work in running_attempts(driver.search)}
     assert driver.search.state.is_terminal or expected == out
 
 

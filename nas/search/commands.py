@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from nas.assessment import Assessed, Assessment
 from nas.child import ChildId, EpochResult, Evaluation
 from nas.config import SearchConfig
-from nas.search.facts import DatasetSummary, FailureReason, LostReason, Resources, Runtime
+from nas.search.conditions import DatasetSummary, Resources, Runtime
+from nas.search.reasons import FailureReason, LostReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,16 +13,8 @@ from nas.assessment import Assessed, Assessment
 from nas.child import ChildId, EpochResult, Evaluation
 from nas.config import SearchConfig
 from nas.operations import Operation
-from nas.search.facts import (
-    AttemptKind,
-    DatasetSummary,
-    FailureReason,
-    LostReason,
-    Resources,
-    Runtime,
-    SearchFailure,
-    StopReason,
-)
+from nas.search.conditions import DatasetSummary, Resources, Runtime
+from nas.search.reasons import AttemptKind, FailureReason, LostReason, SearchFailure, StopReason
 from nas.selection import Choice
 from nas.transformations import SkipReason, Transformation
 

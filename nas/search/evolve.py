@@ -14,7 +14,7 @@ from typing import assert_never
 from nas.assessment import Assessed
 from nas.child import ChildId
 from nas.search import events
-from nas.search.facts import LostReason
+from nas.search.reasons import LostReason
 from nas.search.state import Child, Search, WinnerEvaluation
 from nas.search.transitions import (
     CHILD_TRANSITIONS,
@@ -24,7 +24,7 @@ from nas.search.transitions import (
     next_state,
 )
 
-BLAMELESS = (LostReason.SERVER_RESTARTED, LostReason.CANCELLED, LostReason.PREEMPTED, LostReason.DISK_FULL)
+UNCOUNTED = (LostReason.SERVER_RESTARTED, LostReason.CANCELLED, LostReason.PREEMPTED, LostReason.DISK_FULL)
 """Losses that do not count against ``max_attempts``."""
 
 _StateEvent = (
@@ -141,7 +141,7 @@ def _after_attempt_event(search: Search, event: _AttemptEvent) -> Search:
             child = replace(
                 child,
                 state=state,
-                lost_attempts=child.lost_attempts + (event.reason not in BLAMELESS),
+                lost_attempts=child.lost_attempts + (event.reason not in UNCOUNTED),
                 out_of_memory=child.out_of_memory + (event.reason is LostReason.OUT_OF_MEMORY),
             )
         case _:
@@ -151,7 +151,7 @@ def _after_attempt_event(search: Search, event: _AttemptEvent) -> Search:
 
 def _evaluation_after(evaluation: WinnerEvaluation, event: _AttemptEvent) -> WinnerEvaluation:
     state = next_state(EVALUATION_TRANSITIONS, evaluation.state, event)
-    is_counted = isinstance(event, events.AttemptLost) and event.reason not in BLAMELESS
+    is_counted = isinstance(event, events.AttemptLost) and event.reason not in UNCOUNTED
     return replace(evaluation, state=state, lost_attempts=evaluation.lost_attempts + is_counted)
 
 

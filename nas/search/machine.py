@@ -14,8 +14,8 @@ from typing import assert_never
 from nas.child import ChildId
 from nas.search import commands, events
 from nas.search.control import RejectedError, control
-from nas.search.facts import AttemptKind, FailureReason, LostReason, SearchFailure
 from nas.search.progress import Draw, History, advance
+from nas.search.reasons import AttemptKind, FailureReason, LostReason, SearchFailure
 from nas.search.state import Child, ChildState, EvaluationState, Search, SearchState
 
 
@@ -66,7 +66,7 @@ def pending_work(search: Search) -> tuple[Work, ...]:
     return tuple(_training(child) for child in search.unfinished)
 
 
-def attempts_out(search: Search) -> tuple[Work, ...]:
+def running_attempts(search: Search) -> tuple[Work, ...]:
     """Return the attempts that were launched and of which no outcome is known."""
     if search.state.is_terminal:
         return ()
@@ -121,7 +121,7 @@ def _apply(history: History, search: Search, command: commands.Command) -> None:
             | commands.ReportFailed()
             | commands.ReportLost()
         ):
-            out = {(work.child_id, work.attempt): work for work in attempts_out(search)}
+            out = {(work.child_id, work.attempt): work for work in running_attempts(search)}
             work = out.get((command.child_id, command.attempt))
             if work is not None:  # else the attempt is fenced off: its report is stale or repeated
                 _report(history, search, work.kind, command)

@@ -15,7 +15,7 @@ from nas.child import INITIAL_CHILD, ChildId
 from nas.notation import parse_notation
 from nas.search import events
 from nas.search.evolve import evolve
-from nas.search.facts import SearchFailure, StopReason
+from nas.search.reasons import SearchFailure, StopReason
 from nas.search.state import ChildState, EvaluationState, Search, SearchState
 from nas.search.strategies import STRATEGIES
 from nas.search.strategies.base import DerivedChild, GivenChild, Propose, Select, Stop, Wait, find_rejection

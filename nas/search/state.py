@@ -11,8 +11,9 @@ from nas.architecture import Architecture
 from nas.assessment import Assessed
 from nas.child import ChildId, EpochResult, Evaluation
 from nas.config import SearchConfig, SelectionMetric
+from nas.search.conditions import Runtime
 from nas.search.events import ChildrenSelected, SearchStarted
-from nas.search.facts import FailureReason, Runtime, SearchFailure, StopReason
+from nas.search.reasons import FailureReason, SearchFailure, StopReason
 from nas.selection import Contender, rank
 from nas.transformations import Transformation
 

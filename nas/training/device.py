@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from nas.config import Device, Precision, TrainingConfig
-from nas.search.facts import Runtime
+from nas.search.conditions import Runtime
 from nas.training.errors import DeviceUnavailableError
 
 _BF16_FLAGS = ("amx_bf16", "avx512_bf16")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nas.canonical_json import canonical_json, set_fields
-from nas.search.facts import Runtime
+from nas.search.conditions import Runtime
 from nas.training.request import FitRequest, Images, Labels, TrainingData
 
 _FORMAT = 3

@@ -12,7 +12,7 @@ from nas.assessment import Assessed, Assessment
 from nas.child import EpochResult, Evaluation
 from nas.config import SearchConfig
 from nas.search import events
-from nas.search.facts import DatasetSummary, Resources, Runtime
+from nas.search.conditions import DatasetSummary, Resources, Runtime
 from nas.selection import Choice
 from server.codec import records, settings
 from server.codec.assessments import ASSESSED, ASSESSMENT

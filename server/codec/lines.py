@@ -11,7 +11,7 @@ from typing import Any, cast, get_args
 from nas.child import ChildId
 from nas.config import InputShape, TrainingConfig
 from nas.search import commands
-from nas.search.facts import AttemptKind
+from nas.search.reasons import AttemptKind
 from server.codec.plain import MOST_INT32, Limits, make_reader, write
 from server.codec.preparing import DataRequest
 

@@ -14,7 +14,7 @@ from nas.child import EpochResult, Evaluation
 from nas.config import Device, InputShape, Precision
 from nas.notation import NotationError, format_layer, format_notation, parse_notation
 from nas.operations import Operation
-from nas.search.facts import DatasetSummary, PartCounts, PatientCounts, Resources, Runtime
+from nas.search.conditions import DatasetSummary, PartCounts, PatientCounts, Resources, Runtime
 from nas.selection import Choice
 from nas.shapes import LayerSummary
 from nas.transformations import TRANSFORMATIONS, Transformation

@@ -11,7 +11,7 @@ from nas.catalogue import CATALOGUE, DatasetInfo, find_dataset, known_datasets
 from nas.config import SearchConfig, SelectionMetric
 from nas.notation import NotationError, parse_notation
 from nas.search import commands
-from nas.search.facts import DatasetSummary, Resources
+from nas.search.conditions import DatasetSummary, Resources
 from nas.search.strategies import STRATEGIES
 from nas.shapes import ShapeError, param_count, training_bytes
 from server.engine.errors import InvalidSettingError

@@ -15,7 +15,7 @@ import structlog
 from nas.child import ChildId
 from nas.search import commands, events
 from nas.search.evolve import evolve
-from nas.search.machine import attempts_out, decide
+from nas.search.machine import decide, running_attempts
 from nas.search.progress import Draw
 from nas.search.state import Search
 from nas.seeds import seeded_draw
@@ -89,7 +89,7 @@ class Engine:
     @property
     def running_seconds(self) -> float:
         """Time in which an attempt was out: without downtime, pauses and waiting for a worker or for room."""
-        if self._search is None or self._is_journal_full or not attempts_out(self._search):
+        if self._search is None or self._is_journal_full or not running_attempts(self._search):
             return self._running_base
         return self._running_base + self._clock.monotonic() - self._anchor
 

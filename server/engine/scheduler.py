@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from nas.search import commands
-from nas.search.facts import AttemptKind, LostReason
-from nas.search.machine import Work, attempts_out, pending_work
+from nas.search.machine import Work, pending_work, running_attempts
+from nas.search.reasons import AttemptKind, LostReason
 from nas.search.retention import Retention, retained
 from nas.search.state import Search, SearchState
 from nas.shapes import checkpoint_bytes
@@ -56,7 +56,7 @@ class Scheduler:
 
     def is_queued(self, engine: Engine) -> bool:
         """Whether a search waits for its turn: all workers are at work for others."""
-        if attempts_out(engine.search) or not _waiting(engine):
+        if running_attempts(engine.search) or not _waiting(engine):
             return False
         return len(self._executor.running()) >= self._executor.slots
 
@@ -110,7 +110,7 @@ class Scheduler:
 
     async def _report_out(self, reason: LostReason, detail: str) -> None:
         for engine in self._engines():
-            for work in attempts_out(engine.search):
+            for work in running_attempts(engine.search):
                 key = _key(engine, work)
                 await engine.submit(
                     commands.ReportLost(child_id=key.child_id, attempt=key.attempt, reason=reason, detail=detail)
@@ -150,7 +150,7 @@ class Scheduler:
 
     async def _launch(self, engine: Engine) -> None:
         """Start the attempt that has just been journaled."""
-        for work in attempts_out(engine.search):
+        for work in running_attempts(engine.search):
             key = _key(engine, work)
             if key not in self._launched:
                 self._launched.add(key)
@@ -195,7 +195,7 @@ class Scheduler:
         reach("prune.after")
 
     def _seconds_to_next_look(self) -> float:
-        remaining = [_remaining_seconds(engine) for engine in self._active() if attempts_out(engine.search)]
+        remaining = [_remaining_seconds(engine) for engine in self._active() if running_attempts(engine.search)]
         longest = _ROOM_CHECK_SECONDS if self.is_short_of_room else _LONGEST_WAIT_SECONDS
         return max(0.0, min([longest, *remaining]))
 

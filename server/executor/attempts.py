@@ -9,7 +9,7 @@ import signal
 from dataclasses import dataclass
 
 from nas.search import commands
-from nas.search.facts import LostReason
+from nas.search.reasons import LostReason
 from server.codec.lines import PULSE, STOP, LineError, decode_checkpoint, decode_report, encode_request
 from server.crash_points import reach
 from server.executor.base import OUTCOMES, AttemptKey, AttemptRequest, OnReport

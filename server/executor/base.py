@@ -11,7 +11,8 @@ from nas.architecture import Architecture
 from nas.child import ChildId
 from nas.config import SearchConfig
 from nas.search import commands
-from nas.search.facts import AttemptKind, DatasetSummary, Resources
+from nas.search.conditions import DatasetSummary, Resources
+from nas.search.reasons import AttemptKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

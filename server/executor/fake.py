@@ -10,7 +10,8 @@ from nas.assessment import Assessed
 from nas.child import EpochResult
 from nas.config import Device, Precision
 from nas.search import commands
-from nas.search.facts import AttemptKind, LostReason, Runtime
+from nas.search.conditions import Runtime
+from nas.search.reasons import AttemptKind, LostReason
 from nas.search.simulation import simulate_epoch, simulated_weights
 from server.executor.base import OUTCOMES, AttemptKey, AttemptRequest, OnReport
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nas.notation import format_notation
-from nas.search.facts import AttemptKind
+from nas.search.reasons import AttemptKind
 from server.codec import lines
 from server.codec.lines import WorkerRequest
 from server.codec.preparing import DataRequest

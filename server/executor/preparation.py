@@ -15,7 +15,7 @@ from typing import Any
 from nas.catalogue import DatasetInfo, find_dataset
 from nas.config import InputShape, SearchConfig
 from nas.folders import PatientSource
-from nas.search.facts import DatasetSummary, PartCounts, PatientCounts
+from nas.search.conditions import DatasetSummary, PartCounts, PatientCounts
 from server.codec import checking
 from server.codec.checking import CheckRequest
 from server.codec.plain import read, write

@@ -26,7 +26,7 @@ from prometheus_client import (
 )
 
 from nas.operations import Operation
-from nas.search.facts import AttemptKind, FailureReason, LostReason
+from nas.search.reasons import AttemptKind, FailureReason, LostReason
 from nas.search.state import ChildState, SearchState
 from nas.transformations import SkipReason
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from nas.child import ChildId
 from nas.search import events
-from nas.search.facts import AttemptKind
+from nas.search.reasons import AttemptKind
 from nas.search.state import ChildState
 from server.codec.envelope import Envelope
 from server.sinks.metrics import Metrics

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 import click
 
 from nas.search import commands
-from nas.search.facts import LostReason
+from nas.search.reasons import LostReason
 from server.codec.lines import STOP, WorkerRequest, decode_request, encode_report
 from server.crash_points import reach
 from server.worker.lifeline import claim_stdout, leave_at_end_of

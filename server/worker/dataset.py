@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.data import CachedDataset, Split, find_by_fingerprint, split
-from nas.search.facts import AttemptKind
+from nas.search.reasons import AttemptKind
 from nas.training import TrainingData
 from server.codec.lines import WorkerRequest
 from server.codec.plain import read, write

@@ -12,7 +12,8 @@ from nas.assessment import Assessed
 from nas.child import EpochResult
 from nas.config import Device, Precision
 from nas.search import commands
-from nas.search.facts import AttemptKind, LostReason, Runtime
+from nas.search.conditions import Runtime
+from nas.search.reasons import AttemptKind, LostReason
 from nas.search.simulation import simulate_epoch, simulated_weights
 from server.codec.lines import WorkerRequest
 from server.crash_points import reach

@@ -10,7 +10,7 @@ from typing import assert_never
 
 from nas.data import DatasetError
 from nas.search import commands
-from nas.search.facts import AttemptKind, FailureReason, LostReason
+from nas.search.reasons import AttemptKind, FailureReason, LostReason
 from nas.training import (
     BEST_WEIGHTS,
     Diverged,

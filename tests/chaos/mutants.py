@@ -157,8 +157,8 @@ MUTANTS = (
     Mutant(
         name="a restart counts against the child",
         path="nas/search/evolve.py",
-        old="BLAMELESS = (LostReason.SERVER_RESTARTED, ",
-        new="BLAMELESS = (",
+        old="UNCOUNTED = (LostReason.SERVER_RESTARTED, ",
+        new="UNCOUNTED = (",
         tests=("tests/unit/test_search_attempts.py",),
     ),
     Mutant(

@@ -19,7 +19,7 @@ from chaos_verdict import ask_all, read_histories
 from nas.api.v1 import search_pb2
 from nas.child import ChildId
 from nas.search import events
-from nas.search.facts import FailureReason, LostReason
+from nas.search.reasons import FailureReason, LostReason
 from nas.search.state import ChildState, Search, SearchState
 from server.codec.envelope import Envelope, decode
 

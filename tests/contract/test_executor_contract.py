@@ -13,7 +13,7 @@ from executor_suite import ExecutorContract
 from nas.blocks import BlockType
 from nas.config import Device, Precision, SearchConfig, TrainingConfig
 from nas.search import commands
-from nas.search.facts import AttemptKind
+from nas.search.reasons import AttemptKind
 from server.executor.base import Executor
 from server.executor.fake import FakeExecutor
 from server.executor.instructions import WorkerOptions

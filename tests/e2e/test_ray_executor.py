@@ -18,7 +18,7 @@ from executor_suite import FOREVER, ExecutorContract
 from ray_nodes import RayNodes
 from real_server import RealServer, fact_of, wait_for, wait_for_fact
 
-from nas.search.facts import LostReason
+from nas.search.reasons import LostReason
 from server.executor.base import Executor
 from server.executor.instructions import WorkerOptions
 from server.executor.ray import ray_executor

@@ -22,7 +22,7 @@ from nas.child import ChildId
 from nas.config import TrainingConfig
 from nas.search import commands
 from nas.search.control import RejectedError
-from nas.search.facts import FailureReason, LostReason, StopReason
+from nas.search.reasons import FailureReason, LostReason, StopReason
 from nas.search.state import SearchState
 
 FOLDER = Path(__file__).parent / "transcripts"

@@ -13,8 +13,8 @@ from nas.layers import Concat, Conv
 from nas.notation import format_notation
 from nas.operations import Operation
 from nas.search import commands, events
-from nas.search.facts import AttemptKind, FailureReason, LostReason, SearchFailure, StopReason
-from nas.search.machine import attempts_out, decide, pending_work
+from nas.search.machine import decide, pending_work, running_attempts
+from nas.search.reasons import AttemptKind, FailureReason, LostReason, SearchFailure, StopReason
 from nas.search.state import ChildState, SearchState
 from nas.selection import Role
 from nas.transformations import MAX_REDRAWS
@@ -212,7 +212,7 @@ def test_the_time_limit_ends_the_search_with_a_result() -> None:
     running = driver.launch("2-3")
 
     driver.send(commands.ReachTimeBudget())
-    wanted, out = pending_work(driver.search), attempts_out(driver.search)
+    wanted, out = pending_work(driver.search), running_attempts(driver.search)
     driver.lose(LostReason.CANCELLED)
     driver.run()
 

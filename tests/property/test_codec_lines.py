@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from nas.child import ChildId
 from nas.config import ImageSettings, InputShape
 from nas.search import commands, events
-from nas.search.facts import AttemptKind
+from nas.search.reasons import AttemptKind
 from nas.settings import settings_of
 from server.codec import lines
 from server.codec.envelope import Envelope, decode, encode

@@ -29,7 +29,7 @@ from nas.config import (
 )
 from nas.folders import PatientSource
 from nas.operations import Operation
-from nas.search.facts import AttemptKind, FailureReason, LostReason, SearchFailure, StopReason
+from nas.search.reasons import AttemptKind, FailureReason, LostReason, SearchFailure, StopReason
 from nas.search.state import ChildState, SearchState
 from nas.selection import Role, Rule, TieBreak
 from nas.settings import ConfigError, settings_of

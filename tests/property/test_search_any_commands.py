@@ -19,7 +19,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from search_driver import BLAMELESS, RUNTIME, Driver, make_config, make_evaluation, make_lost, make_result, make_start
+from search_driver import RUNTIME, UNCOUNTED, Driver, make_config, make_evaluation, make_lost, make_result, make_start
 from search_invariants import Files, check_all
 
 from nas.blocks import BlockType
@@ -28,8 +28,8 @@ from nas.config import SearchConfig, TrainingConfig
 from nas.search import commands, events
 from nas.search.control import RejectedError
 from nas.search.evolve import replay
-from nas.search.facts import FailureReason, LostReason
-from nas.search.machine import Work, attempts_out, pending_work
+from nas.search.machine import Work, pending_work, running_attempts
+from nas.search.reasons import FailureReason, LostReason
 from nas.search.state import Child, SearchState
 from nas.search.strategies import STRATEGIES
 
@@ -83,7 +83,7 @@ class AnyCommands(RuleBasedStateMachine):
         return facts
 
     def draw_out(self, data: st.DataObject) -> Work:
-        return data.draw(st.sampled_from(attempts_out(self.driver.search)))
+        return data.draw(st.sampled_from(running_attempts(self.driver.search)))
 
     @rule(iteration=st.integers(0, 3), index=st.integers(1, 9))
     def launch_anything(self, iteration: int, index: int) -> None:
@@ -104,7 +104,7 @@ class AnyCommands(RuleBasedStateMachine):
 
         assert self.send(commands.LaunchAttempt(child_id=data.draw(st.sampled_from(waiting)).child_id))
 
-    @precondition(lambda self: bool(attempts_out(self.driver.search)))
+    @precondition(lambda self: bool(running_attempts(self.driver.search)))
     @rule(data=st.data(), resumed=st.integers(0, 3))
     def report_a_start(self, data: st.DataObject, resumed: int) -> None:
         work = self.draw_out(data)
@@ -113,7 +113,7 @@ class AnyCommands(RuleBasedStateMachine):
 
         assert () == self.send(command)
 
-    @precondition(lambda self: bool(attempts_out(self.driver.search)))
+    @precondition(lambda self: bool(running_attempts(self.driver.search)))
     @rule(data=st.data(), ahead=st.sampled_from([-1, 0, 1, 1, 1, 1, 2]), correct=correct_counts)
     def report_an_epoch(self, data: st.DataObject, ahead: int, correct: int) -> None:
         work = self.draw_out(data)
@@ -125,7 +125,7 @@ class AnyCommands(RuleBasedStateMachine):
 
         assert () == self.send(command)
 
-    @precondition(lambda self: bool(attempts_out(self.driver.search)))
+    @precondition(lambda self: bool(running_attempts(self.driver.search)))
     @rule(data=st.data(), extra=st.sampled_from([0, 0, 0, 1]), correct=correct_counts, loss=st.sampled_from(LOSSES))
     def report_a_training(self, data: st.DataObject, extra: int, correct: int, loss: float) -> None:
         work = self.draw_out(data)
@@ -141,31 +141,31 @@ class AnyCommands(RuleBasedStateMachine):
             )
         )
 
-        assert work not in attempts_out(self.driver.search)
+        assert work not in running_attempts(self.driver.search)
 
-    @precondition(lambda self: bool(attempts_out(self.driver.search)))
+    @precondition(lambda self: bool(running_attempts(self.driver.search)))
     @rule(data=st.data(), loss=st.sampled_from(LOSSES))
     def report_an_evaluation(self, data: st.DataObject, loss: float) -> None:
         work = self.draw_out(data)
         self.send(commands.ReportEvaluated(**whose(work), evaluation=make_evaluation(50, loss=loss)))
 
-        assert work not in attempts_out(self.driver.search)
+        assert work not in running_attempts(self.driver.search)
 
-    @precondition(lambda self: bool(attempts_out(self.driver.search)))
+    @precondition(lambda self: bool(running_attempts(self.driver.search)))
     @rule(data=st.data(), reason=st.sampled_from(FailureReason))
     def report_a_failure(self, data: st.DataObject, reason: FailureReason) -> None:
         work = self.draw_out(data)
         self.send(commands.ReportFailed(**whose(work), reason=reason, detail="failed"))
 
-        assert work not in attempts_out(self.driver.search)
+        assert work not in running_attempts(self.driver.search)
 
-    @precondition(lambda self: bool(attempts_out(self.driver.search)))
+    @precondition(lambda self: bool(running_attempts(self.driver.search)))
     @rule(data=st.data(), reason=st.sampled_from(LostReason))
     def report_a_loss(self, data: st.DataObject, reason: LostReason) -> None:
         work = self.draw_out(data)
         self.send(make_lost(work, reason))
 
-        assert work not in attempts_out(self.driver.search)
+        assert work not in running_attempts(self.driver.search)
 
     @rule(data=st.data())
     def repeat_a_report(self, data: st.DataObject) -> None:
@@ -173,7 +173,7 @@ class AnyCommands(RuleBasedStateMachine):
         reports = [command for command, _ in self.driver.log if isinstance(command, commands.Report)]
         if reports:
             report = data.draw(st.sampled_from(reports))
-            out = {(work.child_id, work.attempt) for work in attempts_out(self.driver.search)}
+            out = {(work.child_id, work.attempt) for work in running_attempts(self.driver.search)}
 
             facts = self.send(report)
 
@@ -186,19 +186,19 @@ class AnyCommands(RuleBasedStateMachine):
         self.restart(LostReason.SERVER_RESTARTED)
         for work in pending_work(self.driver.search)[:count]:
             self.send(commands.LaunchAttempt(child_id=work.child_id))
-            for out in attempts_out(self.driver.search):
+            for out in running_attempts(self.driver.search):
                 for report in list(self.driver.reports(out)):
                     self.send(report)
 
-    @rule(reason=st.sampled_from(BLAMELESS))
+    @rule(reason=st.sampled_from(UNCOUNTED))
     def restart(self, reason: LostReason) -> None:
         """Every running attempt is lost, and none counts against its child."""
         lost = [child.lost_attempts for child in self.driver.search.children.values()]
-        for work in attempts_out(self.driver.search):
+        for work in running_attempts(self.driver.search):
             self.send(make_lost(work, reason))
 
         assert lost == [child.lost_attempts for child in self.driver.search.children.values()][: len(lost)]
-        assert not attempts_out(self.driver.search)
+        assert not running_attempts(self.driver.search)
 
     @rule()
     def crash(self) -> None:

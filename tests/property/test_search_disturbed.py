@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from search_cluster import Cluster
 from search_driver import (
-    BLAMELESS,
+    UNCOUNTED,
     Driver,
     Fails,
     Faults,
@@ -30,13 +30,13 @@ from nas.child import EpochResult
 from nas.config import SearchConfig, TrainingConfig
 from nas.search import commands, events
 from nas.search.digest import canonical_result, digest
-from nas.search.facts import FailureReason, LostReason
 from nas.search.machine import Work
+from nas.search.reasons import FailureReason, LostReason
 from nas.search.state import Child, ChildState, SearchState
 from nas.search.strategies import STRATEGIES
 
 MOST_DISTURBANCES = 150
-COUNTED = [reason for reason in LostReason if reason not in BLAMELESS]
+COUNTED = [reason for reason in LostReason if reason not in UNCOUNTED]
 
 configs = st.builds(
     make_config,

@@ -15,7 +15,7 @@ from memory_journal import MemoryJournal
 
 from nas.child import ChildId
 from nas.search import events
-from nas.search.facts import FailureReason, LostReason
+from nas.search.reasons import FailureReason, LostReason
 from server.codec.envelope import Envelope
 from server.files import StateFiles
 from server.journal.base import SequenceConflictError

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from search_cluster import Cluster
 from search_driver import (
-    BLAMELESS,
     RUNTIME,
+    UNCOUNTED,
     Driver,
     Loses,
     attempt_reports,
@@ -25,8 +25,8 @@ from search_driver import (
 
 from nas.child import ChildId
 from nas.search import commands, events
-from nas.search.facts import AttemptKind, FailureReason, LostReason
-from nas.search.machine import Work, attempts_out, pending_work
+from nas.search.machine import Work, pending_work, running_attempts
+from nas.search.reasons import AttemptKind, FailureReason, LostReason
 from nas.search.state import Child, ChildState
 
 CHILD = ChildId(1, 1)
@@ -37,7 +37,7 @@ TRAINED = commands.ReportTrained(
 )
 EVALUATED = commands.ReportEvaluated(**WHOSE, evaluation=make_evaluation(60))
 
-COUNTED = [reason for reason in LostReason if reason not in BLAMELESS]
+COUNTED = [reason for reason in LostReason if reason not in UNCOUNTED]
 
 
 def _epoch(epoch: int, **result: Any) -> commands.ReportEpoch:
@@ -65,7 +65,7 @@ def test_a_launch_is_a_fact_before_it_is_an_act() -> None:
 
     out = Work(child_id=CHILD, kind=AttemptKind.TRAINING, attempt=1)
     assert (events.AttemptLaunched(child_id=CHILD, attempt=1, kind=AttemptKind.TRAINING),) == facts
-    assert (out,) == attempts_out(driver.search)
+    assert (out,) == running_attempts(driver.search)
     assert out == pending_work(driver.search)[0]
     assert () == driver.send(commands.LaunchAttempt(child_id=CHILD))
 
@@ -94,7 +94,7 @@ def test_a_lost_attempt_is_followed_by_another(reason: LostReason) -> None:
     """The child waits again, keeps its epochs, and the loss counts."""
     driver = _launched(STARTED, _epoch(1))
 
-    facts = driver.send(make_lost(attempts_out(driver.search)[0], reason))
+    facts = driver.send(make_lost(running_attempts(driver.search)[0], reason))
 
     assert (events.AttemptLost(**WHOSE, reason=reason, detail=f"lost: {reason.value}"),) == facts
     assert (ChildState.PROPOSED, 1, 1) == (_child(driver).state, _child(driver).attempts, _child(driver).lost_attempts)
@@ -119,7 +119,7 @@ def test_the_last_attempt_that_may_fail(reason: LostReason, max_attempts: int) -
     assert max_attempts == _child(driver).attempts
 
 
-@pytest.mark.parametrize("reason", BLAMELESS)
+@pytest.mark.parametrize("reason", UNCOUNTED)
 def test_blameless_losses_do_not_count(reason: LostReason) -> None:
     """A server that dies a hundred times under one child costs it nothing."""
     driver = Driver(make_config(max_attempts=1))

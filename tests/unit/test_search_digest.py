@@ -19,8 +19,9 @@ from setting_values import another
 from nas.child import ChildId
 from nas.config import Device, search_settings
 from nas.notation import parse_notation
+from nas.search.conditions import Resources
 from nas.search.digest import canonical_result, digest
-from nas.search.facts import FailureReason, LostReason, Resources, StopReason
+from nas.search.reasons import FailureReason, LostReason, StopReason
 from nas.search.state import Child, ChildState, Search, SearchState
 from nas.settings import Setting
 from nas.transformations import Widen

@@ -12,8 +12,8 @@ from search_driver import Driver, Fails, Loses, ids, make_config, make_evaluatio
 from nas.child import ChildId
 from nas.search import commands, events
 from nas.search.control import RejectedError
-from nas.search.facts import FailureReason, LostReason, SearchFailure, StopReason
-from nas.search.machine import attempts_out, pending_work
+from nas.search.machine import pending_work, running_attempts
+from nas.search.reasons import FailureReason, LostReason, SearchFailure, StopReason
 from nas.search.state import ChildState, EvaluationState, SearchState
 
 CANCEL = commands.CancelSearch(principal="ada")
@@ -48,7 +48,7 @@ def _evaluating() -> Driver:
 
 def _last_word(driver: Driver, word: str) -> tuple[events.Event, ...]:
     """The only running attempt ends, in each way that there is."""
-    (work,) = attempts_out(driver.search)
+    (work,) = running_attempts(driver.search)
     whose: Any = {"child_id": work.child_id, "attempt": work.attempt}
     if word == "lost":
         return driver.send(make_lost(work, LostReason.CANCELLED))
@@ -83,7 +83,7 @@ def test_cancelling_waits_for_what_runs() -> None:
     assert ["CancelRequested", *["ChildCancelled"] * 6] == _kinds(facts)
     assert SearchState.CANCELLING is driver.search.state
     assert () == pending_work(driver.search)
-    assert ["2-2"] == [str(work.child_id) for work in attempts_out(driver.search)]
+    assert ["2-2"] == [str(work.child_id) for work in running_attempts(driver.search)]
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_the_time_budget_cancels_what_runs() -> None:
     assert ["TimeBudgetReached", *["ChildCancelled"] * 6] == _kinds(facts)
     assert (SearchState.RUNNING, None) == (driver.search.state, driver.search.stop)
     assert () == pending_work(driver.search)
-    assert ["2-2"] == [str(work.child_id) for work in attempts_out(driver.search)]
+    assert ["2-2"] == [str(work.child_id) for work in running_attempts(driver.search)]
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 from search_driver import (
-    BLAMELESS,
     RUNTIME,
+    UNCOUNTED,
     Driver,
     Fails,
     Faults,
@@ -21,8 +21,8 @@ from search_driver import (
 
 from nas.child import ChildId
 from nas.search import commands, events
-from nas.search.facts import AttemptKind, FailureReason, LostReason, SearchFailure, StopReason
-from nas.search.machine import Work, attempts_out, pending_work
+from nas.search.machine import Work, pending_work, running_attempts
+from nas.search.reasons import AttemptKind, FailureReason, LostReason, SearchFailure, StopReason
 from nas.search.state import ChildState, EvaluationState, SearchState, WinnerEvaluation
 from nas.selection import Role
 
@@ -48,7 +48,7 @@ def test_it_is_due_when_the_search_has_stopped() -> None:
     work = driver.launch("1-2")
 
     assert Work(child_id=WINNER, kind=AttemptKind.TEST_EVALUATION, attempt=2) == work
-    assert (work,) == pending_work(driver.search) == attempts_out(driver.search)
+    assert (work,) == pending_work(driver.search) == running_attempts(driver.search)
     assert EvaluationState.RUNNING is _evaluation(driver).state
 
 
@@ -104,7 +104,7 @@ def test_a_lost_evaluation_is_due_again(reason: LostReason) -> None:
 
     driver.attempt("1-2")
 
-    assert WinnerEvaluation(child_id=WINNER, lost_attempts=int(reason not in BLAMELESS)) == _evaluation(driver)
+    assert WinnerEvaluation(child_id=WINNER, lost_attempts=int(reason not in UNCOUNTED)) == _evaluation(driver)
     assert 0 == driver.children["1-2"].lost_attempts
     assert (Work(child_id=WINNER, kind=AttemptKind.TEST_EVALUATION, attempt=None),) == pending_work(driver.search)
 

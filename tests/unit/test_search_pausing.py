@@ -12,8 +12,8 @@ from nas.child import ChildId
 from nas.search import commands, events
 from nas.search.control import RejectedError
 from nas.search.digest import digest
-from nas.search.facts import FailureReason, LostReason, SearchFailure
-from nas.search.machine import attempts_out, pending_work
+from nas.search.machine import pending_work, running_attempts
+from nas.search.reasons import FailureReason, LostReason, SearchFailure
 from nas.search.state import ChildState, EvaluationState, SearchState
 
 PAUSE = commands.PauseSearch(principal="ada")
@@ -50,7 +50,7 @@ def test_pausing_with_nothing_running() -> None:
     facts = driver.send(PAUSE)
 
     assert (events.PauseRequested(principal="ada"), events.SearchPaused()) == facts
-    assert ((), ()) == (pending_work(driver.search), attempts_out(driver.search))
+    assert ((), ()) == (pending_work(driver.search), running_attempts(driver.search))
     assert () == driver.send(commands.LaunchAttempt(child_id=ChildId(1, 1)))
     assert ChildState.PROPOSED is driver.children["1-1"].state
 
@@ -58,9 +58,9 @@ def test_pausing_with_nothing_running() -> None:
 def test_pausing_waits_for_what_runs() -> None:
     """PAUSING until the running attempt has ended, which does not count against its child."""
     driver = _pausing()
-    is_wanted, is_out = bool(pending_work(driver.search)), bool(attempts_out(driver.search))
+    is_wanted, is_out = bool(pending_work(driver.search)), bool(running_attempts(driver.search))
 
-    (work,) = attempts_out(driver.search)
+    (work,) = running_attempts(driver.search)
     facts = driver.send(make_lost(work, LostReason.CANCELLED))
 
     assert (False, True) == (is_wanted, is_out)
@@ -71,7 +71,7 @@ def test_pausing_waits_for_what_runs() -> None:
 def test_an_iteration_that_is_complete_is_selected_when_the_search_goes_on() -> None:
     """The last child succeeds while the search comes to rest: no selection and no new children before it is resumed."""
     driver = _pausing()
-    for report in driver.reports(attempts_out(driver.search)[0]):
+    for report in driver.reports(running_attempts(driver.search)[0]):
         driver.send(report)
     paused = (driver.search.state, driver.search.selections)
 
@@ -112,7 +112,7 @@ def test_a_test_evaluation_lost_while_pausing() -> None:
 def test_a_test_evaluation_that_fails_while_pausing_is_due_again() -> None:
     """The failure will come again if it is one; a paused search does not end."""
     driver = _pausing_at_the_end()
-    (work,) = attempts_out(driver.search)
+    (work,) = running_attempts(driver.search)
     whose: Any = {"child_id": work.child_id, "attempt": work.attempt}
 
     facts = driver.send(commands.ReportFailed(**whose, reason=FailureReason.REJECTED, detail="no such file"))
@@ -127,7 +127,7 @@ def test_resuming_before_the_search_has_come_to_rest() -> None:
     facts = driver.send(RESUME)
 
     assert (events.SearchResumed(principal="bob"),) == facts
-    assert attempts_out(driver.search) == pending_work(driver.search)
+    assert running_attempts(driver.search) == pending_work(driver.search)
 
 
 @pytest.mark.parametrize("is_quiet", [False, True])

@@ -13,9 +13,10 @@ from nas.config import TrainingConfig
 from nas.notation import format_notation
 from nas.operations import Operation
 from nas.search import commands, events
+from nas.search.conditions import Resources
 from nas.search.control import RejectedError
-from nas.search.facts import FailureReason, Resources, SearchFailure, StopReason
 from nas.search.machine import decide, pending_work
+from nas.search.reasons import FailureReason, SearchFailure, StopReason
 from nas.search.state import SearchState
 from nas.shapes import training_bytes
 from nas.transformations import MAX_REDRAWS, SkipReason, transform, valid_transformations

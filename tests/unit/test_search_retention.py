@@ -7,7 +7,7 @@ from search_driver import Driver, Fails, make_config, scripted
 
 from nas.child import ChildId
 from nas.search import commands
-from nas.search.facts import FailureReason, LostReason
+from nas.search.reasons import FailureReason, LostReason
 from nas.search.retention import retained
 
 

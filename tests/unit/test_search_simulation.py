@@ -10,7 +10,7 @@ from search_driver import Driver, make_config
 
 from nas.child import EpochResult
 from nas.search import events
-from nas.search.facts import StopReason
+from nas.search.reasons import StopReason
 from nas.search.simulation import simulate_epoch, simulated_weights
 
 

@@ -14,8 +14,8 @@ from nas.child import ChildId, EpochResult, Evaluation
 from nas.config import SearchConfig, SelectionMetric
 from nas.search import commands, events
 from nas.search.evolve import evolve
-from nas.search.facts import AttemptKind, FailureReason, SearchFailure, StopReason
 from nas.search.machine import Work, pending_work
+from nas.search.reasons import AttemptKind, FailureReason, SearchFailure, StopReason
 from nas.search.state import Child, SearchState
 from nas.selection import Role
 

@@ -13,8 +13,8 @@ from nas.config import TrainingConfig
 from nas.notation import parse_notation
 from nas.operations import Operation
 from nas.search import events, progress, retention
-from nas.search.facts import StopReason
 from nas.search.machine import pending_work
+from nas.search.reasons import StopReason
 from nas.search.retention import retained
 from nas.search.state import Search, SearchState
 from nas.search.strategies import STRATEGIES

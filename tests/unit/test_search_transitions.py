@@ -16,7 +16,7 @@ from search_driver import Driver, make_config, make_evaluation, make_result
 from nas.child import ChildId
 from nas.search import events
 from nas.search.evolve import evolve, replay
-from nas.search.facts import AttemptKind, LostReason, StopReason
+from nas.search.reasons import AttemptKind, LostReason, StopReason
 from nas.search.state import ChildState, EvaluationState, SearchState
 from nas.search.transitions import (
     CHILD_TRANSITIONS,

@@ -12,7 +12,7 @@ from attempts import DATASET
 from control_plane import make_config
 
 from nas.config import SearchConfig, SelectionMetric, TrainingConfig
-from nas.search.facts import DatasetSummary, PartCounts
+from nas.search.conditions import DatasetSummary, PartCounts
 from nas.search.machine import decide
 from server.codec.envelope import Envelope, decode, encode
 from server.engine.admission import MAX_INITIAL_LAYERS, Admission, is_answered_by

@@ -17,9 +17,10 @@ from search_driver import RUNTIME
 
 from nas.child import ChildId
 from nas.search import commands, events
+from nas.search.conditions import Resources
 from nas.search.control import RejectedError
 from nas.search.digest import digest
-from nas.search.facts import LostReason, Resources
+from nas.search.reasons import LostReason
 from nas.search.state import ChildState, SearchState
 from server.codec.envelope import Envelope, UnknownEventError, decode
 from server.engine import Clock, Engine

@@ -17,7 +17,7 @@ from attempts import Listener, make_request, worker_pids
 from control_plane import FOREVER, ControlPlane, running
 
 from nas.search import commands, events
-from nas.search.facts import AttemptKind, LostReason
+from nas.search.reasons import AttemptKind, LostReason
 from server.executor.attempts import ProcessExecutor
 from server.executor.fake import FakeExecutor
 from server.executor.instructions import WorkerOptions

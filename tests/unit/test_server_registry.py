@@ -14,7 +14,7 @@ from memory_journal import MemoryJournal
 
 from nas.search import commands, events
 from nas.search.digest import digest
-from nas.search.facts import LostReason
+from nas.search.reasons import LostReason
 from nas.search.state import SearchState
 from server.codec.envelope import decode
 from server.engine import (
@@ -88,13 +88,13 @@ async def test_a_server_that_is_killed_after_any_append_finds_the_same(tmp_path:
         assert expected == digest(ended.search), f"killed after event {length}"
         launched = Counter((f.child_id, f.attempt) for f in history if isinstance(f, events.AttemptLaunched))
         lost = [f for f in history if isinstance(f, events.AttemptLost)]
-        open_at_kill = _attempts_out(payloads[:length])
+        open_at_kill = _running_attempts(payloads[:length])
         assert {1} == set(launched.values())
         assert open_at_kill == [(f.child_id, f.attempt) for f in lost]
         assert all(f.reason is LostReason.SERVER_RESTARTED for f in lost)
 
 
-def _attempts_out(payloads: list[bytes]) -> list[object]:
+def _running_attempts(payloads: list[bytes]) -> list[object]:
     out: dict[object, None] = {}
     for fact in (decode(payload).fact for payload in payloads):
         if isinstance(fact, events.AttemptLaunched):

@@ -17,7 +17,7 @@ from state_folder import Written, with_weights, write_state
 
 from nas.search.digest import digest
 from nas.search.evolve import replay
-from nas.search.facts import LostReason
+from nas.search.reasons import LostReason
 from server.codec.envelope import decode
 from server.files import StateFiles
 

@@ -15,7 +15,7 @@ from memory_journal import MemoryJournal
 from nas.child import ChildId
 from nas.config import TrainingConfig
 from nas.search import commands, events
-from nas.search.facts import LostReason, SearchFailure, StopReason
+from nas.search.reasons import LostReason, SearchFailure, StopReason
 from nas.search.retention import retained
 from nas.search.state import SearchState
 from server.codec.envelope import Envelope, decode

@@ -18,7 +18,7 @@ import pytest
 from attempts import Listener, make_request, worker_pids
 
 from nas.search import commands
-from nas.search.facts import LostReason
+from nas.search.reasons import LostReason
 from server.executor.attempts import ProcessExecutor
 from server.executor.base import OUTCOMES
 from server.executor.instructions import WorkerOptions

@@ -19,7 +19,7 @@ from image_files import write_folder, write_image
 from nas.blocks import BlockType
 from nas.child import ChildId
 from nas.config import SearchConfig, TrainingConfig
-from nas.search.facts import AttemptKind
+from nas.search.reasons import AttemptKind
 from server.codec.lines import WorkerRequest
 from server.codec.preparing import ENVIRONMENT, PROGRAM, DataRequest
 from server.executor.preparation import DataError, DataPreparation, PreparedData

@@ -8,7 +8,7 @@ import errno
 import pytest
 import torch
 
-from nas.search.facts import LostReason
+from nas.search.reasons import LostReason
 from server.worker.__main__ import classify
 
 

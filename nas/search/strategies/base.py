@@ -14,7 +14,7 @@ from nas.architecture import Architecture
 from nas.canonical import graph_hash
 from nas.child import ChildId
 from nas.operations import Operation
-from nas.search.facts import StopReason
+from nas.search.reasons import StopReason
 from nas.search.state import ChildState, Search
 from nas.selection import Choice
 from nas.shapes import param_count, training_bytes

@@ -10,7 +10,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from nas.child import INITIAL_CHILD, ChildId
-from nas.search.facts import StopReason
+from nas.search.reasons import StopReason
 from nas.search.state import Search
 from nas.search.strategies.base import Decision, DerivedChild, Propose, Select, Stop, Wait, find_cap
 from nas.selection import has_declined, select
