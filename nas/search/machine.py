@@ -1,13 +1,61 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rules of a search: which facts follow from a command, and which work follows from a state.
+"""The rules of a search: which events follow from a command, and which work follows from a state.
 
-Pure: no clock, no random numbers, no IO. ``decide`` may refuse; ``evolve`` may not. Work is derived from the state and
-never remembered beside it, so recovery is replay plus reconcile.
+Vocabulary
+    A *command* asks for something or reports something. It may be refused or ignored (``commands.py``).
+    An *event* is something that has happened. It is written to the journal and never changed (``events.py``).
+    The *state*, a ``Search``, is what all events of a search add up to (``state.py``). It is never written down.
+    *Work* is an attempt that should be running now. It follows from the state and is never remembered beside it.
+    An *attempt* is one run of a worker for one child: a training, or the test evaluation of the winner.
+
+Three pure functions, without clock, random numbers or IO
+    decide(search, command, draw)  returns events, or refuses by raising RejectedError
+    evolve(search, event)          returns the search after the event
+    pending_work(search)           returns the attempts that should be running
+
+The order of effects, in ``server/engine``
+    1. append     the events go to the journal; what dies before this has not happened
+    2. evolve     the state moves to where the events lead
+    3. publish    watchers, logs and metrics hear of them; they cannot fail the search
+    4. reconcile  pending work is compared with the running workers: some are launched, others cancelled
+    The journal comes first, because nothing that anybody has seen may be lost. Work comes last, because a worker must
+    not start before the journal knows its attempt.
+
+Recovery
+    A restarted server replays the journal with ``evolve``, reports each attempt that was running as lost, and
+    reconciles. A live server evolves and reconciles by the same code, so recovery has no code of its own to be wrong.
+
+Why ``decide`` may refuse and ``evolve`` may not
+    A refused command changes nothing. A refused event would make the journal unreadable, and what it says has happened.
+    So all checks are made in ``decide``. ``evolve`` raises only for what no version of this program can have written.
+
+Attempts and fencing
+    ``AttemptLaunched`` is journaled before the worker starts and gives the attempt its number. A report names child and
+    number. It counts only while that attempt is running; any other is stale or repeated and changes nothing. So a
+    worker that was given up can never interfere with its successor.
+
+Who chooses and who records
+    A strategy (``strategies/``) chooses what to propose, what to select and when to stop. The driver (``progress.py``)
+    asks it, draws the arguments of operations, and records. Draws depend on seed, child and index alone and are stored
+    in the event, so replay neither draws nor asks.
+
+What a digest covers (``digest.py``)
+    Settings, children with the results of their epochs, selections, the reason to stop, the winner's weights: all that
+    must be equal however often a search was interrupted. Times, speeds, attempts and lost attempts are left out.
+
+States; the exact tables are in ``transitions.py``, and ``docs/state-machine.md`` is generated from them
+
+    search:  RUNNING --> SUCCEEDED or FAILED        RUNNING <--> PAUSING --> PAUSED --> RUNNING
+             RUNNING, PAUSING or PAUSED --> CANCELLING --> CANCELLED        each of the three ends --> DELETED
+
+    child:   PROPOSED --> RUNNING --> SUCCEEDED or FAILED        RUNNING --> PROPOSED: the attempt was lost
+             PROPOSED --> CANCELLED or FAILED
+
+    winner's test evaluation:  DUE --> RUNNING --> DONE        RUNNING --> DUE: the attempt was lost
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -15,7 +63,8 @@ from nas.child import ChildId
 from nas.search import commands, events
 from nas.search.control import RejectedError, control
 from nas.search.progress import Draw, History, advance
-from nas.search.reasons import AttemptKind, FailureReason, LostReason, SearchFailure
+from nas.search.reasons import AttemptKind
+from nas.search.reports import take_report
 from nas.search.state import Child, ChildState, EvaluationState, Search, SearchState
 
 
@@ -121,10 +170,10 @@ def _apply(history: History, search: Search, command: commands.Command) -> None:
             | commands.ReportFailed()
             | commands.ReportLost()
         ):
-            out = {(work.child_id, work.attempt): work for work in running_attempts(search)}
-            work = out.get((command.child_id, command.attempt))
-            if work is not None:  # else the attempt is fenced off: its report is stale or repeated
-                _report(history, search, work.kind, command)
+            running = {(work.child_id, work.attempt): work for work in running_attempts(search)}
+            work = running.get((command.child_id, command.attempt))
+            if work is not None:  # else the attempt has ended, so its report is stale or repeated
+                take_report(history, search, work.kind, command)
         case _:
             assert_never(command)
 
@@ -134,142 +183,3 @@ def _launch(history: History, search: Search, child_id: ChildId) -> None:
         if work.child_id == child_id and work.attempt is None:
             attempt = search.children[child_id].attempts + 1
             history.record(events.AttemptLaunched(child_id=child_id, attempt=attempt, kind=work.kind))
-
-
-def _report(history: History, search: Search, kind: AttemptKind, report: commands.Report) -> None:
-    child_id, attempt = report.child_id, report.attempt
-    report = _judged(search, kind, report)
-    if _is_repeated(search.children[child_id], report):
-        return
-    match report:
-        case commands.ReportStarted():
-            history.record(
-                events.AttemptStarted(
-                    child_id=child_id,
-                    attempt=attempt,
-                    runtime=report.runtime,
-                    resumed_after_epoch=report.resumed_after_epoch,
-                )
-            )
-        case commands.ReportEpoch():
-            history.record(events.EpochCompleted(child_id=child_id, attempt=attempt, result=report.result))
-        case commands.ReportTrained():
-            history.record(_succeeded(report))
-        case commands.ReportEvaluated():
-            history.record(_evaluated(report))
-        case commands.ReportFailed():
-            _fail(history, kind, report)
-        case commands.ReportLost():
-            _lose(history, kind, report)
-        case _:
-            assert_never(report)
-
-
-def _succeeded(report: commands.ReportTrained) -> events.ChildSucceeded:
-    return events.ChildSucceeded(
-        child_id=report.child_id,
-        attempt=report.attempt,
-        epochs=report.epochs,
-        best_epoch=report.best_epoch,
-        is_stopped_early=report.is_stopped_early,
-        evaluation=report.evaluation,
-        weights_sha256=report.weights_sha256,
-    )
-
-
-def _evaluated(report: commands.ReportEvaluated) -> events.WinnerEvaluated:
-    return events.WinnerEvaluated(
-        child_id=report.child_id,
-        attempt=report.attempt,
-        evaluation=report.evaluation,
-        assessment=report.assessment,
-        others=report.others,
-    )
-
-
-def _is_repeated(child: Child, report: commands.Report) -> bool:
-    """Whether a report of the running attempt says only what is known already."""
-    match report:
-        case commands.ReportStarted(attempt=attempt):
-            return child.started_attempt == attempt
-        case commands.ReportEpoch(result=result):
-            return result in child.epochs
-    return False
-
-
-def _judged(search: Search, kind: AttemptKind, report: commands.Report) -> commands.Report:
-    """Turn a report that no worker would send into a loss, and one of a loss that is no number into a failure."""
-    child_id, attempt = report.child_id, report.attempt
-    problem = _violation(search, kind, report)
-    if problem:
-        return commands.ReportLost(
-            child_id=child_id, attempt=attempt, reason=LostReason.PROTOCOL_VIOLATED, detail=problem
-        )
-    problem = _divergence(report)
-    if problem:
-        return commands.ReportFailed(child_id=child_id, attempt=attempt, reason=FailureReason.DIVERGED, detail=problem)
-    return report
-
-
-def _violation(search: Search, kind: AttemptKind, report: commands.Report) -> str:
-    """Return what is wrong with a report that no worker would send, empty if nothing is."""
-    done, most = len(search.children[report.child_id].epochs), search.config.training.max_epochs
-    match report:
-        case commands.ReportEpoch() | commands.ReportTrained() if kind is AttemptKind.TEST_EVALUATION:
-            return "a test evaluation reported training"
-        case commands.ReportEvaluated() if kind is AttemptKind.TRAINING:
-            return "a training reported a test evaluation"
-        case commands.ReportEpoch(result=result) if not 1 <= result.epoch <= min(done + 1, most):
-            return f"epoch {result.epoch} was reported after epoch {done} of at most {most}"
-        case commands.ReportTrained(epochs=epochs, best_epoch=best) if epochs != done or not 1 <= best <= done:
-            return f"{epochs} epochs with best epoch {best} were reported after epoch {done}"
-    return ""
-
-
-def _divergence(report: commands.Report) -> str:
-    """Return which loss of a training is not finite, empty if none is: NaN would never decline, so it never enters."""
-    match report:
-        case commands.ReportEpoch(result=result) if not math.isfinite(result.training_loss):
-            return f"the training loss of epoch {result.epoch} is {result.training_loss}"
-        case commands.ReportEpoch(result=result) if not result.validation.is_finite:
-            return f"the validation loss of epoch {result.epoch} is {result.validation.loss}"
-        case commands.ReportTrained(best_epoch=best, evaluation=evaluation) if not evaluation.is_finite:
-            return f"the validation loss of epoch {best} is {evaluation.loss}"
-    return ""
-
-
-def _fail(history: History, kind: AttemptKind, report: commands.ReportFailed) -> None:
-    if kind is AttemptKind.TRAINING:
-        history.record(
-            events.ChildFailed(
-                child_id=report.child_id, attempt=report.attempt, reason=report.reason, detail=report.detail
-            )
-        )
-    elif history.search.state is not SearchState.RUNNING:  # it ends as CANCELLED, or the evaluation is due again
-        history.record(
-            events.AttemptLost(
-                child_id=report.child_id, attempt=report.attempt, reason=LostReason.CANCELLED, detail=report.detail
-            )
-        )
-    else:
-        history.record(events.SearchFailed(reason=SearchFailure.EVALUATION_FAILED, detail=report.detail))
-
-
-def _lose(history: History, kind: AttemptKind, report: commands.ReportLost) -> None:
-    lost = events.AttemptLost(
-        child_id=report.child_id, attempt=report.attempt, reason=report.reason, detail=report.detail
-    )
-    history.record(lost)
-    search = history.search
-    if kind is AttemptKind.TEST_EVALUATION or search.state is SearchState.CANCELLING or search.is_out_of_time:
-        return
-    child = search.children[report.child_id]
-    if child.out_of_memory >= 2:
-        reason = FailureReason.INFEASIBLE
-    elif child.lost_attempts >= search.config.max_attempts:
-        reason = FailureReason.ATTEMPTS_EXHAUSTED
-    else:
-        return
-    history.record(
-        events.ChildFailed(child_id=report.child_id, attempt=report.attempt, reason=reason, detail=report.detail)
-    )

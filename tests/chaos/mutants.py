@@ -113,8 +113,8 @@ MUTANTS = (
     Mutant(
         name="attempts are not fenced",
         path="nas/search/machine.py",
-        old="work = out.get((command.child_id, command.attempt))",
-        new="work = {key[0]: value for key, value in out.items()}.get(command.child_id)",
+        old="work = running.get((command.child_id, command.attempt))",
+        new="work = {key[0]: value for key, value in running.items()}.get(command.child_id)",
         tests=("tests/unit/test_search_attempts.py",),
     ),
     Mutant(
@@ -133,7 +133,7 @@ MUTANTS = (
     ),
     Mutant(
         name="a NaN loss is a loss like any other",
-        path="nas/search/machine.py",
+        path="nas/search/reports.py",
         old="    problem = _divergence(report)\n",
         new='    problem = ""\n',
         tests=("tests/unit/test_search_attempts.py", "tests/chaos/test_chaos_workers.py"),
