@@ -23,14 +23,14 @@ class Role(Enum):
 
 
 class Rule(Enum):
-    """What a role asks for first."""
+    """By what a child is chosen for a role."""
 
     HIGHEST_METRIC = "highest_metric"
     FEWEST_PARAMETERS = "fewest_parameters"
 
 
 class TieBreak(Enum):
-    """Which later criterion separated the chosen child from the runner-up; NONE if the rule itself did."""
+    """What decided between the chosen child and the runner-up if the rule found them equal; NONE if it did not."""
 
     NONE = "none"
     METRIC = "metric"
@@ -40,7 +40,7 @@ class TieBreak(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contender:
-    """A child that finished its training."""
+    """A child that can be selected because its training has finished."""
 
     child_id: ChildId
     param_count: int
@@ -53,7 +53,7 @@ class Choice:
 
     Attributes:
         metric_value: the chosen child's, in [0, 1].
-        runner_up: who would have been chosen in its place; None if there was nobody.
+        runner_up: the child that would have been chosen without this one; None if there was no other.
         margin: distance to the runner-up, 0 on a tie: in the metric for BEST, in parameters for SMALLEST.
     """
 
@@ -88,21 +88,6 @@ def select(contenders: Iterable[Contender], metric: SelectionMetric) -> tuple[Ch
     best = _choose_best(ranked, metric)
     others = ranked[1:]
     return (best, _choose_smallest(others, metric)) if others else (best,)
-
-
-def pareto_front(contenders: Iterable[Contender], metric: SelectionMetric) -> tuple[Contender, ...]:
-    """Children with a finite loss that no other one dominates, best first.
-
-    One child dominates another if it is no worse in metric and parameters and better in at least one of them.
-    """
-    front: list[Contender] = []
-    for contender in rank(contenders, metric):
-        if not contender.evaluation.is_finite:
-            continue
-        # In this order whoever dominates a child comes before it, and the last of the front has the fewest parameters.
-        if not front or contender.param_count < front[-1].param_count or _are_equal(contender, front[-1], metric):
-            front.append(contender)
-    return tuple(front)
 
 
 def has_declined(best: Fraction, previous_best: Fraction | None) -> bool:
@@ -152,8 +137,3 @@ def _choose_smallest(ranked: list[Contender], metric: SelectionMetric) -> Choice
         margin=margin,
         tie_break=tie_break,
     )
-
-
-def _are_equal(one: Contender, other: Contender, metric: SelectionMetric) -> bool:
-    same_metric = one.evaluation.value(metric) == other.evaluation.value(metric)
-    return same_metric and one.param_count == other.param_count

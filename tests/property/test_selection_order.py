@@ -8,25 +8,18 @@ from hypothesis import strategies as st
 from strategies import contenders
 
 from nas.config import SelectionMetric
-from nas.selection import Contender, Role, pareto_front, rank, select
+from nas.selection import Contender, Role, rank, select
 
 _METRICS = st.sampled_from((SelectionMetric.ACCURACY, SelectionMetric.BALANCED_ACCURACY))
 
 
-def _dominates(one: Contender, other: Contender, metric: SelectionMetric) -> bool:
-    value, other_value = one.evaluation.value(metric), other.evaluation.value(metric)
-    no_worse = value >= other_value and one.param_count <= other.param_count
-    return no_worse and (value > other_value or one.param_count < other.param_count)
-
-
 @given(contenders(), _METRICS, st.data())
 def test_order_of_arrival(children: list[Contender], metric: SelectionMetric, data: st.DataObject) -> None:
-    """Ranking, selection and front are the same in whatever order the children finish."""
+    """Ranking and selection are the same in whatever order the children finish."""
     shuffled = data.draw(st.permutations(children))
 
     assert rank(children, metric) == rank(shuffled, metric)
     assert select(children, metric) == select(shuffled, metric)
-    assert pareto_front(children, metric) == pareto_front(shuffled, metric)
 
 
 @given(contenders(), _METRICS)
@@ -54,12 +47,3 @@ def test_choices(children: list[Contender], metric: SelectionMetric) -> None:
         others = [child for child in finite if child.child_id != choices[0].child_id]
         assert min(child.param_count for child in others) == choices[1].param_count
         assert choices[1].child_id in {child.child_id for child in others}
-
-
-@given(contenders(), _METRICS)
-def test_front_is_what_nobody_dominates(children: list[Contender], metric: SelectionMetric) -> None:
-    """The front is exactly the finite children that no finite child dominates, in the order of the ranking."""
-    finite = [child for child in rank(children, metric) if child.evaluation.is_finite]
-    expected = [child for child in finite if not any(_dominates(other, child, metric) for other in finite)]
-
-    assert tuple(expected) == pareto_front(children, metric)

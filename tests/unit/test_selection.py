@@ -10,7 +10,7 @@ import pytest
 
 from nas.child import ChildId, Evaluation
 from nas.config import SelectionMetric
-from nas.selection import Choice, Contender, Role, Rule, TieBreak, has_declined, pareto_front, rank, select
+from nas.selection import Choice, Contender, Role, Rule, TieBreak, has_declined, rank, select
 
 ACCURACY = SelectionMetric.ACCURACY
 
@@ -129,16 +129,14 @@ def test_two_contenders() -> None:
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
 def test_not_finite(loss: float) -> None:
-    """A child whose loss is not finite is neither chosen nor a runner-up, and stands on no front."""
+    """A child whose loss is not finite is neither chosen nor a runner-up."""
     diverged = [_contender("1-1", 10, 1, loss=loss), _contender("1-2", 10, 2, loss=loss)]
     sound = _contender("1-3", 1, 900)
 
     (best,) = select([*diverged, sound], ACCURACY)
 
     assert (sound.child_id, None) == (best.child_id, best.runner_up)
-    assert (sound,) == pareto_front([*diverged, sound], ACCURACY)
     assert () == select(diverged, ACCURACY)
-    assert () == pareto_front(diverged, ACCURACY)
 
 
 def test_nothing_to_select() -> None:
@@ -176,21 +174,6 @@ def test_what_decided_smallest(other: Contender, tie_break: TieBreak) -> None:
 
     assert (ChildId(1, 2), other.child_id, tie_break) == (smallest.child_id, smallest.runner_up, smallest.tie_break)
     assert (smallest.margin == 0) == (tie_break is not TieBreak.NONE)
-
-
-def test_pareto_front() -> None:
-    """The front holds whoever nobody beats in both, equals included, best first."""
-    contenders = [
-        _contender("1-1", 9, 900),
-        _contender("1-2", 9, 950),
-        _contender("1-3", 8, 900),
-        _contender("1-4", 7, 300),
-        _contender("1-5", 7, 300),
-        _contender("1-6", 6, 300),
-        _contender("1-7", 5, 100),
-    ]
-
-    assert ["1-1", "1-4", "1-5", "1-7"] == _ids(pareto_front(contenders, ACCURACY))
 
 
 @pytest.mark.parametrize(
