@@ -44,12 +44,12 @@ INITIAL_CHILD = ChildId(0, 1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """How a net did on one part of a data set.
+    """How well a net classified one part of a data set.
 
     Attributes:
-        loss: mean cross-entropy in nats an image.
-        correct: images classified correctly, one count a class.
-        total: images seen, one count a class.
+        loss: mean cross-entropy in nats per image.
+        correct: images classified correctly, one count per class.
+        total: images seen, one count per class.
     """
 
     loss: float
@@ -92,7 +92,7 @@ class EpochResult:
         training_loss: mean cross-entropy over the epoch's training images, each as seen by the weights of its step.
         validation: measured after the epoch's last step.
         seconds: duration of the epoch, validation included.
-        images_per_second: training images over the training time of the epoch, validation left out.
+        images_per_second: training images divided by the training time of the epoch, without validation.
     """
 
     epoch: int

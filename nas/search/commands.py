@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything that can be asked of a search or reported to it: imperative, may be refused or ignored."""
+"""Everything that can be asked of a search or reported to it. A command may be refused or ignored."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ResumeSearch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteSearch:
-    """Forget a search that has ended."""
+    """Delete the files of a search that has ended."""
 
     principal: str = ""
 
@@ -77,7 +77,7 @@ class ReportStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportEpoch:
-    """The worker finished an epoch, or repeats one from its checkpoint that may not have arrived."""
+    """The worker finished an epoch, or repeats a report from its checkpoint that may not have arrived."""
 
     child_id: ChildId
     attempt: int
@@ -115,7 +115,7 @@ class ReportEvaluated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportFailed:
-    """The worker came to a result that no further attempt would change."""
+    """The worker found that the child cannot be trained; no further attempt would change that."""
 
     child_id: ChildId
     attempt: int
@@ -125,7 +125,7 @@ class ReportFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportLost:
-    """The worker is gone without an outcome."""
+    """The attempt ended without an outcome."""
 
     child_id: ChildId
     attempt: int

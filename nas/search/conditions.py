@@ -19,16 +19,16 @@ class PartCounts:
 
     @property
     def commonest(self) -> int:
-        """The class with most training images, the first of them on a tie."""
+        """The class with the most training images; on a tie the first one."""
         return self.train.index(max(self.train))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatientCounts:
-    """Who is in the parts of a data set, and that nobody is in two: counted when the parts had been made.
+    """How many patients each part of a data set has, counted when the parts were made.
 
     Attributes:
-        source: what says whose image it is.
+        source: what tells the patient of an image.
         train, validation, test: patients of each part; 0 where images are divided one by one.
         leaks: patients (images where those are divided) in more than one part; a search with any is refused.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people may ask of a search, and when."""
+"""Pause, resume, cancel and delete: when each is allowed, and which event follows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class RejectedError(Exception):
 
 
 def control(history: History, search: Search, command: commands.Control) -> None:
-    """Record what follows from what a person asks; what has been asked already changes nothing.
+    """Record what follows from such a command; asking twice is the same as asking once.
 
     Raises:
         RejectedError: the state does not allow it.

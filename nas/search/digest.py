@@ -52,8 +52,8 @@ _FIRST_TRAINING = (
     *("learning_rate", "beta1", "beta2", "epsilon", "weight_decay", "batch_size", "max_epochs", "patience"),
     *("device", "precision"),
 )
-"""What the first digests always held, in a closed list. Any other setting is left out where it has its default, so a
-new one changes no digest of a search that does not use it."""
+"""The settings of the first version, which are always in the digest; this list never changes. Any other setting is left
+out at its default, so a new setting changes no digest of a search that does not use it."""
 
 
 def _config(config: SearchConfig) -> dict[str, Any]:

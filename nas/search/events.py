@@ -55,7 +55,7 @@ class ChildProposed:
         parent_id, transformation: None for the initial model.
         graph_hash: SHA-256 of the canonical graph, hexadecimal.
         param_count: trainable parameters, by the closed form.
-        flops: of one forward pass of one image, 2 a multiply-accumulate.
+        flops: of one forward pass of one image, 2 per multiply-accumulate.
     """
 
     child_id: ChildId
@@ -181,7 +181,7 @@ class StoppingCriterionMet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeBudgetReached:
-    """The running time is used up: running children are cancelled, the partial iteration is not selected."""
+    """The running time is used up: running children are cancelled, and no selection follows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +193,7 @@ class CancelRequested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PauseRequested:
-    """Somebody asked the search to wait: attempts that are out stop at a checkpoint, no other is launched."""
+    """Somebody asked the search to wait: running attempts stop at a checkpoint, and no other is launched."""
 
     principal: str
 

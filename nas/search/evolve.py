@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a fact means: state and event give the next state.
+"""What an event means: it takes a search from one state to the next.
 
-It never refuses what ``decide`` emitted, and it is the same code live and in recovery.
+The same code runs when an event has just been journaled and when the journal is replayed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _StateEvent = (
     | events.SearchCancelled
     | events.SearchDeleted
 )
-"""Events that say nothing but that the search is in another state."""
+"""Events that change only the state of the life cycle of the search."""
 _AttemptEvent = events.AttemptLaunched | events.AttemptStarted | events.AttemptLost
 _ChildEvent = events.EpochCompleted | events.ChildSucceeded | events.ChildFailed | events.ChildCancelled
 

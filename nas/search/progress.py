@@ -27,7 +27,7 @@ Draw = Callable[[ChildId, int, int], int]
 
 
 class History:
-    """The facts decided so far and the state they lead to."""
+    """The events that one command has led to so far, and the state after them."""
 
     def __init__(self, search: Search | None) -> None:
         self._search = search
@@ -46,7 +46,7 @@ class History:
 
 
 def advance(history: History, draw: Draw) -> None:
-    """Record everything that follows from the state alone: children, selections, the end."""
+    """Record everything that follows from the state alone: children, selections, the end of the search."""
     search = history.search
     if not search.children:
         history.record(_initial(search))
@@ -161,7 +161,7 @@ def _selected(search: Search, decision: Select) -> events.ChildrenSelected:
 
 
 def _finish(history: History) -> None:
-    """Record that the search has come to rest or to its end, if nothing is left to wait for."""
+    """Record that the search is paused or has ended, if no attempt is running that it has to wait for."""
     search = history.search
     is_training = any(child.state is ChildState.RUNNING for child in search.children.values())
     is_evaluating = search.evaluation is not None and search.evaluation.state is EvaluationState.RUNNING

@@ -19,20 +19,20 @@ class LostReason(Enum):
     """Why an attempt ended without an outcome of its own."""
 
     SERVER_RESTARTED = "server_restarted"
-    """The server died with the attempt running; not the child's fault, so not counted against ``max_attempts``."""
+    """The server died while the attempt was running. Not counted against ``max_attempts``."""
     WORKER_EXITED = "worker_exited"
     WORKER_SIGNALLED = "worker_signalled"
     OUT_OF_MEMORY = "out_of_memory"
     TIMED_OUT = "timed_out"
     """No sign of progress before the deadline."""
     PROTOCOL_VIOLATED = "protocol_violated"
-    """The worker said something that no worker says."""
+    """The worker sent what is no line of the protocol, or a report that no worker would send."""
     CANCELLED = "cancelled"
     """Ended because the search asked for it."""
     PREEMPTED = "preempted"
-    """Ended because the server was asked to stop; blameless, the next server goes on from the checkpoint."""
+    """The server was asked to stop. Not counted; the next server continues from the checkpoint."""
     DISK_FULL = "disk_full"
-    """No room for a checkpoint; blameless, tried again when there is room."""
+    """The disk has no space for a checkpoint. Not counted; tried again once there is space."""
 
 
 class FailureReason(Enum):

@@ -26,7 +26,7 @@ def simulate_epoch(
         graph_hash: which net.
         iteration: the child's; raises the accuracy.
         epoch: counted from 1.
-        totals: validation images a class.
+        totals: validation images per class.
     """
     noise = derive_seed(search_seed, "simulation", graph_hash) % _NOISE_STEPS / _NOISE_STEPS
     level = 1.0 - 0.5 * math.exp2(-iteration) - 0.1 * math.exp2(-epoch) - 0.05 * noise * math.exp2(-iteration)

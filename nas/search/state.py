@@ -55,7 +55,7 @@ class Child:
         started_attempt: the last one whose worker was ready.
         lost_attempts: those that count against ``max_attempts``.
         out_of_memory: how many of them ended for want of memory.
-        epochs: one result an epoch, the last report of each, in order.
+        epochs: one result per epoch, the last report of each, in order.
         evaluation, best_epoch, weights_sha256: set once SUCCEEDED.
         failure, failure_detail: set once FAILED.
     """

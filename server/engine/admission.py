@@ -18,8 +18,8 @@ from server.engine.errors import InvalidSettingError
 from server.executor.preparation import DataPreparation
 
 MAX_INITIAL_LAYERS = 200
-"""Children have more layers than their parents, each a decision that holds up the server, and a notation has at most
-``nas.notation.MAX_LAYERS``."""
+"""Children have more layers than their parents, so this is less than ``nas.notation.MAX_LAYERS``. It also bounds the
+time of a decision, in which the server does nothing else."""
 _MAX_COUNT = 2**63 - 1
 """The largest number that an event can hold."""
 _IMBALANCE = 2
@@ -75,7 +75,7 @@ class Admission:
 
 
 def is_answered_by(asked: SearchConfig, config: SearchConfig) -> bool:
-    """Whether a search with ``config`` is what was asked for, or what became of it."""
+    """Whether a search with ``config`` is the one that was asked for, its metric perhaps settled by the data."""
     return asked in (config, replace(config, selection_metric=SelectionMetric.AUTO))
 
 
@@ -115,7 +115,7 @@ def _require_dataset(config: SearchConfig) -> None:
 
 
 def _require_folder(config: SearchConfig, name: str, info: DatasetInfo) -> None:
-    """Refuse a setting that a data set without files of images would pass over in silence."""
+    """Refuse a setting that has no effect on a data set that is no folder of images."""
     if not info.is_folder:
         option = f"--{name.replace('_', '-')}"
         message = f"{option} is for folders of images, not for data set {config.dataset[:80]!r}"
@@ -165,7 +165,7 @@ def _unfit(message: str) -> InvalidSettingError:
 
 
 def _settled(config: SearchConfig, dataset: DatasetSummary) -> SearchConfig:
-    """Choose the metric where the data have to decide; where they do not, it stays the preset's."""
+    """Choose the metric by the data if it is AUTO."""
     if config.selection_metric is not SelectionMetric.AUTO:
         return config
     return replace(config, selection_metric=SelectionMetric.BALANCED_ACCURACY if _is_imbalanced(dataset) else None)

@@ -28,10 +28,10 @@ from server.journal.base import Journal, JournalError, JournalFullError, Record
 
 _READ_CHUNK = 1000
 DISK_FULL_PAUSE_SECONDS = 2.0
-"""How long a search whose event found no room waits before it tries again."""
+"""How long a search waits before it tries again to journal an event for which the disk had no space."""
 
 Sink = Callable[[Envelope], None]
-"""Told of every fact after it is durable; whatever it raises is logged and forgotten."""
+"""A function that is called with every event after it is durable. What it raises is logged and changes nothing."""
 
 log = structlog.get_logger("nas.engine")
 
@@ -70,9 +70,9 @@ class Engine:
         self._anchor = clock.monotonic()
         self._turn = asyncio.Lock()
         self.has_begun = False
-        """Whether there is a state to be acted on: the search was started, or replayed to its last event."""
-        self.lacks_room = False
-        """Whether the disk has no room for the next attempt."""
+        """Whether the state is complete: the search was started, or its journal was replayed to the end."""
+        self.lacks_disk_space = False
+        """Whether the disk has too little space for the next attempt."""
         self._is_journal_full = False
 
     @property
@@ -88,18 +88,18 @@ class Engine:
 
     @property
     def running_seconds(self) -> float:
-        """Time in which an attempt was out: without downtime, pauses and waiting for a worker or for room."""
+        """Seconds in which an attempt was running: without downtime, pauses, and waiting for a worker or disk space."""
         if self._search is None or self._is_journal_full or not running_attempts(self._search):
             return self._running_base
         return self._running_base + self._clock.monotonic() - self._anchor
 
     @property
-    def is_short_of_room(self) -> bool:
-        """Whether the search waits for room on the disk."""
-        return self.lacks_room or self._is_journal_full
+    def is_disk_full(self) -> bool:
+        """Whether the search waits for disk space."""
+        return self.lacks_disk_space or self._is_journal_full
 
     def view(self, *, is_disk_full: bool = False, is_queued: bool = False) -> SearchView:
-        """What the API shows; disk and workers are those of all searches."""
+        """Return what the API shows. The arguments tell of disk and workers, which all searches share."""
         return SearchView(
             search_id=self.search_id,
             search=self.search,
@@ -127,17 +127,17 @@ class Engine:
         self._anchor = self._clock.monotonic()
 
     async def submit(self, command: commands.Command) -> None:
-        """Carry a command out; when it returns its facts are durable. Cancelling the caller does not interrupt it.
+        """Carry out a command; its events are durable on return. Cancelling the caller does not interrupt it.
 
         Raises:
             RejectedError: the state does not allow the command.
-            JournalFullError: there is no room; only when starting and once closed, other commands wait for room.
-            JournalError: the journal failed; ``on_fatal`` has been told.
+            JournalFullError: the disk is full and the search is starting or closed; otherwise the command waits.
+            JournalError: the journal failed; ``on_fatal`` has been called.
         """
         await asyncio.shield(asyncio.ensure_future(self._carry_out(command)))
 
     def close(self) -> None:
-        """Do not wait for room any more: what cannot be journaled now is found by the next server's replay."""
+        """Wait for disk space no longer: what cannot be journaled now, the next server finds by replay."""
         self._closing.set()
 
     async def _carry_out(self, command: commands.Command) -> None:
@@ -166,7 +166,7 @@ class Engine:
                     log.exception("sink_failed", search_id=self.search_id, sequence=envelope.sequence)
 
     async def _append(self, facts: Sequence[events.Event]) -> tuple[list[Envelope], tuple[Record, ...]]:
-        """Journal facts; while the disk is full a search that has begun waits."""
+        """Journal events. While the disk is full, a search that has begun waits."""
         while True:
             envelopes = self._wrap(facts)
             payloads = [encode(envelope) for envelope in envelopes]
@@ -209,7 +209,7 @@ class Engine:
 
 
 def seeded_by(seed: int) -> Draw:
-    """Draws derived from seed, child and index, never carried: the same after every restart."""
+    """Return draws that depend on seed, child and index alone, so that they are the same after a restart."""
 
     def draw(child_id: ChildId, index: int, below: int) -> int:
         return seeded_draw(seed, "draw", str(child_id), index, below=below)

@@ -39,7 +39,7 @@ _ENDS = (*events.TERMINAL_EVENTS, events.SearchDeleted)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanResult:
-    """What a search would begin with: its command and the facts that would follow."""
+    """How a search would begin: the command that starts it and the events that follow."""
 
     command: commands.StartSearch
     facts: tuple[events.Event, ...]
@@ -61,7 +61,7 @@ class Registry:
         on_fatal: Callable[[BaseException], None],
         tallies: Sequence[Sink] = (),
     ) -> None:
-        """Take what a server consists of; ``tallies`` are told of the facts of earlier servers, too."""
+        """Take the parts of a server; ``tallies`` are called with replayed events, too, ``sinks`` with new ones."""
         self.executor = executor
         self._journal = journal
         self._hub = hub
@@ -79,7 +79,7 @@ class Registry:
         self._is_closing = False
 
     async def recover(self) -> None:
-        """Replay the searches that had not ended and go on with them; those that had are replayed meanwhile.
+        """Replay the searches that had not ended and continue them; replay the ended ones in the background.
 
         Raises:
             UnknownEventError, IllegalEventError: the journal holds what this version does not understand.
@@ -127,7 +127,7 @@ class Registry:
         return await asyncio.shield(task)
 
     async def plan(self, config: SearchConfig, *, is_verifying: bool = False) -> PlanResult:
-        """Say what a search would begin with, and start nothing.
+        """Return how a search would begin, without starting it.
 
         Raises:
             InvalidSettingError, DataError
@@ -136,7 +136,7 @@ class Registry:
         return PlanResult(command=command, facts=decide(None, command, seeded_by(config.seed)))
 
     async def control(self, search_id: str, command: commands.Control) -> SearchView:
-        """Let a search end, wait, go on or be forgotten.
+        """Cancel, pause, resume or delete a search.
 
         Raises:
             SearchNotFoundError, SearchEndedError, SearchNotEndedError
@@ -171,20 +171,20 @@ class Registry:
     def views(self) -> list[SearchView]:
         """Return all searches that have begun or been replayed, newest first."""
         shown = [engine for engine in self._all() if engine.search.state is not SearchState.DELETED]
-        is_disk_full = self._scheduler.is_short_of_room
+        is_disk_full = self._scheduler.is_disk_full
         return [self._show(engine, is_disk_full) for engine in reversed(shown)]
 
     def has_running(self) -> bool:
-        """Whether any search is at work."""
+        """Whether any search is neither paused nor ended."""
         states = {engine.search.state for engine in self._all()}
         return any(not state.is_terminal and state is not SearchState.PAUSED for state in states)
 
     def queue_length(self) -> int:
-        """How many attempts wait for a worker."""
+        """Return how many attempts wait for a worker."""
         return self._scheduler.queue_length()
 
     async def close(self) -> None:
-        """End all workers; the searches go on when a server is started again."""
+        """End all workers. The next server continues the searches."""
         self._is_closing = True
         for task in self._tasks:
             task.cancel()
@@ -243,7 +243,7 @@ class Registry:
         return [engine for engine in self._engines.values() if engine.has_begun]
 
     def _view(self, engine: Engine) -> SearchView:
-        return self._show(engine, self._scheduler.is_short_of_room)
+        return self._show(engine, self._scheduler.is_disk_full)
 
     def _show(self, engine: Engine, is_disk_full: bool) -> SearchView:
         return engine.view(is_disk_full=is_disk_full, is_queued=self._scheduler.is_queued(engine))

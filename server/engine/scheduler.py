@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Brings what runs in line with what the searches want: it launches, cancels and prunes."""
+"""Compares the pending work of all searches with the running workers: launches, cancels, and deletes old files."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from server.files import StateFiles
 from server.journal.base import JournalError, JournalFullError
 
 _LONGEST_WAIT_SECONDS = 3600.0
-_ROOM_CHECK_SECONDS = 2.0
+_DISK_CHECK_SECONDS = 2.0
 _RESERVE_BYTES = 64 << 20
-"""Room that no attempt may take: the journal needs some to say what happens."""
+"""Disk space that no attempt may take, because the journal needs some."""
 
 log = structlog.get_logger("nas.scheduler")
 
@@ -50,30 +50,30 @@ class Scheduler:
         self._pruned: dict[str, tuple[Search, Retention]] = {}
 
     @property
-    def is_short_of_room(self) -> bool:
-        """Whether a search waits for room on the disk; it is the disk of all."""
-        return any(engine.is_short_of_room for engine in self._active())
+    def is_disk_full(self) -> bool:
+        """Whether a search waits for disk space; all searches share the disk."""
+        return any(engine.is_disk_full for engine in self._active())
 
     def is_queued(self, engine: Engine) -> bool:
-        """Whether a search waits for its turn: all workers are at work for others."""
+        """Whether a search waits because all workers are busy with other searches."""
         if running_attempts(engine.search) or not _waiting(engine):
             return False
         return len(self._executor.running()) >= self._executor.slots
 
     def wake(self) -> None:
-        """Say that something has changed."""
+        """Have ``run`` reconcile soon, because something has changed."""
         self._wake.set()
 
     def queue_length(self) -> int:
-        """Attempts that wait for a worker."""
+        """Return how many attempts wait for a worker."""
         return sum(len(_waiting(engine)) for engine in self._active())
 
     async def resolve_orphans(self) -> None:
-        """Report the attempts that a server before this one left behind; their workers died with it."""
-        await self._report_out(LostReason.SERVER_RESTARTED, "the server was restarted")
+        """Report the attempts of an earlier server as lost; their workers died with it."""
+        await self._report_lost(LostReason.SERVER_RESTARTED, "the server was restarted")
 
     async def run(self) -> None:
-        """Reconcile when something has changed, a time budget ends or room is waited for; ends only by cancellation."""
+        """Reconcile after each change, at the end of a time budget and often while the disk is full; never returns."""
         while True:
             self._wake.clear()
             await self.reconcile()
@@ -83,7 +83,7 @@ class Scheduler:
                     await self._wake.wait()
 
     async def reconcile(self) -> None:
-        """Do what has to be done now."""
+        """Launch, cancel and delete what the states of the searches ask for now."""
         for engine in self._active():
             if _remaining_seconds(engine) <= 0:
                 await engine.submit(commands.ReachTimeBudget())
@@ -100,15 +100,15 @@ class Scheduler:
             await self._prune(engine)
 
     async def close(self) -> None:
-        """Journal that the attempts that are out ended because the server was asked to stop, after all they reported.
+        """Journal all that was reported, then that the running attempts ended because the server was asked to stop.
 
-        Where there is no room or no journal any more, the next server finds them as it would after a crash.
+        If the journal cannot take it, the next server finds these attempts as it would after a crash.
         """
         await asyncio.gather(*self._reports, return_exceptions=True)
         with contextlib.suppress(JournalError):
-            await self._report_out(LostReason.PREEMPTED, "the server was asked to stop")
+            await self._report_lost(LostReason.PREEMPTED, "the server was asked to stop")
 
-    async def _report_out(self, reason: LostReason, detail: str) -> None:
+    async def _report_lost(self, reason: LostReason, detail: str) -> None:
         for engine in self._engines():
             for work in running_attempts(engine.search):
                 key = _key(engine, work)
@@ -134,16 +134,16 @@ class Scheduler:
                 reach("cancel.after")
 
     def _next_launch(self) -> tuple[Engine, Work] | None:
-        """The first attempt of the oldest search that waits, may run and finds room; looked up anew for every slot."""
+        """Return the next attempt to launch: of the oldest search with time left and disk space for it."""
         for engine in self._active():
             waiting = _waiting(engine) if _remaining_seconds(engine) > 0 else ()
-            engine.lacks_room = bool(waiting) and not self._has_room(engine, waiting[0])
-            if waiting and not engine.lacks_room:
+            engine.lacks_disk_space = bool(waiting) and not self._has_disk_space(engine, waiting[0])
+            if waiting and not engine.lacks_disk_space:
                 return engine, waiting[0]
         return None
 
-    def _has_room(self, engine: Engine, work: Work) -> bool:
-        """Whether the disk can take the weights and checkpoints of an attempt."""
+    def _has_disk_space(self, engine: Engine, work: Work) -> bool:
+        """Whether the disk has space for the weights and checkpoints of an attempt."""
         search = engine.search
         needed = checkpoint_bytes(search.children[work.child_id].architecture, search.started.dataset.shape)
         return self._files.free_bytes() >= needed + _RESERVE_BYTES
@@ -173,7 +173,7 @@ class Scheduler:
             self._on_fatal(error)
 
     async def _prune(self, engine: Engine) -> None:
-        """Delete the files that a search does not need any more, once."""
+        """Delete the files that a search does not need any more, once per state."""
         search = engine.search
         last, last_retention = self._pruned.get(engine.search_id, (None, None))
         if last is search:  # as most are: what has ended costs nothing here
@@ -196,12 +196,12 @@ class Scheduler:
 
     def _seconds_to_next_look(self) -> float:
         remaining = [_remaining_seconds(engine) for engine in self._active() if running_attempts(engine.search)]
-        longest = _ROOM_CHECK_SECONDS if self.is_short_of_room else _LONGEST_WAIT_SECONDS
+        longest = _DISK_CHECK_SECONDS if self.is_disk_full else _LONGEST_WAIT_SECONDS
         return max(0.0, min([longest, *remaining]))
 
 
 def _remaining_seconds(engine: Engine) -> float:
-    """Time budget left; infinite without one, and once the search has stopped."""
+    """Return the rest of the time budget in seconds; infinite without a budget and after the search has stopped."""
     search = engine.search
     budget = search.config.time_budget_seconds
     if not budget or search.stop is not None or search.is_out_of_time:

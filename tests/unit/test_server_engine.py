@@ -151,7 +151,7 @@ async def test_a_search_waits_for_room_and_goes_on(bench: Bench) -> None:
 
     class Filling(UnreliableJournal):
         async def append(self, search_id: str, expected_sequence: int, payloads: Sequence[bytes]) -> Any:
-            seen.append(waiting.engine.is_short_of_room)
+            seen.append(waiting.engine.is_disk_full)
             return await super().append(search_id, expected_sequence, payloads)
 
     journal = Filling()
@@ -162,7 +162,7 @@ async def test_a_search_waits_for_room_and_goes_on(bench: Bench) -> None:
     await waiting.engine.submit(LAUNCH)
 
     assert [False, False, True, True, True] == seen
-    assert not waiting.engine.is_short_of_room
+    assert not waiting.engine.is_disk_full
     assert 8 == waiting.engine.view().sequence
     assert [] == waiting.fatal
 
@@ -197,7 +197,7 @@ async def test_a_closed_engine_does_not_wait_for_room() -> None:
     waiting = asyncio.create_task(bench.engine.submit(LAUNCH))
     for _ in range(10):
         await asyncio.sleep(0)
-    assert bench.engine.is_short_of_room
+    assert bench.engine.is_disk_full
 
     bench.engine.close()
 
