@@ -22,6 +22,7 @@ def test_sigterm_preempts(tmp_path: Path) -> None:
         search_id = server.start_search(*SEARCH)
         wait_for_fact(server, search_id, "attempt_started", child_id="1-2")
         workers = list(children_of(server.pid))
+        assert len(workers) >= 2
         begin = time.monotonic()
 
         status = server.stop()
