@@ -12,7 +12,7 @@ import click
 
 import client.cli
 import client.errors
-import server.__main__
+import server.cli
 import server.commands.exits
 
 HEAD = """\
@@ -41,7 +41,7 @@ def render() -> str:
     return HEAD + "\n".join(
         (
             *_program("nas-client", client.cli.cli, client.errors.EXIT_MEANINGS),
-            *_program("nas-server", server.__main__.cli, server.commands.exits.EXIT_MEANINGS),
+            *_program("nas-server", server.cli.cli, server.commands.exits.EXIT_MEANINGS),
         )
     )
 

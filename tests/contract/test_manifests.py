@@ -14,7 +14,7 @@ import pytest
 import yaml
 from manifests import KUSTOMIZATIONS, ROOT, container, one, pod_spec, render, workload
 
-from server.__main__ import cli
+from server.cli import cli
 from server.commands.exits import Exit
 
 WITH_WORKLOAD = [folder for folder in KUSTOMIZATIONS if workload(render(folder))]
@@ -187,6 +187,11 @@ def test_loader_is_restricted_and_fits_the_claims() -> None:
     assert pod_spec(job)["securityContext"] == loader["spec"]["securityContext"]
     assert own["securityContext"].items() <= container(job)["securityContext"].items()
     assert container(found_workload("overlays/cpu"))["image"] == own["image"]
+
+
+def test_role_is_valid() -> None:
+    """Kubernetes knows its fields; that its rights suffice is for the tests of `submit` and `jobs`."""
+    manifests.validate(yaml.safe_load((ROOT / "k8s/tools/role.yaml").read_text()))
 
 
 def test_policy_closes_what_it_does_not_open() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from client.commands.start import command as start
 from nas.config import search_settings
-from server.__main__ import cli
+from server.cli import cli
 from server.commands.exits import EXIT_MEANINGS, Exit
 
 VERBS = {
