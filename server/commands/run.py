@@ -24,6 +24,7 @@ from server.codec.envelope import is_terminal
 from server.commands.exits import Exit, exit_codes, leave
 from server.commands.options import make_settings, server_options
 from server.engine import Registry
+from server.engine.errors import RequestIdReusedError
 from server.hub import Hub
 from server.sinks.logs import configure_logging
 
@@ -122,7 +123,13 @@ def run(file: Path | None, request_id: UUID, linger: float, verify: bool, **opti
         batch = Batch(read_config(document), request_id, linger_seconds=linger, is_verifying=verify)
         settings = make_settings({name: value for name, value in options.items() if name not in names})
         configure_logging(settings.log_format)
-        asyncio.run(App(settings, batch).run())
+        try:
+            asyncio.run(App(settings, batch).run())
+        except RequestIdReusedError as error:
+            if request_id != THE_SEARCH:
+                raise
+            sentence = f"the state folder holds search {error.search_id}, which was started with other settings"
+            leave(Exit.CONFIG, f"{sentence}; give those, or start this search in another state folder")
         raise SystemExit(batch.exit_status)
 
 

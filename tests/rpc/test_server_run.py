@@ -52,7 +52,10 @@ def test_one_folder_is_one_search(tmp_path: Path) -> None:
     server.options = (*server.options, "--request-id", "11111111-2222-3333-4444-555555555555")
 
     assert (78, 0) == (refused, _to_the_end(server))
-    assert "with other settings" in server.log
+    assert (
+        "which was started with other settings; give those, or start this search in another state folder" in server.log
+    )
+    assert "request id" not in server.log  # nobody had given one
     assert 2 == len(_search_ids(server))
 
 
