@@ -49,6 +49,23 @@ exec sleep 600
 Document = dict[str, Any]
 
 
+def _failure(code: int, message: str) -> Document:
+    """An error as an API server writes it."""
+    return {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": message}
+
+
+def _forbidden(request: Any, rules: list[Document]) -> str:
+    """Why a Role does not permit a request; empty if it does."""
+    verbs = {"POST": "create", "DELETE": "delete", "GET": "get" if request.name else "list"}
+    verb, resource = verbs[request.method.name], request.resource
+    kind = "/".join(filter(None, (resource.plural, request.subresource)))
+    group = resource.group or ""
+    for rule in rules:
+        if group in rule["apiGroups"] and kind in rule["resources"] and verb in rule["verbs"]:
+            return ""
+    return f'{kind} is forbidden: User "ada" cannot {verb} resource "{kind}" in API group "{group}"'
+
+
 class _Emulator(kmock.KubernetesEmulator):
     """Gives what is created an identity, as a real API server does."""
 
@@ -57,14 +74,16 @@ class _Emulator(kmock.KubernetesEmulator):
         self.asked = 0  # how many requests it has had
         self.tokens: list[str] = []  # of each request that had one
         self.refused_token = ""
+        self.rules: list[Document] | None = None  # of a Role, beyond which nothing is permitted
 
     async def _handle(self, request: Any) -> Any:
         self.asked += 1
         token = request.headers.get("Authorization", "")
         self.tokens += [token] if token else []
         if token and token == self.refused_token:
-            status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 401, "message": "Unauthorized"}
-            return aiohttp.web.json_response(status, status=401)
+            return aiohttp.web.json_response(_failure(401, "Unauthorized"), status=401)
+        if self.rules is not None and (refusal := _forbidden(request, self.rules)):
+            return aiohttp.web.json_response(_failure(403, refusal), status=403)
         if request.resource is not None and request.action == kmock.action.CREATE:
             request.data["metadata"]["uid"] = pods.uid(request.data["metadata"]["name"])
         return await super()._handle(request)
@@ -118,8 +137,7 @@ class MockCluster:
 
     def refuse(self, request: str, code: int, message: str) -> None:
         """Answer a request, ``"post /path"``, with an error of the API."""
-        status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": message}
-        self._run(self._answer(request, code, status))
+        self._run(self._answer(request, code, _failure(code, message)))
 
     def log(self, pod: str, text: str) -> None:
         """Set the log of a pod."""

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pods
 import pytest
+import yaml
 from cluster_jobs import JOBS_PATH, SUBMIT, begin, client, finish, run_pod, server_of
 from mock_cluster import NAMESPACE, MockCluster
 from real_server import wait_for
 
+ROOT = Path(__file__).resolve().parents[2]
 AWAY_SECONDS = 12.0
 CORE = f"/api/v1/namespaces/{NAMESPACE}"
 ATTACH = ("jobs", "attach", pods.JOB)
@@ -43,6 +45,12 @@ def put_job(cluster: MockCluster, *conditions: pods.Document) -> None:
     job["metadata"]["labels"]["app.kubernetes.io/name"] = "seib-nas"
     job["spec"]["template"] = {"spec": {"containers": []}}
     cluster.put("Job", job)
+
+
+def role() -> list[pods.Document]:
+    """The rules of the Role that the documentation names."""
+    rules: list[pods.Document] = yaml.safe_load((ROOT / "k8s/tools/role.yaml").read_text())["rules"]
+    return rules
 
 
 def forbid(cluster: MockCluster, request: str, what: str) -> None:
@@ -227,8 +235,8 @@ def test_what_exists_need_not_be_permitted(cluster: MockCluster) -> None:
     """Account and policy that an administrator has made are found, not made."""
     for kind in ("ServiceAccount", "NetworkPolicy"):
         cluster.put(kind, {"metadata": {"name": "nas", "namespace": NAMESPACE}})
-    forbid(cluster, f"post {CORE}/serviceaccounts", "serviceaccounts")
-    forbid(cluster, f"post /apis/networking.k8s.io/v1/namespaces/{NAMESPACE}/networkpolicies", "networkpolicies")
+    shared = [["serviceaccounts"], ["networkpolicies"]]
+    cluster.api.rules = [{**rule, "verbs": ["get"]} if rule["resources"] in shared else rule for rule in role()]
 
     status, output, talk = client(cluster, *SUBMIT, "--detach")
 
@@ -364,3 +372,37 @@ def test_queue_that_never_admits_ends_the_wait(cluster: MockCluster) -> None:
 
     assert 5 == code
     assert f"Queue night can never admit job nas-search; ask for less, or ask its administrator: {message}." in talk
+
+
+def test_rights_of_the_role_suffice(cluster: MockCluster, tmp_path: Path) -> None:
+    """All verbs work with what `k8s/tools/role.yaml` grants, and an API server that enforces it."""
+    cluster.api.rules = role()
+    cluster.put("LocalQueue", {"metadata": {"name": "night"}})
+    process = begin(cluster, *SUBMIT)
+    server = server_of(cluster, tmp_path / "pod", 0.01)
+    run_pod(cluster, "nas-search-a", server)
+    _, talk = process.communicate(timeout=60)
+    server.kill()
+    cluster.log("nas-search-a", "one\n")
+
+    listed, table, _ = client(cluster, "jobs", "list")
+    read, log, _ = client(cluster, "jobs", "logs", pods.JOB)
+    deleted, _, why = client(cluster, "jobs", "delete", pods.JOB, "--yes", "--with-state")
+    queued, _, reason = client(cluster, *SUBMIT, "--queue", "night", "--detach")
+
+    assert 0 == process.returncode, talk
+    assert (0, True) == (listed, "nas-search" in table)
+    assert (0, "one\n") == (read, log)
+    assert (0, 0) == (deleted, queued), (why, reason)
+
+
+def test_lack_of_any_right_is_one_sentence(cluster: MockCluster) -> None:
+    """Status 6, and the verb and the resource that are lacking stand in it."""
+    cluster.api.rules = []
+
+    for words in (("jobs", "list"), ATTACH, ("jobs", "logs", pods.JOB), SUBMIT, ("jobs", "delete", pods.JOB, "--yes")):
+        status, output, talk = client(cluster, *words)
+
+        assert (6, "") == (status, output), talk
+        assert "ask its administrator: " in talk
+        assert "is forbidden: User" in talk
