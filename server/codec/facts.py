@@ -33,7 +33,7 @@ class FactCodec(Generic[FactT]):
 
 
 _RECORDS: Codecs = {
-    SearchConfig: Codec(settings.encode_config, settings.decode_config),
+    SearchConfig: Codec(settings.encode_journaled, settings.decode_journaled),
     DatasetSummary: records.DATASET,
     Resources: records.RESOURCES,
     Runtime: records.RUNTIME,

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The settings of a search on the wire, where a field left out takes the preset's value.
+"""The settings of a search on the wire.
 
-Nothing here names a setting: both directions follow from the declarations in ``nas.config`` and the schema's fields of
-the same name.
+In a request, a field left out takes the preset's value. In the journal it has its declared default, whatever presets
+say in a later version. Nothing here names a setting: all follows from the declarations in ``nas.config`` and the
+schema's fields of the same name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any
 
@@ -21,18 +22,21 @@ from server.codec import enums
 from server.codec.enums import CodecError
 from server.codec.records import encode_duration
 
+_ALWAYS_JOURNALED = {pb.SearchConfig.DESCRIPTOR.name: 22, pb.TrainingConfig.DESCRIPTOR.name: 12}
+"""The last fields that journals hold even at their default. A later setting is left out there, so it changes no byte of
+a journal that does not use it. These numbers never change."""
+
 
 def encode_config(config: SearchConfig) -> pb.SearchConfig:
-    """All settings, with the defaults filled in except those of texts and tuples, which empty fields stand for."""
+    """Write all settings for a client, with the defaults filled in."""
     message = pb.SearchConfig()
-    preset = PRESETS[config.preset]
-    _encode(message, config, preset)
-    _encode(message.training, config.training, preset)
+    _encode(message, config, settings_of(SearchConfig))
+    _encode(message.training, config.training, settings_of(TrainingConfig))
     return message
 
 
 def decode_config(message: pb.SearchConfig) -> SearchConfig:
-    """Settings with the preset's values for what is left out.
+    """Read what a client asks for, with the preset's values for what is left out.
 
     Raises:
         CodecError: an enum is missing or unknown.
@@ -43,10 +47,38 @@ def decode_config(message: pb.SearchConfig) -> SearchConfig:
     return SearchConfig(**_decode(message, SearchConfig, preset), training=training)
 
 
-def _encode(message: Message, record: SearchConfig | TrainingConfig, preset: Mapping[str, Any]) -> None:
-    for setting in settings_of(type(record)):
+def encode_journaled(config: SearchConfig) -> pb.SearchConfig:
+    """Write the settings of a search that starts, for the journal."""
+    message = pb.SearchConfig()
+    _encode(message, config, _journaled(message, config))
+    _encode(message.training, config.training, _journaled(message.training, config.training))
+    return message
+
+
+def decode_journaled(message: pb.SearchConfig) -> SearchConfig:
+    """Read what ``encode_journaled`` wrote, in this version or an earlier one.
+
+    Raises:
+        CodecError: an enum is missing or unknown.
+        ConfigError: a setting is out of its range.
+    """
+    training = TrainingConfig(**_decode(message.training, TrainingConfig, {}))
+    return SearchConfig(**_decode(message, SearchConfig, {}), training=training)
+
+
+def _journaled(message: Message, record: SearchConfig | TrainingConfig) -> list[Setting]:
+    last, wire = _ALWAYS_JOURNALED[message.DESCRIPTOR.name], message.DESCRIPTOR.fields_by_name
+    return [
+        setting
+        for setting in settings_of(type(record))
+        if wire[setting.wire_name].number <= last or getattr(record, setting.name) != setting.default
+    ]
+
+
+def _encode(message: Message, record: SearchConfig | TrainingConfig, settings: Iterable[Setting]) -> None:
+    for setting in settings:
         name, value = setting.wire_name, getattr(record, setting.name)
-        if value is None or (value == setting.default and _may_be_empty(setting) and setting.name not in preset):
+        if value is None:
             continue
         if setting.is_span:
             getattr(message, name).CopyFrom(encode_duration(value))
@@ -54,11 +86,6 @@ def _encode(message: Message, record: SearchConfig | TrainingConfig, preset: Map
             getattr(message, name).extend(_plain(member) for member in value)
         else:
             setattr(message, name, _plain(value))
-
-
-def _may_be_empty(setting: Setting) -> bool:
-    """Whether an empty field means the default, so that journals of searches without the setting stay as they were."""
-    return setting.is_tuple or setting.kind is str
 
 
 def _plain(value: Any) -> Any:

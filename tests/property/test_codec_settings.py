@@ -36,7 +36,7 @@ from nas.settings import ConfigError, settings_of
 from nas.transformations import SkipReason
 from server.codec import enums
 from server.codec.enums import CodecError
-from server.codec.settings import decode_config, encode_config
+from server.codec.settings import decode_config, decode_journaled, encode_config, encode_journaled
 
 WIRE: dict[type[Enum], Any] = {
     BlockType: pb.BlockType,
@@ -138,6 +138,18 @@ def test_settings_come_back_as_they_were(config: SearchConfig) -> None:
     message = pb.SearchConfig.FromString(encode_config(config).SerializeToString())
 
     assert config == decode_config(message)
+
+
+@settings(max_examples=200)
+@given(config=configs)
+def test_journaled_settings_come_back_as_they_were(config: SearchConfig) -> None:
+    """Also if a later version's preset sets everything otherwise: a journal holds what happened, not what would."""
+    message = pb.SearchConfig.FromString(encode_journaled(config).SerializeToString())
+    later = {each.name: object() for each in search_settings()}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PRESETS, config.preset, later)
+        assert config == decode_journaled(message)
 
 
 @pytest.mark.parametrize("block", BlockType)
