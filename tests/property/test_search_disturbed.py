@@ -25,6 +25,7 @@ from search_driver import (
 )
 from search_invariants import check_all, check_files
 
+from nas.assessment import Assessed
 from nas.blocks import BlockType
 from nas.child import EpochResult
 from nas.config import SearchConfig, TrainingConfig
@@ -32,7 +33,7 @@ from nas.search import commands, events
 from nas.search.digest import canonical_result, digest
 from nas.search.machine import Work
 from nas.search.reasons import FailureReason, LostReason
-from nas.search.state import Child, ChildState, SearchState
+from nas.search.state import Child, ChildState, Search, SearchState
 from nas.search.strategies import STRATEGIES
 
 MOST_DISTURBANCES = 150
@@ -140,9 +141,12 @@ def test_a_disturbed_search_finds_the_same(strategy: str, config: SearchConfig, 
     check_files(disturbed)
     assert canonical_result(undisturbed) == canonical_result(disturbed.search)
     assert digest(undisturbed) == digest(disturbed.search)
-    assert undisturbed.evaluation is not None
-    assert disturbed.search.evaluation is not None
-    assert undisturbed.evaluation.result == disturbed.search.evaluation.result
+    assert _tested(undisturbed) == _tested(disturbed.search)
+    assert strategy != "paper" or _tested(undisturbed) is not None  # others may find no child at all
+
+
+def _tested(search: Search) -> Assessed | None:
+    return search.evaluation.result if search.evaluation is not None else None
 
 
 attempt_faults = st.one_of(
