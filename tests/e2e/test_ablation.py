@@ -58,6 +58,7 @@ def test_a_search_without_a_winner_has_nothing_to_ablate(trained: TrainedSearch)
     server = trained.server
     search_id = server.start_search("--dataset", "kau", *SETTINGS, "--max-epochs", "1000")
     server.client("cancel", search_id)
+    assert 4 == server.client("watch", search_id).returncode  # it has ended before another test looks around
     known = trained.listed().keys()
 
     refused = server.client("ablate", search_id)
