@@ -25,7 +25,7 @@ class Envelope:
     Attributes:
         sequence: gapless, from 1.
         time_ns: wall clock when it was journaled, nanoseconds since the epoch.
-        running_seconds: time in which an attempt of the search was out.
+        running_seconds: time in which an attempt of the search was running.
     """
 
     search_id: str

@@ -19,8 +19,8 @@ class SearchView:
 
     Attributes:
         created_ns, updated_ns: wall clock of the first and the last event, nanoseconds since the epoch.
-        running_seconds: time in which an attempt was out.
-        is_disk_full: whether the search waits for room.
+        running_seconds: time in which an attempt was running.
+        is_disk_full: whether the search waits for disk space.
         is_queued: whether it waits for a worker.
     """
 

@@ -302,7 +302,7 @@ class _LostReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LostReason
     LOST_REASON_PREEMPTED: _LostReason.ValueType  # 8
     """The server was asked to stop; does not count against max_attempts."""
     LOST_REASON_DISK_FULL: _LostReason.ValueType  # 9
-    """No room for a checkpoint; does not count against max_attempts."""
+    """The disk had no space for a checkpoint; does not count against max_attempts."""
 
 class LostReason(_LostReason, metaclass=_LostReasonEnumTypeWrapper):
     """Why an attempt ended without an outcome. May grow."""
@@ -326,7 +326,7 @@ LOST_REASON_CANCELLED: LostReason.ValueType  # 7
 LOST_REASON_PREEMPTED: LostReason.ValueType  # 8
 """The server was asked to stop; does not count against max_attempts."""
 LOST_REASON_DISK_FULL: LostReason.ValueType  # 9
-"""No room for a checkpoint; does not count against max_attempts."""
+"""The disk had no space for a checkpoint; does not count against max_attempts."""
 Global___LostReason: _TypeAlias = LostReason  # noqa: Y015
 
 class _FailureReason:
@@ -406,7 +406,7 @@ class _PauseReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PauseReas
     PAUSE_REASON_UNSPECIFIED: _PauseReason.ValueType  # 0
     """It gets on."""
     PAUSE_REASON_DISK_FULL: _PauseReason.ValueType  # 1
-    """The disk of the state folder is full; it goes on by itself when there is room."""
+    """The disk of the state folder is full; it goes on by itself when there is space."""
     PAUSE_REASON_NO_FREE_WORKER: _PauseReason.ValueType  # 2
     """All workers are at work for searches that were started before."""
 
@@ -416,7 +416,7 @@ class PauseReason(_PauseReason, metaclass=_PauseReasonEnumTypeWrapper):
 PAUSE_REASON_UNSPECIFIED: PauseReason.ValueType  # 0
 """It gets on."""
 PAUSE_REASON_DISK_FULL: PauseReason.ValueType  # 1
-"""The disk of the state folder is full; it goes on by itself when there is room."""
+"""The disk of the state folder is full; it goes on by itself when there is space."""
 PAUSE_REASON_NO_FREE_WORKER: PauseReason.ValueType  # 2
 """All workers are at work for searches that were started before."""
 Global___PauseReason: _TypeAlias = PauseReason  # noqa: Y015
@@ -582,15 +582,15 @@ class TrainingConfig(_message.Message):
     learning_rate: _builtins.float
     """Adam's step size."""
     beta1: _builtins.float
-    """Adam's first moment decay."""
+    """Decay rate of Adam's mean of the gradients."""
     beta2: _builtins.float
-    """Adam's second moment decay."""
+    """Decay rate of Adam's mean of the squared gradients."""
     epsilon: _builtins.float
-    """Adam's epsilon."""
+    """What Adam adds to its divisor."""
     weight_decay: _builtins.float
     """Decoupled weight decay."""
     batch_size: _builtins.int
-    """Images a step."""
+    """Images per training step."""
     max_epochs: _builtins.int
     """Most epochs of one training."""
     patience: _builtins.int
@@ -705,7 +705,7 @@ class SearchConfig(_message.Message):
     max_iterations: _builtins.int
     """Most iterations; 0 trains the initial model alone and evaluates it."""
     max_attempts: _builtins.int
-    """Lost attempts that fail a child."""
+    """Attempts at a child's training that may fail before the child counts as failed."""
     max_failed_children: _builtins.int
     """Failed children that end a search."""
     max_parameters: _builtins.int
@@ -915,15 +915,15 @@ class DatasetSummary(_message.Message):
 
     @_builtins.property
     def train_counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Training images a class."""
+        """Training images per class."""
 
     @_builtins.property
     def validation_counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Validation images a class."""
+        """Validation images per class."""
 
     @_builtins.property
     def test_counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Test images a class."""
+        """Test images per class."""
 
     @_builtins.property
     def patients(self) -> Global___PatientCounts:
@@ -1047,18 +1047,18 @@ class Evaluation(_message.Message):
     ACCURACY_FIELD_NUMBER: _builtins.int
     BALANCED_ACCURACY_FIELD_NUMBER: _builtins.int
     loss: _builtins.float
-    """Mean cross-entropy in nats an image."""
+    """Mean cross-entropy per image, in nats."""
     accuracy: _builtins.float
     """Output only: share of images classified correctly, in [0, 1]."""
     balanced_accuracy: _builtins.float
     """Output only: mean of the classes' shares, in [0, 1]."""
     @_builtins.property
     def correct_counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Images classified correctly, a class."""
+        """Images classified correctly, per class."""
 
     @_builtins.property
     def total_counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Images, a class."""
+        """Images per class."""
 
     def __init__(
         self,
@@ -1274,11 +1274,11 @@ class Assessment(_message.Message):
 
     @_builtins.property
     def classes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClassAssessment]:
-        """One a class, in the order of the class names; none if there are more than 100 classes."""
+        """One per class, in the order of the class names; none if there are more than 100 classes."""
 
     @_builtins.property
     def confusion(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfusionRow]:
-        """One row a true class."""
+        """One row per true class."""
 
     def __init__(
         self,
@@ -1354,7 +1354,7 @@ class EpochResult(_message.Message):
     seconds: _builtins.float
     """Duration, validation included."""
     images_per_second: _builtins.float
-    """Training images a second, validation left out."""
+    """Training images per second, validation left out."""
     @_builtins.property
     def validation(self) -> Global___Evaluation:
         """On the validation part, after the epoch."""
@@ -1394,7 +1394,7 @@ class Layer(_message.Message):
     param_count: _builtins.int
     """Trainable parameters."""
     flops: _builtins.int
-    """Floating point operations of one image's forward pass, 2 a multiply-accumulate."""
+    """Floating point operations of one image's forward pass; a multiply-accumulate counts as 2."""
     @_builtins.property
     def output_shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Channels, height, width; or one number after F()."""
@@ -1434,7 +1434,7 @@ class Architecture(_message.Message):
     param_count: _builtins.int
     """Trainable parameters."""
     flops: _builtins.int
-    """Floating point operations of one image's forward pass, 2 a multiply-accumulate."""
+    """Floating point operations of one image's forward pass; a multiply-accumulate counts as 2."""
     @_builtins.property
     def layers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Layer]:
         """The layers in order; left out in events and lists."""
@@ -1514,7 +1514,7 @@ class Child(_message.Message):
         STATE_PROPOSED: Child._State.ValueType  # 1
         """Waits for a worker; the initial model stays here if iterations follow."""
         STATE_RUNNING: Child._State.ValueType  # 2
-        """An attempt is out."""
+        """An attempt is running."""
         STATE_SUCCEEDED: Child._State.ValueType  # 3
         """Trained."""
         STATE_FAILED: Child._State.ValueType  # 4
@@ -1530,7 +1530,7 @@ class Child(_message.Message):
     STATE_PROPOSED: Child.State.ValueType  # 1
     """Waits for a worker; the initial model stays here if iterations follow."""
     STATE_RUNNING: Child.State.ValueType  # 2
-    """An attempt is out."""
+    """An attempt is running."""
     STATE_SUCCEEDED: Child.State.ValueType  # 3
     """Trained."""
     STATE_FAILED: Child.State.ValueType  # 4
@@ -1590,7 +1590,7 @@ class Child(_message.Message):
 
     @_builtins.property
     def epochs(self) -> _containers.RepeatedCompositeFieldContainer[Global___EpochResult]:
-        """One result an epoch, the last report of each; left out in lists."""
+        """One result per epoch, the last report of each; left out in lists."""
 
     @_builtins.property
     def evaluation(self) -> Global___Evaluation:
@@ -1701,7 +1701,7 @@ class Search(_message.Message):
         STATE_CANCELLED: Search._State.ValueType  # 5
         """Ended on request."""
         STATE_PAUSING: Search._State.ValueType  # 6
-        """Attempts that are out are stopping at a checkpoint."""
+        """Running attempts are stopping at a checkpoint."""
         STATE_PAUSED: Search._State.ValueType  # 7
         """Nothing runs until somebody resumes it."""
         STATE_DELETED: Search._State.ValueType  # 8
@@ -1723,7 +1723,7 @@ class Search(_message.Message):
     STATE_CANCELLED: Search.State.ValueType  # 5
     """Ended on request."""
     STATE_PAUSING: Search.State.ValueType  # 6
-    """Attempts that are out are stopping at a checkpoint."""
+    """Running attempts are stopping at a checkpoint."""
     STATE_PAUSED: Search.State.ValueType  # 7
     """Nothing runs until somebody resumes it."""
     STATE_DELETED: Search.State.ValueType  # 8
@@ -1781,7 +1781,7 @@ class Search(_message.Message):
     digest: _builtins.str
     """SHA-256 of what the search found, hexadecimal; equal for equal results. Left out in lists."""
     pause_reason: Global___PauseReason.ValueType
-    """Why it does not get on at the moment; not journaled: a full disk leaves no room to say so, and a queue says nothing."""
+    """Why it does not get on at the moment; not journaled: a full disk has no space to say so, and a queue says nothing."""
     @_builtins.property
     def config(self) -> Global___SearchConfig:
         """The settings as requested, with the preset's values filled in."""
@@ -1820,7 +1820,7 @@ class Search(_message.Message):
 
     @_builtins.property
     def running_time(self) -> _duration_pb2.Duration:
-        """Time in which an attempt of it was out: without downtime, pauses and waiting for a worker or for room."""
+        """Time in which an attempt of it was running: without downtime, pauses and waiting for a worker or for disk space."""
 
     @_builtins.property
     def assessed(self) -> _containers.RepeatedCompositeFieldContainer[Global___AssessedChild]:
