@@ -17,12 +17,14 @@ _OF_JOBS = ("FailedCreate", "SuccessfulCreate", "SuccessfulDelete", "Suspended",
 """Reasons of events that say what the Job controller did last."""
 _OF_VOLUMES = ("FailedAttachVolume", "FailedMount", "FailedMapVolume")
 
-# Kueue 0.17 says by a reason what earlier versions say in the message alone, with the reason Pending.
-_NEVER_FITS = ("ExceedsMaxQuota", "NoMatchingFlavor", "Misconfigured", "Inadmissible")
-_MAY_FIT = re.compile(r"insufficient unused quota|more needed|preempt|waiting", re.IGNORECASE)
+# Reasons of Kueue with its feature UnadmittedWorkloadsObservability; without it the reason is Pending or Inadmissible
+# and only the message tells. A queue that is inactive may only be held for a while.
+_NEVER_FITS = ("ExceedsMaxQuota", "NoMatchingFlavor")
+_MAY_FIT = re.compile(r"insufficient unused quota|more needed|preempt|waiting|is inactive", re.IGNORECASE)
 _CANNOT_FIT = re.compile(
     r"unavailable in ClusterQueue|> maximum capacity|does not provide resource|"
-    r"(LocalQueue|ClusterQueue) \S+ (doesn't exist|is inactive)|untolerated taint|doesn't match node affinity"
+    r"(LocalQueue|ClusterQueue) \S+ (doesn't exist|is terminating or missing)|"
+    r"untolerated taint|doesn't match node affinity"
 )
 
 

@@ -51,7 +51,8 @@ def sentence(*found: pods.Document, events: tuple[pods.Document, ...] = (), job:
         ("Pending", TOO_MUCH, True),
         ("Pending", f"{TOO_MUCH}, {FULL}", False),  # a second flavor may have room later
         ("Inadmissible", "LocalQueue nas doesn't exist", True),
-        ("Inadmissible", "ClusterQueue gpus is inactive", True),
+        ("Inadmissible", "ClusterQueue gpus is inactive", False),  # held, perhaps, until somebody lets it go on
+        ("Misconfigured", "LocalQueue nas is terminating or missing", True),
         ("WaitingForQuota", FULL, False),
         ("WaitingForPreemptedWorkloads", "Preempting lower priority workloads", False),
         ("PendingEvaluation", "", False),
