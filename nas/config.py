@@ -22,6 +22,7 @@ from nas.folders import (
     compile_group_regex,
 )
 from nas.operations import PAPER_OPERATIONS, Operation
+from nas.recipe import RecipeSettings
 from nas.settings import REQUIRED, ConfigError, Option, Setting, require_settings, setting, settings_of
 
 FEWEST_FOLDS, MOST_FOLDS = 3, 20
@@ -69,8 +70,8 @@ class Imbalance(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingConfig:
-    """How one child is trained (paper sections III.B and IV.D.2)."""
+class TrainingConfig(RecipeSettings):
+    """How one child is trained (paper sections III.B and IV.D.2), with what issue 12 adds to the paper's recipe."""
 
     learning_rate: float = setting(0.001, help="Step size of Adam.", low=1e-9, high=10.0)
     """Section IV.D.2."""
@@ -87,7 +88,11 @@ class TrainingConfig:
     max_epochs: int = setting(10, help="Most epochs of one training.", low=1, high=10_000)
     """Section IV.D.2."""
     patience: int = setting(
-        2, help="Epochs in a row without a lower validation loss after which a training stops.", low=1, high=10_000
+        2,
+        help="Epochs in a row without a lower validation loss after which a training stops; "
+        "a schedule that comes down is not stopped.",
+        low=1,
+        high=10_000,
     )
     """Section IV.D.2."""
     imbalance: Imbalance = setting(
@@ -110,6 +115,9 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         require_settings(self)
+        self.require_schedule()
+        if self.label_smoothing and self.imbalance is Imbalance.FOCAL:
+            raise ConfigError("label_smoothing", "cannot be used with imbalance focal, which needs labels as they are")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

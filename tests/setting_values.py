@@ -8,8 +8,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from nas.config import search_settings
+from nas.config import Imbalance, search_settings
 from nas.folders import CLASS_MAPS
+from nas.recipe import Schedule
 from nas.settings import Setting, settings_of
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
@@ -21,6 +22,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 """Texts with a meaning, which no declaration can make up."""
 TIED = ("folds", "fold")
 """One means nothing without the other."""
+TIED_IN_TRAINING = ({"schedule", "warmup"}, {"imbalance", "label_smoothing"})
+"""A value of one may forbid a value of the other."""
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 
@@ -52,7 +55,17 @@ def _members(setting: Setting) -> st.SearchStrategy[Any]:
 def records(record: type[Any], **more: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     """Records with every setting drawn, but for those that are tied to each other."""
     drawn = {each.name: values(each) for each in settings_of(record) if each.name not in TIED}
-    return st.builds(record, **drawn, **more)
+    return st.builds(lambda **values: record(**_without_contradictions(values)), **drawn, **more)
+
+
+def _without_contradictions(values: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what another setting forbids."""
+    forbidden = set()
+    if values.get("schedule") is Schedule.CONSTANT:
+        forbidden.add("warmup")
+    if values.get("imbalance") is Imbalance.FOCAL:
+        forbidden.add("label_smoothing")
+    return {name: value for name, value in values.items() if name not in forbidden}
 
 
 def another(setting: Setting, value: Any) -> Any:

@@ -27,7 +27,7 @@ from nas.training.fingerprint import compute_fingerprint
 from nas.training.imbalance import draw_epoch, make_loss
 from nas.training.inheritance import inherit_weights
 from nas.training.progress import TrainingProgress
-from nas.training.recipe import make_recipe
+from nas.training.recipe import effective_patience, make_recipe
 from nas.training.request import (
     Diverged,
     FitRequest,
@@ -68,7 +68,8 @@ class Attempt:
     def __init__(self, request: FitRequest, data: TrainingData, listener: Listener) -> None:
         self._request = request
         self._listener = listener
-        self._progress = TrainingProgress(stopping=EarlyStopping(patience=request.training.patience))
+        patience = effective_patience(request.training, request.training.max_epochs)
+        self._progress = TrainingProgress(stopping=EarlyStopping(patience=patience))
         self._saved_steps = 0
         self._runtime = resolve_runtime(request.training, request.threads)
         self._device = apply_runtime(self._runtime)
@@ -145,12 +146,19 @@ class Attempt:
     def _make_learner(self, data: TrainingData) -> Learner:
         request = self._request
         model = build_seeded(request).to(self._device).to(memory_format=torch.channels_last)
-        imbalance, classes = request.training.imbalance, request.architecture.classes
+        training, classes = request.training, request.architecture.classes
         return Learner(
             model=model,
             optimizer=self._recipe.make_optimizer(model),
             precision=self._runtime.precision,
-            compute_loss=make_loss(imbalance, data.train_labels, classes, self._device),
+            compute_loss=make_loss(
+                training.imbalance,
+                data.train_labels,
+                classes,
+                self._device,
+                label_smoothing=training.label_smoothing,
+            ),
+            clip_norm=training.clip_norm,
         )
 
     def _train(self, epoch: int) -> float | None:

@@ -31,12 +31,14 @@ class Learner:
         optimizer: of that model.
         precision: FP32 or BF16.
         compute_loss: mean over a batch that a step makes smaller.
+        clip_norm: largest norm of all gradients together; 0 for no limit.
     """
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
     precision: Precision
     compute_loss: Loss = functional.cross_entropy
+    clip_norm: float = 0.0
 
     def step(self, images_BCHW: Tensor, labels_B: Tensor, rate: float) -> Tensor:
         """Take one step at a learning rate, and return the loss before it, a scalar on the device.
@@ -48,6 +50,8 @@ class Learner:
         if not _is_known_to_diverge(loss):
             set_rate(self.optimizer, rate)
             loss.backward()  # type: ignore[no-untyped-call]
+            if self.clip_norm:
+                nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm)
             self.optimizer.step()
         return loss.detach()
 

@@ -7,6 +7,7 @@ Legend: N = images, B = images of one batch, K = classes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import assert_never
 
 import numpy as np
@@ -38,7 +39,9 @@ def compute_class_weights(labels_N: Labels, classes: int) -> npt.NDArray[np.floa
     return np.where(counts_K > 0, len(labels_N) / (present * np.maximum(counts_K, 1)), 0.0)
 
 
-def make_loss(imbalance: Imbalance, labels_N: Labels, classes: int, device: torch.device) -> Loss:
+def make_loss(
+    imbalance: Imbalance, labels_N: Labels, classes: int, device: torch.device, *, label_smoothing: float = 0.0
+) -> Loss:
     """Make the loss that a training minimises.
 
     Args:
@@ -46,13 +49,17 @@ def make_loss(imbalance: Imbalance, labels_N: Labels, classes: int, device: torc
         labels_N: labels of the training part; class weights are computed from them.
         classes: K.
         device: device of the logits.
+        label_smoothing: share of each label that is spread over all classes; focal loss does without.
     """
+    entropy: Callable[..., Tensor] = functional.cross_entropy
+    if label_smoothing:
+        entropy = partial(functional.cross_entropy, label_smoothing=label_smoothing)
     match imbalance:
         case Imbalance.NONE | Imbalance.SAMPLING:
-            return functional.cross_entropy
+            return entropy
         case Imbalance.WEIGHTS:
             weights_K = torch.from_numpy(compute_class_weights(labels_N, classes)).float().to(device)
-            return lambda logits_BK, labels_B: _weighted_loss(logits_BK, labels_B, weights_K)
+            return lambda logits_BK, labels_B: _weighted_loss(entropy, logits_BK, labels_B, weights_K)
         case Imbalance.FOCAL:
             return _focal_loss
         case _:
@@ -84,9 +91,9 @@ def draw_epoch(
     return chosen_N[draw_order(search_seed, child_id, epoch, len(labels_N), purpose="sampling")]
 
 
-def _weighted_loss(logits_BK: Tensor, labels_B: Tensor, weights_K: Tensor) -> Tensor:
+def _weighted_loss(entropy: Callable[..., Tensor], logits_BK: Tensor, labels_B: Tensor, weights_K: Tensor) -> Tensor:
     # PyTorch's mean divides by the sum of the batch's weights, which cancels them in a batch of one class. B does not.
-    return functional.cross_entropy(logits_BK, labels_B, weight=weights_K, reduction="sum") / len(labels_B)
+    return entropy(logits_BK, labels_B, weight=weights_K, reduction="sum") / len(labels_B)
 
 
 def _focal_loss(logits_BK: Tensor, labels_B: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from setting_values import TIED_IN_TRAINING
 
 from nas.api.v1 import search_pb2 as pb
 from nas.blocks import BlockType
@@ -29,6 +30,7 @@ from nas.config import (
 )
 from nas.folders import PatientSource
 from nas.operations import Operation
+from nas.recipe import DecayScope, Schedule
 from nas.search.reasons import AttemptKind, FailureReason, LostReason, SearchFailure, StopReason
 from nas.search.state import ChildState, SearchState
 from nas.selection import Role, Rule, TieBreak
@@ -45,6 +47,8 @@ WIRE: dict[type[Enum], Any] = {
     Precision: pb.Precision,
     SelectionMetric: pb.SelectionMetric,
     Imbalance: pb.Imbalance,
+    Schedule: pb.Schedule,
+    DecayScope: pb.DecayScope,
     PatientSource: pb.PatientSource,
     Operation: pb.Operation,
     SkipReason: pb.SkipReason,
@@ -174,6 +178,7 @@ def test_a_partial_request_takes_defaults_for_the_rest(config: SearchConfig, dat
     if left_out & {"folds", "fold"}:  # one means nothing without the other
         left_out |= {"folds", "fold"}
     training_left_out = data.draw(st.sets(st.sampled_from(_names(config.training))))
+    training_left_out |= set().union(*(tied for tied in TIED_IN_TRAINING if tied & training_left_out))
     for name in left_out:
         message.ClearField("time_budget" if name == "time_budget_seconds" else name)  # type: ignore[arg-type]
     for name in training_left_out:

@@ -189,6 +189,54 @@ IMBALANCE_FOCAL: Imbalance.ValueType  # 4
 """Focal loss with gamma 2: an image counts little once the net is sure of it."""
 Global___Imbalance: _TypeAlias = Imbalance  # noqa: Y015
 
+class _Schedule:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ScheduleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Schedule.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SCHEDULE_UNSPECIFIED: _Schedule.ValueType  # 0
+    """Like CONSTANT."""
+    SCHEDULE_CONSTANT: _Schedule.ValueType  # 1
+    """The same in every step."""
+    SCHEDULE_ONE_CYCLE: _Schedule.ValueType  # 2
+    """Linearly up, then down to almost 0 along half a cosine."""
+
+class Schedule(_Schedule, metaclass=_ScheduleEnumTypeWrapper):
+    """How the learning rate goes from the first step of a training to the last. May grow."""
+
+SCHEDULE_UNSPECIFIED: Schedule.ValueType  # 0
+"""Like CONSTANT."""
+SCHEDULE_CONSTANT: Schedule.ValueType  # 1
+"""The same in every step."""
+SCHEDULE_ONE_CYCLE: Schedule.ValueType  # 2
+"""Linearly up, then down to almost 0 along half a cosine."""
+Global___Schedule: _TypeAlias = Schedule  # noqa: Y015
+
+class _DecayScope:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DecayScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DecayScope.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DECAY_SCOPE_UNSPECIFIED: _DecayScope.ValueType  # 0
+    """Like ALL."""
+    DECAY_SCOPE_ALL: _DecayScope.ValueType  # 1
+    """All."""
+    DECAY_SCOPE_WEIGHTS: _DecayScope.ValueType  # 2
+    """No biases and no normalisation."""
+
+class DecayScope(_DecayScope, metaclass=_DecayScopeEnumTypeWrapper):
+    """Which parameters weight decay applies to. May grow."""
+
+DECAY_SCOPE_UNSPECIFIED: DecayScope.ValueType  # 0
+"""Like ALL."""
+DECAY_SCOPE_ALL: DecayScope.ValueType  # 1
+"""All."""
+DECAY_SCOPE_WEIGHTS: DecayScope.ValueType  # 2
+"""No biases and no normalisation."""
+Global___DecayScope: _TypeAlias = DecayScope  # noqa: Y015
+
 class _Operation:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -579,6 +627,11 @@ class TrainingConfig(_message.Message):
     PRECISION_FIELD_NUMBER: _builtins.int
     IMBALANCE_FIELD_NUMBER: _builtins.int
     AUGMENT_FIELD_NUMBER: _builtins.int
+    SCHEDULE_FIELD_NUMBER: _builtins.int
+    WARMUP_FIELD_NUMBER: _builtins.int
+    LABEL_SMOOTHING_FIELD_NUMBER: _builtins.int
+    CLIP_NORM_FIELD_NUMBER: _builtins.int
+    DECAY_SCOPE_FIELD_NUMBER: _builtins.int
     learning_rate: _builtins.float
     """Adam's step size."""
     beta1: _builtins.float
@@ -603,6 +656,16 @@ class TrainingConfig(_message.Message):
     """What is done about classes of different size."""
     augment: _builtins.str
     """How the images of the training part are varied: "all", or some of "flip,shift,rotate,scale,intensity"; empty for not."""
+    schedule: Global___Schedule.ValueType
+    """How the learning rate goes from the first step to the last."""
+    warmup: _builtins.float
+    """Share of all steps in which a one-cycle schedule goes up."""
+    label_smoothing: _builtins.float
+    """Share of each label that is spread over all classes in the training loss; default 0."""
+    clip_norm: _builtins.float
+    """Largest norm of all gradients together; default 0, no limit."""
+    decay_scope: Global___DecayScope.ValueType
+    """Parameters that weight decay applies to."""
     def __init__(
         self,
         *,
@@ -618,10 +681,15 @@ class TrainingConfig(_message.Message):
         precision: Global___Precision.ValueType = ...,
         imbalance: Global___Imbalance.ValueType = ...,
         augment: _builtins.str = ...,
+        schedule: Global___Schedule.ValueType = ...,
+        warmup: _builtins.float | None = ...,
+        label_smoothing: _builtins.float | None = ...,
+        clip_norm: _builtins.float | None = ...,
+        decay_scope: Global___DecayScope.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_epsilon", b"_epsilon", "_learning_rate", b"_learning_rate", "_max_epochs", b"_max_epochs", "_patience", b"_patience", "_weight_decay", b"_weight_decay", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "epsilon", b"epsilon", "learning_rate", b"learning_rate", "max_epochs", b"max_epochs", "patience", b"patience", "weight_decay", b"weight_decay"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_clip_norm", b"_clip_norm", "_epsilon", b"_epsilon", "_label_smoothing", b"_label_smoothing", "_learning_rate", b"_learning_rate", "_max_epochs", b"_max_epochs", "_patience", b"_patience", "_warmup", b"_warmup", "_weight_decay", b"_weight_decay", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "clip_norm", b"clip_norm", "epsilon", b"epsilon", "label_smoothing", b"label_smoothing", "learning_rate", b"learning_rate", "max_epochs", b"max_epochs", "patience", b"patience", "warmup", b"warmup", "weight_decay", b"weight_decay"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_epsilon", b"_epsilon", "_learning_rate", b"_learning_rate", "_max_epochs", b"_max_epochs", "_patience", b"_patience", "_weight_decay", b"_weight_decay", "augment", b"augment", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "device", b"device", "epsilon", b"epsilon", "imbalance", b"imbalance", "learning_rate", b"learning_rate", "max_epochs", b"max_epochs", "patience", b"patience", "precision", b"precision", "weight_decay", b"weight_decay"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_clip_norm", b"_clip_norm", "_epsilon", b"_epsilon", "_label_smoothing", b"_label_smoothing", "_learning_rate", b"_learning_rate", "_max_epochs", b"_max_epochs", "_patience", b"_patience", "_warmup", b"_warmup", "_weight_decay", b"_weight_decay", "augment", b"augment", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "clip_norm", b"clip_norm", "decay_scope", b"decay_scope", "device", b"device", "epsilon", b"epsilon", "imbalance", b"imbalance", "label_smoothing", b"label_smoothing", "learning_rate", b"learning_rate", "max_epochs", b"max_epochs", "patience", b"patience", "precision", b"precision", "schedule", b"schedule", "warmup", b"warmup", "weight_decay", b"weight_decay"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
@@ -629,14 +697,20 @@ class TrainingConfig(_message.Message):
     _WhichOneofArgType__beta1: _TypeAlias = _typing.Literal["_beta1", b"_beta1"]  # noqa: Y015
     _WhichOneofReturnType__beta2: _TypeAlias = _typing.Literal["beta2"]  # noqa: Y015
     _WhichOneofArgType__beta2: _TypeAlias = _typing.Literal["_beta2", b"_beta2"]  # noqa: Y015
+    _WhichOneofReturnType__clip_norm: _TypeAlias = _typing.Literal["clip_norm"]  # noqa: Y015
+    _WhichOneofArgType__clip_norm: _TypeAlias = _typing.Literal["_clip_norm", b"_clip_norm"]  # noqa: Y015
     _WhichOneofReturnType__epsilon: _TypeAlias = _typing.Literal["epsilon"]  # noqa: Y015
     _WhichOneofArgType__epsilon: _TypeAlias = _typing.Literal["_epsilon", b"_epsilon"]  # noqa: Y015
+    _WhichOneofReturnType__label_smoothing: _TypeAlias = _typing.Literal["label_smoothing"]  # noqa: Y015
+    _WhichOneofArgType__label_smoothing: _TypeAlias = _typing.Literal["_label_smoothing", b"_label_smoothing"]  # noqa: Y015
     _WhichOneofReturnType__learning_rate: _TypeAlias = _typing.Literal["learning_rate"]  # noqa: Y015
     _WhichOneofArgType__learning_rate: _TypeAlias = _typing.Literal["_learning_rate", b"_learning_rate"]  # noqa: Y015
     _WhichOneofReturnType__max_epochs: _TypeAlias = _typing.Literal["max_epochs"]  # noqa: Y015
     _WhichOneofArgType__max_epochs: _TypeAlias = _typing.Literal["_max_epochs", b"_max_epochs"]  # noqa: Y015
     _WhichOneofReturnType__patience: _TypeAlias = _typing.Literal["patience"]  # noqa: Y015
     _WhichOneofArgType__patience: _TypeAlias = _typing.Literal["_patience", b"_patience"]  # noqa: Y015
+    _WhichOneofReturnType__warmup: _TypeAlias = _typing.Literal["warmup"]  # noqa: Y015
+    _WhichOneofArgType__warmup: _TypeAlias = _typing.Literal["_warmup", b"_warmup"]  # noqa: Y015
     _WhichOneofReturnType__weight_decay: _TypeAlias = _typing.Literal["weight_decay"]  # noqa: Y015
     _WhichOneofArgType__weight_decay: _TypeAlias = _typing.Literal["_weight_decay", b"_weight_decay"]  # noqa: Y015
     @_typing.overload
@@ -646,13 +720,19 @@ class TrainingConfig(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__beta2) -> _WhichOneofReturnType__beta2 | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__clip_norm) -> _WhichOneofReturnType__clip_norm | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__epsilon) -> _WhichOneofReturnType__epsilon | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__label_smoothing) -> _WhichOneofReturnType__label_smoothing | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__learning_rate) -> _WhichOneofReturnType__learning_rate | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_epochs) -> _WhichOneofReturnType__max_epochs | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__patience) -> _WhichOneofReturnType__patience | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__warmup) -> _WhichOneofReturnType__warmup | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__weight_decay) -> _WhichOneofReturnType__weight_decay | None: ...
 
