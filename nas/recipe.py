@@ -53,6 +53,13 @@ class RecipeSettings:
     decay_scope: DecayScope = setting(
         DecayScope.ALL, help="Parameters that weight decay applies to: all, or no biases and no normalisation."
     )
+    ema: float = setting(
+        0.0,
+        help="Decay per step of an average of the weights, which is then what is validated and kept.",
+        low=0.0,
+        high=0.99999,
+        empty="no average",
+    )
 
     def require_schedule(self) -> None:
         """Check that schedule and warm-up go together.

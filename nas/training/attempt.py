@@ -19,6 +19,7 @@ from nas.child import EpochResult
 from nas.durable import write_durably
 from nas.evaluation import evaluate
 from nas.training.augmentation import draw_augmentation
+from nas.training.average import WeightAverage
 from nas.training.checkpoint import load_checkpoint, save_checkpoint
 from nas.training.device import apply_runtime, resolve_runtime
 from nas.training.early_stopping import EarlyStopping
@@ -81,6 +82,8 @@ class Attempt:
             self._fingerprint = compute_fingerprint(request, self._runtime, data)
         if not self._restore() and request.inherited is not None:
             inherit_weights(self._learner.model, request.inherited)
+            if self._learner.average is not None:
+                self._learner.average.restart(self._learner.model)
         self._host_labels_N = data.train_labels
         self._training = _Part.move(data.train_images, data.train_labels, self._device)
         self._validation = _Part.move(data.validation_images, data.validation_labels, self._device)
@@ -106,7 +109,7 @@ class Attempt:
             return Diverged(epoch=epoch, detail=f"the training loss of epoch {epoch} is {training_loss}")
         start = time.perf_counter()
         validation = evaluate(
-            self._learner.model,
+            self._learner.kept_model,
             self._validation.pixels_NCHW,
             self._validation.labels_N,
             classes=self._request.architecture.classes,
@@ -124,7 +127,7 @@ class Attempt:
             seconds=seconds + time.perf_counter() - start,
             images_per_second=len(self._host_labels_N) / seconds,
         )
-        self._progress.complete_epoch(result, self._learner.model)
+        self._progress.complete_epoch(result, self._learner.kept_model)
         self._saved_steps = 0
         self._save()
         return result
@@ -159,6 +162,7 @@ class Attempt:
                 label_smoothing=training.label_smoothing,
             ),
             clip_norm=training.clip_norm,
+            average=WeightAverage(model, training.ema) if training.ema else None,
         )
 
     def _train(self, epoch: int) -> float | None:
@@ -186,6 +190,7 @@ class Attempt:
             batch_size=training.batch_size,
             rate=lambda step: self._recipe.rate(first + step, total),
             augmentation=draw_augmentation(request, epoch, len(order), self._device),
+            first_step=first,
         )
 
     def _take_validation_step(self) -> None:
@@ -204,7 +209,8 @@ class Attempt:
         if self._request.checkpoint_dir is None:
             return
         start = time.perf_counter()
-        checkpoint = self._progress.capture(self._learner.model, self._learner.optimizer)
+        learner = self._learner
+        checkpoint = self._progress.capture(learner.model, learner.optimizer, learner.average)
         save_checkpoint(self._request.checkpoint_dir, self._fingerprint, checkpoint)
         self._listener.on_checkpoint(time.perf_counter() - start)
 
@@ -215,6 +221,7 @@ class Attempt:
         checkpoint = load_checkpoint(self._request.checkpoint_dir, self._fingerprint)
         if checkpoint is None:
             return False
-        self._progress.restore(checkpoint, self._learner.model, self._learner.optimizer, self._device)
+        learner = self._learner
+        self._progress.restore(checkpoint, learner.model, learner.optimizer, self._device, learner.average)
         self._saved_steps = checkpoint.steps
         return True

@@ -17,6 +17,7 @@ from torch.nn import functional
 from nas.config import Precision
 from nas.evaluation import compute_logits
 from nas.training.augmentation import Augmentation
+from nas.training.average import WeightAverage
 from nas.training.imbalance import Loss
 from nas.training.progress import EpochProgress
 from nas.training.recipe import set_rate
@@ -32,6 +33,7 @@ class Learner:
         precision: FP32 or BF16.
         compute_loss: mean over a batch that a step makes smaller.
         clip_norm: largest norm of all gradients together; 0 for no limit.
+        average: of the weights of that model; None keeps none.
     """
 
     model: nn.Module
@@ -39,6 +41,12 @@ class Learner:
     precision: Precision
     compute_loss: Loss = functional.cross_entropy
     clip_norm: float = 0.0
+    average: WeightAverage | None = None
+
+    @property
+    def kept_model(self) -> nn.Module:
+        """The net that is validated and kept: the one with averaged weights where there is one."""
+        return self.model if self.average is None else self.average.model
 
     def step(self, images_BCHW: Tensor, labels_B: Tensor, rate: float) -> Tensor:
         """Take one step at a learning rate, and return the loss before it, a scalar on the device.
@@ -65,12 +73,14 @@ class EpochPlan:
         batch_size: B of all batches but the last, which may be smaller.
         rate: learning rate of each step of this epoch, counted from 0.
         augmentation: how the images are varied; None leaves them as they are.
+        first_step: number of steps in the epochs before.
     """
 
     order_N: Tensor
     batch_size: int
     rate: Callable[[int], float]
     augmentation: Augmentation | None = None
+    first_step: int = 0
 
 
 def train_epoch(
@@ -110,6 +120,8 @@ def train_epoch(
         if _is_known_to_diverge(loss):
             return loss.item()
         progress.loss_sums.append(loss * len(batch_B))
+        if learner.average is not None:
+            learner.average.update(learner.model, plan.first_step + progress.steps)
         on_step()
     return torch.stack(progress.loss_sums).cpu().double().sum().item() / len(plan.order_N)
 

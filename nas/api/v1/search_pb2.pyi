@@ -632,6 +632,7 @@ class TrainingConfig(_message.Message):
     LABEL_SMOOTHING_FIELD_NUMBER: _builtins.int
     CLIP_NORM_FIELD_NUMBER: _builtins.int
     DECAY_SCOPE_FIELD_NUMBER: _builtins.int
+    EMA_FIELD_NUMBER: _builtins.int
     learning_rate: _builtins.float
     """Adam's step size."""
     beta1: _builtins.float
@@ -666,6 +667,8 @@ class TrainingConfig(_message.Message):
     """Largest norm of all gradients together; default 0, no limit."""
     decay_scope: Global___DecayScope.ValueType
     """Parameters that weight decay applies to."""
+    ema: _builtins.float
+    """Decay per step of an average of the weights, which is then what is validated and kept; default 0, no average."""
     def __init__(
         self,
         *,
@@ -686,10 +689,11 @@ class TrainingConfig(_message.Message):
         label_smoothing: _builtins.float | None = ...,
         clip_norm: _builtins.float | None = ...,
         decay_scope: Global___DecayScope.ValueType = ...,
+        ema: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_clip_norm", b"_clip_norm", "_epsilon", b"_epsilon", "_label_smoothing", b"_label_smoothing", "_learning_rate", b"_learning_rate", "_max_epochs", b"_max_epochs", "_patience", b"_patience", "_warmup", b"_warmup", "_weight_decay", b"_weight_decay", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "clip_norm", b"clip_norm", "epsilon", b"epsilon", "label_smoothing", b"label_smoothing", "learning_rate", b"learning_rate", "max_epochs", b"max_epochs", "patience", b"patience", "warmup", b"warmup", "weight_decay", b"weight_decay"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_clip_norm", b"_clip_norm", "_ema", b"_ema", "_epsilon", b"_epsilon", "_label_smoothing", b"_label_smoothing", "_learning_rate", b"_learning_rate", "_max_epochs", b"_max_epochs", "_patience", b"_patience", "_warmup", b"_warmup", "_weight_decay", b"_weight_decay", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "clip_norm", b"clip_norm", "ema", b"ema", "epsilon", b"epsilon", "label_smoothing", b"label_smoothing", "learning_rate", b"learning_rate", "max_epochs", b"max_epochs", "patience", b"patience", "warmup", b"warmup", "weight_decay", b"weight_decay"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_clip_norm", b"_clip_norm", "_epsilon", b"_epsilon", "_label_smoothing", b"_label_smoothing", "_learning_rate", b"_learning_rate", "_max_epochs", b"_max_epochs", "_patience", b"_patience", "_warmup", b"_warmup", "_weight_decay", b"_weight_decay", "augment", b"augment", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "clip_norm", b"clip_norm", "decay_scope", b"decay_scope", "device", b"device", "epsilon", b"epsilon", "imbalance", b"imbalance", "label_smoothing", b"label_smoothing", "learning_rate", b"learning_rate", "max_epochs", b"max_epochs", "patience", b"patience", "precision", b"precision", "schedule", b"schedule", "warmup", b"warmup", "weight_decay", b"weight_decay"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_clip_norm", b"_clip_norm", "_ema", b"_ema", "_epsilon", b"_epsilon", "_label_smoothing", b"_label_smoothing", "_learning_rate", b"_learning_rate", "_max_epochs", b"_max_epochs", "_patience", b"_patience", "_warmup", b"_warmup", "_weight_decay", b"_weight_decay", "augment", b"augment", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "clip_norm", b"clip_norm", "decay_scope", b"decay_scope", "device", b"device", "ema", b"ema", "epsilon", b"epsilon", "imbalance", b"imbalance", "label_smoothing", b"label_smoothing", "learning_rate", b"learning_rate", "max_epochs", b"max_epochs", "patience", b"patience", "precision", b"precision", "schedule", b"schedule", "warmup", b"warmup", "weight_decay", b"weight_decay"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
@@ -699,6 +703,8 @@ class TrainingConfig(_message.Message):
     _WhichOneofArgType__beta2: _TypeAlias = _typing.Literal["_beta2", b"_beta2"]  # noqa: Y015
     _WhichOneofReturnType__clip_norm: _TypeAlias = _typing.Literal["clip_norm"]  # noqa: Y015
     _WhichOneofArgType__clip_norm: _TypeAlias = _typing.Literal["_clip_norm", b"_clip_norm"]  # noqa: Y015
+    _WhichOneofReturnType__ema: _TypeAlias = _typing.Literal["ema"]  # noqa: Y015
+    _WhichOneofArgType__ema: _TypeAlias = _typing.Literal["_ema", b"_ema"]  # noqa: Y015
     _WhichOneofReturnType__epsilon: _TypeAlias = _typing.Literal["epsilon"]  # noqa: Y015
     _WhichOneofArgType__epsilon: _TypeAlias = _typing.Literal["_epsilon", b"_epsilon"]  # noqa: Y015
     _WhichOneofReturnType__label_smoothing: _TypeAlias = _typing.Literal["label_smoothing"]  # noqa: Y015
@@ -721,6 +727,8 @@ class TrainingConfig(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__beta2) -> _WhichOneofReturnType__beta2 | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__clip_norm) -> _WhichOneofReturnType__clip_norm | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ema) -> _WhichOneofReturnType__ema | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__epsilon) -> _WhichOneofReturnType__epsilon | None: ...
     @_typing.overload
