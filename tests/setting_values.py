@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 from nas.config import Imbalance, search_settings
 from nas.folders import CLASS_MAPS
 from nas.recipe import Schedule
+from nas.search.strategies import STRATEGIES
 from nas.settings import Setting, settings_of
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "class_map": CLASS_MAPS,
     "group_regex": ("BC([0-9]+)", "^(p[0-9]+)"),
     "augment": ("all", "shift,flip"),
+    "strategy": tuple(STRATEGIES),
     "initial": ("C(64,3) F() FC(10)", "F() FC(3)"),
 }
 """Texts with a meaning, which no declaration can make up."""

@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from nas.api.v1 import event_pb2 as pb
 from nas.search import events
+from nas.search.strategies import STRATEGIES
 from server.codec.facts import FACTS
 from server.codec.records import decode_duration, encode_duration
 
@@ -61,7 +62,7 @@ def decode(payload: bytes) -> Envelope:
     """Read what ``encode`` wrote.
 
     Raises:
-        UnknownEventError: the bytes are no event, or one of a newer version.
+        UnknownEventError: the bytes are no event, or one of a newer version, or one with an unknown strategy.
     """
     message = parse(payload)
     field = message.WhichOneof("fact")
@@ -71,6 +72,9 @@ def decode(payload: bytes) -> Envelope:
         fact = _BY_FIELD[field].decode(getattr(message, field))
     except ValueError as error:
         raise UnknownEventError(message.search_id, message.sequence, f"{field}: {error}") from error
+    if isinstance(fact, events.SearchStarted) and fact.config.strategy not in STRATEGIES:
+        reason = f"strategy {fact.config.strategy[:40]!r} is unknown; a newer version wrote it"
+        raise UnknownEventError(message.search_id, message.sequence, reason)
     return Envelope(
         search_id=message.search_id,
         sequence=message.sequence,

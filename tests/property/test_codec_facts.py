@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
 from fact_strategies import FACTS, envelopes
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from search_driver import Driver, make_config
 
 from nas.api.v1 import event_pb2 as pb
 from nas.search import events
@@ -75,6 +77,17 @@ def test_a_fact_of_a_newer_version_names_its_sequence() -> None:
         decode(newer)
 
     assert ("3f2a9c01b7de", 7) == (caught.value.search_id, caught.value.sequence)
+
+
+def test_a_strategy_of_a_newer_version_is_refused() -> None:
+    """Else the server would find out when it has to decide how the search goes on."""
+    started = Driver(make_config(strategy="paper")).facts[0]
+    assert isinstance(started, events.SearchStarted)
+    newer = replace(started, config=replace(started.config, strategy="newer"))
+    envelope = Envelope(search_id="3f2a9c01b7de", sequence=1, time_ns=0, running_seconds=0.0, fact=newer)
+
+    with pytest.raises(UnknownEventError, match=r"event 1 of .* strategy 'newer' is unknown; a newer version wrote it"):
+        decode(encode(envelope))
 
 
 UNREADABLE: list[tuple[dict[str, Any], str]] = [

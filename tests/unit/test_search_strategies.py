@@ -20,7 +20,7 @@ from nas.search.state import Search, SearchState
 from nas.search.strategies import STRATEGIES
 from nas.search.strategies.base import Decision, DerivedChild, GivenChild, Propose, Stop, Wait
 from nas.settings import ConfigError
-from server.codec.settings import decode_config, encode_config
+from server.codec.settings import decode_journaled, encode_journaled
 
 
 class Scripted:
@@ -109,10 +109,11 @@ def test_a_search_takes_the_operations_of_its_settings_in_their_order() -> None:
         make_config(operations=(Operation.WIDEN, Operation.WIDEN))
 
 
-def test_defaults_are_not_on_the_wire() -> None:
+def test_defaults_are_not_in_the_journal() -> None:
     """Journals of searches that use neither setting stay byte for byte what they were."""
-    message = encode_config(make_config())
+    message = encode_journaled(make_config())
 
     assert ("", []) == (message.strategy, list(message.operations))
+    assert make_config() == decode_journaled(message)
     changed = make_config(strategy="other", operations=(Operation.WIDEN,))
-    assert changed == decode_config(encode_config(changed))
+    assert changed == decode_journaled(encode_journaled(changed))
