@@ -24,6 +24,7 @@ from client.phrases import (
 )
 from client.text import binary_size, clock, count, fields, moment, percent, table, word, wrap
 from nas.api.v1 import event_pb2, search_pb2, search_service_pb2
+from nas.recipe import planned_epochs
 from nas.text import escape
 
 _FAILURES: dict[int, str] = {
@@ -150,7 +151,7 @@ def plan_view(plan: search_service_pb2.Plan) -> str:
             ("dataset", f"{plan.config.dataset}: {part_sizes(plan.dataset)}"),
             ("divided", patients_text(plan.dataset) + fold_text(plan.config)),
             ("block", block_name(plan.config.block)),
-            ("limits", _limits(plan.config)),
+            ("limits", _limits(plan.config, plan.dataset)),
             ("each worker", f"{count(resources.threads, 'thread')}, memory {memory}"),
             ("disk", f"at most {binary_size(plan.disk_bytes)} for weights and checkpoints of one iteration"),
         )
@@ -200,13 +201,14 @@ def _settings_fields(search: search_pb2.Search) -> Iterator[tuple[str, str]]:
     yield "divided", patients_text(search.dataset) + fold_text(config)
     yield "block", block_name(config.block)
     yield "settings", settings_text(config)
-    yield "limits", _limits(config)
+    yield "limits", _limits(config, search.dataset)
 
 
-def _limits(config: search_pb2.SearchConfig) -> str:
+def _limits(config: search_pb2.SearchConfig, dataset: search_pb2.DatasetSummary) -> str:
     budget = clock(config.time_budget) if config.time_budget.seconds else "none"
     iterations = count(config.max_iterations, "iteration")
-    return f"{iterations}, {count(config.training.max_epochs, 'epoch')} a child, time budget {budget}"
+    epochs = planned_epochs(config.training, sum(dataset.train_counts))
+    return f"{iterations}, {count(epochs, 'epoch')} a child, time budget {budget}"
 
 
 def _progress_fields(search: search_pb2.Search) -> Iterator[tuple[str, str]]:

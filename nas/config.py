@@ -22,7 +22,7 @@ from nas.folders import (
     compile_group_regex,
 )
 from nas.operations import PAPER_OPERATIONS, Operation
-from nas.recipe import RecipeSettings
+from nas.recipe import MOST_EPOCHS, RecipeSettings
 from nas.settings import REQUIRED, ConfigError, Option, Setting, require_settings, setting, settings_of
 
 FEWEST_FOLDS, MOST_FOLDS = 3, 20
@@ -85,7 +85,9 @@ class TrainingConfig(RecipeSettings):
     """Section III.B; docs/paper-map.md says why it is decoupled."""
     batch_size: int = setting(64, help="Images per training step.", low=1, high=65536)
     """Section IV.D.2."""
-    max_epochs: int = setting(10, help="Most epochs of one training.", low=1, high=10_000)
+    max_epochs: int = setting(
+        10, help="Most epochs of one training, unless --min-steps asks for more.", low=1, high=MOST_EPOCHS
+    )
     """Section IV.D.2."""
     patience: int = setting(
         2,

@@ -5,11 +5,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol
 
 from nas.settings import ConfigError, setting
 
 PAPER_WARMUP = 0.2
 """The share that needs no schedule to go with it, because it is the default."""
+
+
+MOST_EPOCHS = 10_000
+"""Of one training: what the history of a checkpoint can hold."""
 
 
 class Schedule(Enum):
@@ -60,6 +65,13 @@ class RecipeSettings:
         high=0.99999,
         empty="no average",
     )
+    min_steps: int = setting(
+        0,
+        help="Fewest steps of one training: with few images it takes more epochs than --max-epochs.",
+        low=0,
+        high=10_000_000,
+        empty="no floor",
+    )
 
     def require_schedule(self) -> None:
         """Check that schedule and warm-up go together.
@@ -69,3 +81,33 @@ class RecipeSettings:
         """
         if self.schedule is Schedule.CONSTANT and self.warmup != PAPER_WARMUP:
             raise ConfigError("warmup", f"{self.warmup} needs schedule one-cycle; a constant one has no warm-up")
+
+
+class TrainingLength(Protocol):
+    """The settings that say how long a training is, in the domain and on the wire."""
+
+    @property
+    def max_epochs(self) -> int:
+        """Most epochs, unless ``min_steps`` asks for more."""
+        ...
+
+    @property
+    def min_steps(self) -> int:
+        """Fewest steps; 0 for no floor."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """Images per step."""
+        ...
+
+
+def planned_epochs(training: TrainingLength, train_images: int) -> int:
+    """Return how many epochs a training of so many images has if it is not stopped early.
+
+    ``max_epochs``, or as many as it takes until their steps come to ``min_steps``.
+    """
+    if not training.min_steps:
+        return training.max_epochs
+    epoch_steps = max(1, -(-train_images // max(1, training.batch_size)))
+    return max(training.max_epochs, -(-training.min_steps // epoch_steps))

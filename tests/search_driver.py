@@ -12,6 +12,7 @@ from nas.blocks import BlockType
 from nas.child import ChildId, EpochResult, Evaluation
 from nas.config import Device, InputShape, Precision, SearchConfig, TrainingConfig
 from nas.folders import PatientSource
+from nas.recipe import planned_epochs
 from nas.search import commands, events
 from nas.search.conditions import DatasetSummary, PartCounts, PatientCounts, Resources, Runtime
 from nas.search.control import RejectedError
@@ -149,7 +150,7 @@ def attempt_reports(
     whose: Any = {"child_id": work.child_id, "attempt": work.attempt}
     recorded = len(child.epochs) if work.kind is AttemptKind.TRAINING and has_checkpoint else 0
     yield commands.ReportStarted(**whose, runtime=RUNTIME, resumed_after_epoch=recorded)
-    last = search.config.training.max_epochs
+    last = planned_epochs(search.config.training, sum(search.started.dataset.counts.train))
     if work.kind is AttemptKind.TRAINING:
         for epoch in range(recorded + 1, (last if fault is None else min(last, recorded + fault.after)) + 1):
             yield commands.ReportEpoch(**whose, result=measure(search.config, child, epoch))

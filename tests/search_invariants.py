@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from search_driver import Driver
 
 from nas.child import ChildId
+from nas.recipe import planned_epochs
 from nas.search import events
 from nas.search.evolve import evolve
 from nas.search.machine import pending_work, running_attempts
@@ -93,7 +94,7 @@ def check_caps(search: Search) -> None:
     for child in search.children.values():
         assert child.lost_attempts <= search.config.max_attempts
         assert child.out_of_memory <= 2
-        assert len(child.epochs) <= search.config.training.max_epochs
+        assert len(child.epochs) <= planned_epochs(search.config.training, sum(search.started.dataset.counts.train))
     if search.evaluation is not None:
         assert search.evaluation.lost_attempts <= search.config.max_attempts
 

@@ -14,6 +14,7 @@ from rich.text import Text
 from client.live.state import ChildRow, LiveState
 from client.text import percent, word
 from nas.api.v1 import search_pb2
+from nas.recipe import planned_epochs
 from nas.text import escape
 
 WIDE = 100
@@ -119,7 +120,7 @@ _KEPT_LONGEST = (
 
 def _columns(state: LiveState, *, is_wide: bool) -> dict[str, Column]:
     """Every column but the notation, in the order of the screen."""
-    limit = state.config.training.max_epochs
+    limit = planned_epochs(state.config.training, state.train_images)
     is_balanced = state.config.selection_metric == search_pb2.SELECTION_METRIC_BALANCED_ACCURACY
     cells = 10 if is_wide else 5
     columns = (

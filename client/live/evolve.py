@@ -85,7 +85,13 @@ def _noted(state: LiveState, line: str) -> LiveState:
 
 def _search_started(state: LiveState, fact: event_pb2.SearchStarted) -> LiveState:
     warnings = tuple(escape(warning) for warning in fact.warnings)
-    state = replace(state, state=search_pb2.Search.STATE_RUNNING, config=fact.config, warnings=warnings)
+    state = replace(
+        state,
+        state=search_pb2.Search.STATE_RUNNING,
+        config=fact.config,
+        warnings=warnings,
+        train_images=sum(fact.dataset.train_counts),
+    )
     for warning in warnings:
         state = _noted(state, f"{span(0)}  Warning: {warning}")
     return state

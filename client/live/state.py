@@ -55,6 +55,7 @@ class LiveState:
         clock_offset: seconds that this machine's clock is ahead of the server's, as far as known.
         lost_since: when the connection was lost; None while there is one.
         pause_reason: why the search does not get on although nobody has asked it to wait, a ``PauseReason``.
+        train_images: number of images in the training part.
         children: of the current iteration.
         incumbent: the best child so far, as of the last selection.
         test_evaluation: of the winner.
@@ -75,6 +76,7 @@ class LiveState:
     pause_reason: int = search_pb2.PAUSE_REASON_UNSPECIFIED
     config: search_pb2.SearchConfig = field(default_factory=search_pb2.SearchConfig)
     warnings: tuple[str, ...] = ()
+    train_images: int = 0
     iteration: int = 0
     children: tuple[ChildRow, ...] = ()
     incumbent: ChildRow | None = None

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from typing import assert_never
 
+from nas.recipe import planned_epochs
 from nas.search import commands, events
 from nas.search.progress import History
 from nas.search.reasons import AttemptKind, FailureReason, LostReason, SearchFailure
@@ -97,7 +98,8 @@ def _judged(search: Search, kind: AttemptKind, report: commands.Report) -> comma
 
 def _violation(search: Search, kind: AttemptKind, report: commands.Report) -> str:
     """Return what is wrong with a report that no worker would send, empty if nothing is."""
-    done, most = len(search.children[report.child_id].epochs), search.config.training.max_epochs
+    done = len(search.children[report.child_id].epochs)
+    most = planned_epochs(search.config.training, sum(search.started.dataset.counts.train))
     match report:
         case commands.ReportEpoch() | commands.ReportTrained() if kind is AttemptKind.TEST_EVALUATION:
             return "a test evaluation reported training"

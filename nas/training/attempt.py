@@ -18,6 +18,7 @@ from torch import Tensor
 from nas.child import EpochResult
 from nas.durable import write_durably
 from nas.evaluation import evaluate
+from nas.recipe import planned_epochs
 from nas.training.augmentation import draw_augmentation
 from nas.training.average import WeightAverage
 from nas.training.checkpoint import load_checkpoint, save_checkpoint
@@ -69,7 +70,8 @@ class Attempt:
     def __init__(self, request: FitRequest, data: TrainingData, listener: Listener) -> None:
         self._request = request
         self._listener = listener
-        patience = effective_patience(request.training, request.training.max_epochs)
+        self._epochs = planned_epochs(request.training, len(data.train_labels))
+        patience = effective_patience(request.training, self._epochs)
         self._progress = TrainingProgress(stopping=EarlyStopping(patience=patience))
         self._saved_steps = 0
         self._runtime = resolve_runtime(request.training, request.threads)
@@ -96,7 +98,7 @@ class Attempt:
     @property
     def is_over(self) -> bool:
         """Whether early stopping or the last epoch has ended the training."""
-        return self._progress.stopping.is_exhausted or len(self.history) >= self._request.training.max_epochs
+        return self._progress.stopping.is_exhausted or len(self.history) >= self._epochs
 
     def run_epoch(self) -> EpochResult | Diverged | Interrupted:
         """Train, validate and checkpoint one epoch; if asked to stop in between, checkpoint the steps done."""
@@ -142,7 +144,7 @@ class Attempt:
             epochs=len(self.history),
             best_epoch=stopping.best_epoch,
             evaluation=self.history[stopping.best_epoch - 1].validation,
-            stopped_early=stopping.is_exhausted and len(self.history) < self._request.training.max_epochs,
+            stopped_early=stopping.is_exhausted and len(self.history) < self._epochs,
             weights_sha256=hashlib.sha256(content).hexdigest(),
         )
 
@@ -184,7 +186,7 @@ class Attempt:
         request, training = self._request, self._request.training
         order = draw_epoch(training.imbalance, request.search_seed, request.child_id, epoch, self._host_labels_N)
         epoch_steps = -(-len(order) // training.batch_size)
-        first, total = (epoch - 1) * epoch_steps, training.max_epochs * epoch_steps
+        first, total = (epoch - 1) * epoch_steps, self._epochs * epoch_steps
         return EpochPlan(
             order_N=move_array(order, self._device),
             batch_size=training.batch_size,

@@ -104,7 +104,7 @@ class Trained:
         epochs: number of epochs trained, with those after the best one.
         best_epoch: the epoch with the lowest validation loss, the earliest on a tie; its weights are kept.
         evaluation: result of the best epoch on the validation part.
-        stopped_early: whether early stopping ended the training before ``max_epochs``.
+        stopped_early: whether early stopping ended the training before its last planned epoch.
         weights_sha256: SHA-256 of the best weights as a safetensors file, in hex.
     """
 

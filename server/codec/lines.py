@@ -66,6 +66,7 @@ class WorkerRequest:
         data: what the net is trained on; its seed is that of the search.
         fingerprint, split_fingerprint: what the data must be; a worker refuses any other.
         totals: images per class in the part that is evaluated.
+        train_images: number of images in the training part, for the simulated trainer.
         commonest: the class with most training images.
         others: nets that a test evaluation measures beside the winner.
         epochs_recorded: epochs that the journal has already; they are not reported again.
@@ -95,6 +96,7 @@ class WorkerRequest:
     weights_path: str
     weights_sha256: str
     epoch_seconds: float
+    train_images: int = 0
 
 
 def _is_journalable(text: str) -> bool:

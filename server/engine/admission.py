@@ -10,6 +10,7 @@ from nas.architecture import Architecture, initial_architecture
 from nas.catalogue import CATALOGUE, DatasetInfo, find_dataset, known_datasets
 from nas.config import SearchConfig, SelectionMetric
 from nas.notation import NotationError, parse_notation
+from nas.recipe import MOST_EPOCHS, planned_epochs
 from nas.search import commands
 from nas.search.conditions import DatasetSummary, Resources
 from nas.search.strategies import STRATEGIES
@@ -62,6 +63,7 @@ class Admission:
         prepared = await self.preparation.prepare(config, is_verifying=is_verifying)
         dataset = prepared.summary
         resources = Resources(threads=config.threads or self.threads, memory_limit_bytes=self.memory_limit_bytes)
+        _require_length(config, dataset)
         _require_fit(initial or initial_architecture(config.block, dataset.classes), config, dataset, resources)
         return commands.StartSearch(
             config=_settled(config, dataset),
@@ -132,6 +134,18 @@ def _parse_initial(config: SearchConfig) -> Architecture | None:
     if len(initial.layers) > MAX_INITIAL_LAYERS:
         raise _unfit(f"the initial model has {len(initial.layers)} layers, more than {MAX_INITIAL_LAYERS}")
     return initial
+
+
+def _require_length(config: SearchConfig, dataset: DatasetSummary) -> None:
+    """Refuse more steps than the epochs of a training can hold with so few images per epoch."""
+    training, images = config.training, sum(dataset.counts.train)
+    epochs = planned_epochs(training, images)
+    if epochs > MOST_EPOCHS:
+        message = (
+            f"--min-steps {training.min_steps} takes {epochs} epochs of {images} training images with --batch-size "
+            f"{training.batch_size}, more than {MOST_EPOCHS}; choose fewer steps or a smaller batch size"
+        )
+        raise InvalidSettingError("min_steps", "INVALID_CONFIG", message)
 
 
 def _require_fit(

@@ -9,6 +9,7 @@ import hashlib
 from nas.assessment import Assessed
 from nas.child import EpochResult
 from nas.config import Device, Precision
+from nas.recipe import planned_epochs
 from nas.search import commands
 from nas.search.conditions import Runtime
 from nas.search.reasons import AttemptKind, LostReason
@@ -109,7 +110,7 @@ class FakeExecutor:
 
     async def _train(self, request: AttemptRequest) -> None:
         key = request.key
-        epochs = request.config.training.max_epochs
+        epochs = planned_epochs(request.config.training, sum(request.dataset.counts.train))
         weights = simulated_weights(search_seed=request.config.seed, graph_hash=request.graph_hash)
         for epoch in range(request.epochs_recorded + 1, epochs + 1):
             await asyncio.sleep(self._epoch_seconds)

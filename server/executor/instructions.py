@@ -60,6 +60,7 @@ def instruct(request: AttemptRequest, options: WorkerOptions, files: StateFiles)
         fingerprint=dataset.fingerprint,
         split_fingerprint=dataset.split_fingerprint,
         totals=dataset.counts.validation if is_training else dataset.counts.test,
+        train_images=sum(dataset.counts.train),
         commonest=dataset.counts.commonest,
         others=tuple(_with_files(files, key.search_id, net) for net in request.others),
         epochs_recorded=request.epochs_recorded,

@@ -11,6 +11,7 @@ from pathlib import Path
 from nas.assessment import Assessed
 from nas.child import EpochResult
 from nas.config import Device, Precision
+from nas.recipe import planned_epochs
 from nas.search import commands
 from nas.search.conditions import Runtime
 from nas.search.reasons import AttemptKind, LostReason
@@ -44,7 +45,7 @@ def run(request: WorkerRequest, signs: Signs, stop: threading.Event) -> Iterator
 
 
 def _train(request: WorkerRequest, stop: threading.Event) -> Iterator[commands.Report]:
-    epochs = request.training.max_epochs
+    epochs = planned_epochs(request.training, request.train_images)
     for epoch in range(request.epochs_recorded + 1, epochs + 1):
         if stop.wait(request.epoch_seconds):
             yield _preempted(request)

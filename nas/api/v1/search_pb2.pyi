@@ -633,6 +633,7 @@ class TrainingConfig(_message.Message):
     CLIP_NORM_FIELD_NUMBER: _builtins.int
     DECAY_SCOPE_FIELD_NUMBER: _builtins.int
     EMA_FIELD_NUMBER: _builtins.int
+    MIN_STEPS_FIELD_NUMBER: _builtins.int
     learning_rate: _builtins.float
     """Adam's step size."""
     beta1: _builtins.float
@@ -646,7 +647,7 @@ class TrainingConfig(_message.Message):
     batch_size: _builtins.int
     """Images per training step."""
     max_epochs: _builtins.int
-    """Most epochs of one training."""
+    """Most epochs of one training, unless min_steps asks for more."""
     patience: _builtins.int
     """Epochs in a row without a lower validation loss that end a training."""
     device: Global___Device.ValueType
@@ -669,6 +670,8 @@ class TrainingConfig(_message.Message):
     """Parameters that weight decay applies to."""
     ema: _builtins.float
     """Decay per step of an average of the weights, which is then what is validated and kept; default 0, no average."""
+    min_steps: _builtins.int
+    """Fewest steps of one training, for which it may take more epochs than max_epochs; default 0, no floor."""
     def __init__(
         self,
         *,
@@ -690,10 +693,11 @@ class TrainingConfig(_message.Message):
         clip_norm: _builtins.float | None = ...,
         decay_scope: Global___DecayScope.ValueType = ...,
         ema: _builtins.float | None = ...,
+        min_steps: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_clip_norm", b"_clip_norm", "_ema", b"_ema", "_epsilon", b"_epsilon", "_label_smoothing", b"_label_smoothing", "_learning_rate", b"_learning_rate", "_max_epochs", b"_max_epochs", "_patience", b"_patience", "_warmup", b"_warmup", "_weight_decay", b"_weight_decay", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "clip_norm", b"clip_norm", "ema", b"ema", "epsilon", b"epsilon", "label_smoothing", b"label_smoothing", "learning_rate", b"learning_rate", "max_epochs", b"max_epochs", "patience", b"patience", "warmup", b"warmup", "weight_decay", b"weight_decay"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_clip_norm", b"_clip_norm", "_ema", b"_ema", "_epsilon", b"_epsilon", "_label_smoothing", b"_label_smoothing", "_learning_rate", b"_learning_rate", "_max_epochs", b"_max_epochs", "_min_steps", b"_min_steps", "_patience", b"_patience", "_warmup", b"_warmup", "_weight_decay", b"_weight_decay", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "clip_norm", b"clip_norm", "ema", b"ema", "epsilon", b"epsilon", "label_smoothing", b"label_smoothing", "learning_rate", b"learning_rate", "max_epochs", b"max_epochs", "min_steps", b"min_steps", "patience", b"patience", "warmup", b"warmup", "weight_decay", b"weight_decay"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_clip_norm", b"_clip_norm", "_ema", b"_ema", "_epsilon", b"_epsilon", "_label_smoothing", b"_label_smoothing", "_learning_rate", b"_learning_rate", "_max_epochs", b"_max_epochs", "_patience", b"_patience", "_warmup", b"_warmup", "_weight_decay", b"_weight_decay", "augment", b"augment", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "clip_norm", b"clip_norm", "decay_scope", b"decay_scope", "device", b"device", "ema", b"ema", "epsilon", b"epsilon", "imbalance", b"imbalance", "label_smoothing", b"label_smoothing", "learning_rate", b"learning_rate", "max_epochs", b"max_epochs", "patience", b"patience", "precision", b"precision", "schedule", b"schedule", "warmup", b"warmup", "weight_decay", b"weight_decay"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_beta1", b"_beta1", "_beta2", b"_beta2", "_clip_norm", b"_clip_norm", "_ema", b"_ema", "_epsilon", b"_epsilon", "_label_smoothing", b"_label_smoothing", "_learning_rate", b"_learning_rate", "_max_epochs", b"_max_epochs", "_min_steps", b"_min_steps", "_patience", b"_patience", "_warmup", b"_warmup", "_weight_decay", b"_weight_decay", "augment", b"augment", "batch_size", b"batch_size", "beta1", b"beta1", "beta2", b"beta2", "clip_norm", b"clip_norm", "decay_scope", b"decay_scope", "device", b"device", "ema", b"ema", "epsilon", b"epsilon", "imbalance", b"imbalance", "label_smoothing", b"label_smoothing", "learning_rate", b"learning_rate", "max_epochs", b"max_epochs", "min_steps", b"min_steps", "patience", b"patience", "precision", b"precision", "schedule", b"schedule", "warmup", b"warmup", "weight_decay", b"weight_decay"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
@@ -713,6 +717,8 @@ class TrainingConfig(_message.Message):
     _WhichOneofArgType__learning_rate: _TypeAlias = _typing.Literal["_learning_rate", b"_learning_rate"]  # noqa: Y015
     _WhichOneofReturnType__max_epochs: _TypeAlias = _typing.Literal["max_epochs"]  # noqa: Y015
     _WhichOneofArgType__max_epochs: _TypeAlias = _typing.Literal["_max_epochs", b"_max_epochs"]  # noqa: Y015
+    _WhichOneofReturnType__min_steps: _TypeAlias = _typing.Literal["min_steps"]  # noqa: Y015
+    _WhichOneofArgType__min_steps: _TypeAlias = _typing.Literal["_min_steps", b"_min_steps"]  # noqa: Y015
     _WhichOneofReturnType__patience: _TypeAlias = _typing.Literal["patience"]  # noqa: Y015
     _WhichOneofArgType__patience: _TypeAlias = _typing.Literal["_patience", b"_patience"]  # noqa: Y015
     _WhichOneofReturnType__warmup: _TypeAlias = _typing.Literal["warmup"]  # noqa: Y015
@@ -737,6 +743,8 @@ class TrainingConfig(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__learning_rate) -> _WhichOneofReturnType__learning_rate | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_epochs) -> _WhichOneofReturnType__max_epochs | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_steps) -> _WhichOneofReturnType__min_steps | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__patience) -> _WhichOneofReturnType__patience | None: ...
     @_typing.overload
