@@ -3,22 +3,30 @@
 
 from __future__ import annotations
 
-AUGMENTATIONS = ("flip", "shift", "rotate", "scale", "intensity")
-"""Mirrored left and right; moved; turned; larger or smaller; brighter or darker."""
 ALL = "all"
+IN_ALL = ("flip", "shift", "rotate", "scale", "intensity")
+"""Mirrored left and right; moved; turned; larger or smaller; brighter or darker."""
+AFFINE = "affine"
+"""Turned, larger or smaller, sheared and moved at once. ``all`` means what it meant before this was there."""
+AUGMENTATIONS = (*IN_ALL, AFFINE)
+_PARTS_OF_AFFINE = ("shift", "rotate", "scale")
 
 
 def parse_augmentations(text: str) -> tuple[str, ...]:
     """Read a choice such as ``flip,shift`` or ``all``; the order in which it is written means nothing.
 
     Raises:
-        ValueError: a name is unknown or given twice; the message goes on after the name of the setting.
+        ValueError: a name is unknown or given twice, or affine stands beside a part of it; the message goes on after
+            the name of the setting.
     """
     if not text:
         return ()
     names = text.split(",")
     if text == ALL:
-        names = list(AUGMENTATIONS)
+        names = list(IN_ALL)
     if not set(names) <= set(AUGMENTATIONS) or len(set(names)) < len(names):
         raise ValueError(f"must be {ALL} or some of {','.join(AUGMENTATIONS)}, not {text[:40]!r}")
+    twice = next((name for name in _PARTS_OF_AFFINE if name in names), None)
+    if AFFINE in names and twice is not None:
+        raise ValueError(f"must not name {twice} beside {AFFINE}, which it is a part of")
     return tuple(name for name in AUGMENTATIONS if name in names)

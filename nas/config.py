@@ -104,7 +104,7 @@ class TrainingConfig(RecipeSettings):
     """The paper has none."""
     augment: str = setting(
         "",
-        help=f"Random changes to training images: all, or some of {','.join(AUGMENTATIONS)}.",
+        help=f"Random changes to training images: all (but affine), or some of {','.join(AUGMENTATIONS)}.",
         check=parse_augmentations,
         empty="no changes",
         metavar="KINDS",

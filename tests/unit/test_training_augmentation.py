@@ -12,7 +12,7 @@ import pytest
 import torch
 from tiny_training import Stopper, make_data, make_request, run_fit, without_times
 
-from nas.augmentations import AUGMENTATIONS, parse_augmentations
+from nas.augmentations import AUGMENTATIONS, IN_ALL, parse_augmentations
 from nas.child import ChildId
 from nas.config import Imbalance, InputShape
 from nas.training import Interrupted, Trained
@@ -44,7 +44,7 @@ def _vary(kinds: str, image_1CHW: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize(
     ("text", "kinds"),
-    [("", ()), ("all", AUGMENTATIONS), ("shift,flip", ("flip", "shift")), ("intensity", ("intensity",))],
+    [("", ()), ("all", IN_ALL), ("shift,flip", ("flip", "shift")), ("affine,flip", ("flip", "affine"))],
 )
 def test_kinds_are_a_choice(text: str, kinds: tuple[str, ...]) -> None:
     """In whatever order they are written."""
@@ -166,7 +166,51 @@ def test_a_batch_takes_its_own_rows() -> None:
     assert torch.equal(whole, torch.cat(pieces))
 
 
-@pytest.mark.parametrize(("kinds", "imbalance"), [("all", Imbalance.NONE), ("flip,shift", Imbalance.SAMPLING)])
+def test_affine_stays_within_its_limits_and_reaches_them() -> None:
+    """Shift, angle, scale and shear of each map, computed back from it, all of them different from image to image."""
+    maps_N23 = _maps("affine")
+    (m00, m01, _), (m10, m11, _) = maps_N23.permute(1, 2, 0).double()
+    found = {
+        0.18: maps_N23[:, :, 2].abs(),
+        12.0: torch.rad2deg(torch.atan2(m10, m11)).abs(),
+        1.1: torch.exp(torch.log(torch.hypot(m10, m11)).abs()),
+        0.15: (m01 + m10).abs(),
+    }
+
+    assert torch.allclose(m00, m11)
+    for limit, sizes in found.items():
+        assert sizes.max() <= limit * (1 + 1e-6)
+        assert sizes.max() > 0.99 * limit
+
+
+def test_affine_is_drawn_anew_in_each_epoch_and_for_each_seed() -> None:
+    """The same epoch, seed and image are varied in the same way."""
+    first = _maps("affine")
+
+    assert torch.equal(first, _maps("affine"))
+    assert not torch.equal(first, _maps("affine", search_seed=4))
+    assert not torch.equal(first, _maps("affine", epoch=2))
+
+
+def test_affine_does_not_change_the_draws_of_others() -> None:
+    """An image is mirrored with affine if it is without."""
+    affine, mirrored, flip = _maps("affine"), _maps("affine,flip"), _maps("flip")
+
+    assert torch.equal(affine[:, 0, 0] * flip[:, 0, 0], mirrored[:, 0, 0])
+    assert torch.equal(affine[:, 1], mirrored[:, 1])
+
+
+@pytest.mark.parametrize("part", ["shift", "rotate", "scale"])
+def test_affine_beside_a_part_of_it_is_refused(part: str) -> None:
+    """The message names both."""
+    with pytest.raises(ValueError, match=f"{part} beside affine"):
+        parse_augmentations(f"{part},affine")
+
+
+@pytest.mark.parametrize(
+    ("kinds", "imbalance"),
+    [("all", Imbalance.NONE), ("flip,shift", Imbalance.SAMPLING), ("affine,intensity", Imbalance.NONE)],
+)
 @pytest.mark.parametrize("batches", [3, 13])
 def test_an_interruption_changes_nothing(tmp_path: Path, kinds: str, imbalance: Imbalance, batches: int) -> None:
     """Stopped in the middle of an epoch, it goes on bit for bit."""

@@ -657,7 +657,9 @@ class TrainingConfig(_message.Message):
     imbalance: Global___Imbalance.ValueType
     """What is done about classes of different size."""
     augment: _builtins.str
-    """How the images of the training part are varied: "all", or some of "flip,shift,rotate,scale,intensity"; empty for not."""
+    """How the images of the training part are varied: "all", or some of "flip,shift,rotate,scale,intensity,affine"; empty for not.
+    "all" is without affine.
+    """
     schedule: Global___Schedule.ValueType
     """How the learning rate goes from the first step to the last."""
     warmup: _builtins.float
