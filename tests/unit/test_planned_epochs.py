@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A floor of steps: how many epochs it takes, and that training, search and start keep to it."""
+"""A floor of steps: how many epochs it takes, and that training and search keep to it."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,6 @@ from nas.config import TrainingConfig
 from nas.recipe import Schedule, planned_epochs
 from nas.search.state import ChildState, SearchState
 from nas.training import Trained
-from server.engine.admission import _require_length
-from server.engine.errors import InvalidSettingError
 
 TRAIN_IMAGES = sum(DATASET.counts.train)
 
@@ -68,13 +65,3 @@ def test_a_search_takes_as_many_epochs() -> None:
     assert driver.search.state is SearchState.SUCCEEDED
     assert trained
     assert {3} == {len(child.epochs) for child in trained if child.epochs}
-
-
-def test_too_many_epochs_are_refused() -> None:
-    """Before anything starts, naming both settings."""
-    training = TrainingConfig(batch_size=TRAIN_IMAGES, min_steps=10_001)
-    config = make_config(training=training)
-
-    with pytest.raises(InvalidSettingError, match=f"--min-steps 10001 .* --batch-size {TRAIN_IMAGES}"):
-        _require_length(config, DATASET)
-    _require_length(replace(config, training=replace(training, min_steps=10_000)), DATASET)

@@ -121,6 +121,12 @@ REFUSED: list[tuple[dict[str, Any], str, str, str]] = [
         "INVALID_ARCHITECTURE",
         "of a worker; choose a smaller --batch-size",
     ),
+    (
+        {"training": TrainingConfig(batch_size=65536, min_steps=10_001)},
+        "min_steps",
+        "INVALID_CONFIG",
+        "--min-steps 10001 takes 10001 epochs of ",
+    ),
 ]
 
 
