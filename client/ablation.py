@@ -45,10 +45,12 @@ class Row:
 
 
 def swap_blocks(notation: str, *, has_se: bool) -> str:
-    """Give every block squeeze and excitation, or take it from every one; the widths stay."""
+    """Give every block squeeze and excitation, or take it from every one; widths and normalisation stay."""
     block = SEInception if has_se else Inception
     layers = tuple(
-        block(**{name: getattr(layer, name) for name in number_names(block)})
+        layer
+        if type(layer) is block
+        else block(**{name: getattr(layer, name) for name in number_names(block)}, bn=layer.bn)
         if isinstance(layer, Inception | SEInception)
         else layer
         for layer in parse_notation(notation).layers

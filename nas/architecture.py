@@ -10,35 +10,38 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nas.blocks import BLOCKS, BlockType, make_block
-from nas.layers import Concat, Conv, Flatten, Layer, Linear, Pool
+from nas.layers import Concat, Conv, Flatten, GlobalAverage, Layer, Linear, Pool
 
-LAYER_KINDS: tuple[type[Layer], ...] = (Conv, Pool, *BLOCKS.values(), Concat, Flatten, Linear)
+LAYER_KINDS: tuple[type[Layer], ...] = (Conv, Pool, *BLOCKS.values(), Concat, Flatten, GlobalAverage, Linear)
 """Every kind of layer that a net may have."""
+
+_VECTORS = (Flatten, GlobalAverage)
+"""What turns the last map into the vector that the head reads."""
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """A CNN: any number of feature layers, then ``F()``, then ``FC(n)``.
+    """A CNN: any number of feature layers, then ``F()`` or ``GAP()``, then ``FC(n)``.
 
     Raises:
-        ArchitectureError: the head is not ``F() FC(n)``, stands elsewhere too, or a ``Concat()`` has fewer than two
+        ArchitectureError: the head is none of the two, stands elsewhere too, or a ``Concat()`` has fewer than two
             layers before it.
     """
 
     layers: tuple[Layer, ...]
 
     def __post_init__(self) -> None:
-        if len(self.layers) < 2 or not isinstance(self.layers[-2], Flatten) or not isinstance(self.layers[-1], Linear):
-            raise ArchitectureError(len(self.layers), "a net ends with F() FC(n)")
+        if len(self.layers) < 2 or not isinstance(self.layers[-2], _VECTORS) or not isinstance(self.layers[-1], Linear):
+            raise ArchitectureError(len(self.layers), "a net ends with F() FC(n) or GAP() FC(n)")
         for position, layer in enumerate(self.layers[:-2], start=1):
-            if isinstance(layer, Flatten | Linear):
-                raise ArchitectureError(position, "F() and FC(n) stand only at the end")
+            if isinstance(layer, (*_VECTORS, Linear)):
+                raise ArchitectureError(position, "F(), GAP() and FC(n) stand only at the end")
             if layer.source_count > 1 and layer.source_count >= position:
                 raise ArchitectureError(position, f"{layer.name}() needs two layers before it")
 
     @property
     def features(self) -> tuple[Layer, ...]:
-        """The layers before ``F()``."""
+        """The layers before the head."""
         return self.layers[:-2]
 
     @property

@@ -20,6 +20,10 @@ PAPER_WIDTHS = (32, 64, 128, 16, 32, 32)
 """Widths of every block that the paper inserts (section IV.C)."""
 
 
+DEFAULT_RATIO = 16
+"""Of squeeze and excitation (Hu et al. 2018); a block of fewer channels is squeezed to one."""
+
+
 class BlockType(Enum):
     """The block that a search is built around; the value is its name on a command line."""
 
@@ -32,6 +36,9 @@ class InceptionLayer(Layer):
     """Four branches side by side, six widths in GoogLeNet's order: what the blocks with this stem have in common.
 
     It is no block: products and stored values are for each block to say.
+
+    Attributes:
+        bn: normalise every convolution over the batch before its ReLU, with a scale and a shift in place of the bias.
     """
 
     ch1x1: int
@@ -40,6 +47,7 @@ class InceptionLayer(Layer):
     ch5x5red: int
     ch5x5: int
     pool_proj: int
+    bn: bool = False
 
     @property
     def out_channels(self) -> int:
@@ -68,17 +76,17 @@ class InceptionLayer(Layer):
         """Return the six convolutions of the branches."""
         channels, sites = source[0], math.prod(source[1:])
         return (
-            Product(channels, self.ch1x1, sites),
-            Product(channels, self.ch3x3red, sites),
-            Product(self.ch3x3red * 9, self.ch3x3, sites),
-            Product(channels, self.ch5x5red, sites),
-            Product(self.ch5x5red * 25, self.ch5x5, sites),
-            Product(channels, self.pool_proj, sites),
+            Product(channels, self.ch1x1, sites, self.bn),
+            Product(channels, self.ch3x3red, sites, self.bn),
+            Product(self.ch3x3red * 9, self.ch3x3, sites, self.bn),
+            Product(channels, self.ch5x5red, sites, self.bn),
+            Product(self.ch5x5red * 25, self.ch5x5, sites, self.bn),
+            Product(channels, self.pool_proj, sites, self.bn),
         )
 
     def kept_values(self, *sources: Shape) -> int:
-        """Store each product's output twice, the pooled input and the joined map."""
-        activated = 2 * sum(product.values for product in self.products(sources[0]))
+        """Store what the products need, the pooled input and the joined map."""
+        activated = sum(product.kept_values for product in self.products(sources[0]))
         return activated + POOL_VALUES * math.prod(sources[0]) + math.prod(self.output_shape(*sources))
 
 
@@ -95,14 +103,25 @@ class Inception(InceptionLayer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SEInception(InceptionLayer):
-    """``SEIB(...)``: the Inception block followed by squeeze and excitation over its output channels."""
+    """``SEIB(...)``: the Inception block followed by squeeze and excitation over its output channels.
+
+    Attributes:
+        ratio: output channels per channel that is left after squeezing (Hu et al. 2018, reduction ratio).
+    """
 
     name: ClassVar[str] = "SEIB"
 
+    ratio: int = DEFAULT_RATIO
+
+    def __post_init__(self) -> None:
+        InceptionLayer.__post_init__(self)
+        if self.ratio != DEFAULT_RATIO and self.ratio > self.out_channels:
+            raise ValueError(f"the ratio {self.ratio} is larger than the {self.out_channels} channels of the block")
+
     @property
     def squeezed_channels(self) -> int:
-        """Width of the first of the two linear layers: C/16, at least 1 (Hu et al. 2018, ratio 16)."""
-        return max(1, self.out_channels // 16)
+        """Width of the first of the two linear layers, at least 1."""
+        return max(1, self.out_channels // self.ratio)
 
     def products(self, source: Shape) -> tuple[Product, ...]:
         """The branches and the two linear layers."""
@@ -124,12 +143,12 @@ BLOCKS: Mapping[BlockType, type[Layer]] = {
 """The kind of layer of each block."""
 
 
-def make_block(block_type: BlockType, widths: tuple[int, ...] = PAPER_WIDTHS) -> Layer:
-    """Build the block of a search; the widths default to the paper's.
+def make_block(block_type: BlockType, widths: tuple[int, ...] = PAPER_WIDTHS, **options: bool | int) -> Layer:
+    """Build the block of a search; the widths default to the paper's, the options to those of the layer.
 
     Raises:
         ValueError: the block has another number of widths, or one is less than 1.
     """
     kind = BLOCKS[block_type]
     build: Callable[..., Layer] = kind
-    return build(**dict(zip(number_names(kind), widths, strict=True)))
+    return build(**dict(zip(number_names(kind), widths, strict=True)), **options)

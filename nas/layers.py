@@ -4,8 +4,9 @@
 A layer knows its name in the notation, the shape of its output, the convolutions and linear layers that it consists of,
 and what training must store of it. Whoever works with nets asks the layer and never lists the kinds.
 
-Legend: C, H, W = channels, height and width of a map. Convolutions are valid with stride 1; every convolution and every
-linear layer has a bias (fixed by the parameter counts that the paper publishes).
+Legend: C, H, W = channels, height and width of a map. The paper's convolutions are valid with stride 1; each of them
+and each linear layer has a bias (fixed by the parameter counts that the paper publishes). What goes beyond the paper is
+an option of a layer: a field whose default means the paper's layer (docs/adr/0016).
 """
 
 from __future__ import annotations
@@ -28,16 +29,31 @@ class LayerShapeError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A convolution or a linear layer: at each site every output is a weighted sum of ``fan_in`` inputs plus a bias."""
+    """A convolution or a linear layer: at each site every output is a weighted sum of ``fan_in`` inputs plus a bias.
+
+    Attributes:
+        bn: whether batch normalisation follows; it has a scale and a shift per output, and makes the bias redundant.
+    """
 
     fan_in: int
     outputs: int
     sites: int
+    bn: bool = False
 
     @property
     def param_count(self) -> int:
-        """Weights and biases."""
-        return self.outputs * (self.fan_in + 1)
+        """Weights and biases, or weights, scales and shifts."""
+        return self.outputs * (self.fan_in + (2 if self.bn else 1))
+
+    @property
+    def statistics(self) -> int:
+        """Running means and variances, which are no parameters and yet part of a trained net."""
+        return 2 * self.outputs if self.bn else 0
+
+    @property
+    def kept_values(self) -> int:
+        """Values of one image stored for the backward pass: the output before and after normalisation and ReLU."""
+        return (3 if self.bn else 2) * self.values
 
     @property
     def flops(self) -> int:
@@ -51,7 +67,11 @@ class Product:
 
 
 class Layer(ABC):
-    """One layer of a net. Each subclass is a frozen record of positive whole numbers and stands for one kind."""
+    """One layer of a net; each subclass is a frozen record and stands for one kind.
+
+    Fields without a default are positive whole numbers, such as the filters of ``C(64,3)``. Those with a default are
+    options, which the notation names where they are set: a bool as ``bn``, a positive whole number as ``ratio=8``.
+    """
 
     __slots__ = ()
 
@@ -61,9 +81,9 @@ class Layer(ABC):
     """How many earlier outputs the layer reads: that of the layer before it, then of the one before that."""
 
     def __post_init__(self) -> None:
-        for name in number_names(type(self)):
+        for name in (*number_names(type(self)), *option_defaults(type(self))):
             value = getattr(self, name)
-            if value < 1:
+            if value is not False and value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value}")
 
     @property
@@ -89,11 +109,8 @@ class Layer(ABC):
         return ()
 
     def kept_values(self, *sources: Shape) -> int:
-        """Return how many values of one image are stored for the backward pass; by default those of the products.
-
-        Each product's output is counted twice: before and after its ReLU.
-        """
-        return 2 * sum(product.values for product in self.products(sources[0]))
+        """Return how many values of one image are stored for the backward pass; by default those of the products."""
+        return sum(product.kept_values for product in self.products(sources[0]))
 
     def widened(self, by: int) -> Layer | None:
         """Return the layer with ``by`` more filters, or None if it has no width of its own."""
@@ -101,30 +118,44 @@ class Layer(ABC):
 
 
 def number_names(kind: type[Layer]) -> tuple[str, ...]:
-    """Return the names of the numbers that the notation of a kind of layer must give, in its order.
-
-    They are the fields without a default. A field with a default has no place in the notation yet.
-    """
+    """Return the names of the numbers that the notation of a kind of layer must give, in its order."""
     return tuple(field.name for field in fields(kind) if field.default is MISSING)  # type: ignore[arg-type]
+
+
+def option_defaults(kind: type[Layer]) -> dict[str, bool | int]:
+    """Return the options of a kind of layer by name, in the order of the notation, with what they are if not given."""
+    return {field.name: field.default for field in fields(kind) if field.default is not MISSING}  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conv(Layer):
-    """``C(a,b)``: a valid b x b convolution with a filters, stride 1, bias, then ReLU."""
+    """``C(a,b)``: a valid b x b convolution with a filters, stride 1, bias, then ReLU.
+
+    Attributes:
+        same: pad with zeros, so that height and width stay; the kernel must be odd.
+        bn: normalise over the batch before the ReLU, with a scale and a shift in place of the bias.
+    """
 
     name: ClassVar[str] = "C"
 
     filters: int
     kernel: int
+    same: bool = False
+    bn: bool = False
+
+    def __post_init__(self) -> None:
+        Layer.__post_init__(self)
+        if self.same and self.kernel % 2 == 0:
+            raise ValueError(f"a 'same' convolution needs an odd kernel, not {self.kernel}")
 
     def output_shape(self, *sources: Shape) -> Shape:
-        """Lose kernel - 1 rows and columns."""
-        return (self.filters, *_slide(sources[0], size=self.kernel, step=1))
+        """Lose kernel - 1 rows and columns, or none."""
+        return (self.filters, *(sources[0][1:] if self.same else _slide(sources[0], size=self.kernel, step=1)))
 
     def products(self, source: Shape) -> tuple[Product, ...]:
         """One convolution."""
         sites = math.prod(self.output_shape(source)[1:])
-        return (Product(source[0] * self.kernel**2, self.filters, sites),)
+        return (Product(source[0] * self.kernel**2, self.filters, sites, self.bn),)
 
     def widened(self, by: int) -> Conv:
         """Add filters."""
@@ -183,6 +214,17 @@ class Flatten(Layer):
     def output_shape(self, *sources: Shape) -> Shape:
         """One number per value of the map."""
         return (math.prod(sources[0]),)
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalAverage(Layer):
+    """``GAP()``: C x H x W to the average of each channel (global average pooling, Lin et al. 2014)."""
+
+    name: ClassVar[str] = "GAP"
+
+    def output_shape(self, *sources: Shape) -> Shape:
+        """One number per channel."""
+        return (sources[0][0],)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

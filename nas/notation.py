@@ -2,16 +2,17 @@
 """The paper's text form of an architecture (section IV.C): parse it and print it, such that parse(format(a)) == a.
 
 ``C(64,3) P(1,1) IB(32,64,128,16,32,32) P(1,1) F() FC(10)`` is the canonical form; when read, layers may also be
-separated by ``;`` and blanks may stand around names, brackets and numbers, as in the paper.
+separated by ``;`` and blanks may stand around names, brackets and numbers, as in the paper. Options of a layer follow
+its numbers, ``C(8,3,same,bn)`` or ``SEIB(4,4,8,2,4,4,bn,ratio=8)``, and may be read in any order (docs/adr/0016).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from nas.architecture import LAYER_KINDS, Architecture, ArchitectureError
-from nas.layers import Layer, number_names
+from nas.layers import Layer, number_names, option_defaults
 
 MAX_CHARACTERS = 65_536
 MAX_LAYERS = 1_000
@@ -40,7 +41,14 @@ def format_notation(architecture: Architecture) -> str:
 
 def format_layer(layer: Layer) -> str:
     """Print one layer, for example ``C(64,3)``."""
-    return f"{layer.name}({','.join(str(number) for number in layer.numbers)})"
+    return f"{layer.name}({','.join([*map(str, layer.numbers), *_format_options(layer)])})"
+
+
+def _format_options(layer: Layer) -> Iterator[str]:
+    for name, default in option_defaults(type(layer)).items():
+        value = getattr(layer, name)
+        if value != default:
+            yield name if value is True else f"{name}={value}"
 
 
 def parse_notation(text: str) -> Architecture:
@@ -123,10 +131,37 @@ def _parse_layer(scanner: _Scanner) -> Layer:
             raise NotationError(scanner.position, f"expected ',' and the {field} of {name}, not {scanner.ahead}")
         scanner.skip(_BLANKS)
         numbers[field] = _parse_number(scanner, f"the {field} of {name}")
+    options = _parse_options(scanner, kind)
     if not scanner.accept(")"):
         raise NotationError(scanner.position, f"expected ')' to close {name}, not {scanner.ahead}")
     build: Callable[..., Layer] = kind
-    return build(**numbers)
+    try:
+        return build(**numbers, **options)
+    except ValueError as error:
+        raise NotationError(start, f"{name}: {error}") from error
+
+
+def _parse_options(scanner: _Scanner, kind: type[Layer]) -> dict[str, bool | int]:
+    """Read what follows the numbers of a layer: names of options, each after a comma."""
+    defaults = option_defaults(kind)
+    options: dict[str, bool | int] = {}
+    while defaults and scanner.accept(","):
+        scanner.skip(_BLANKS)
+        start, ahead = scanner.position, scanner.ahead
+        option = scanner.skip(_WORD)
+        if option not in defaults:
+            raise NotationError(start, f"expected an option of {kind.name}, one of {', '.join(defaults)}, not {ahead}")
+        if option in options:
+            raise NotationError(start, f"the option {option} of {kind.name} is given twice")
+        options[option] = True if defaults[option] is False else _parse_value(scanner, f"the {option} of {kind.name}")
+    return options
+
+
+def _parse_value(scanner: _Scanner, what: str) -> int:
+    if not scanner.accept("="):
+        raise NotationError(scanner.position, f"expected '=' and {what}, not {scanner.ahead}")
+    scanner.skip(_BLANKS)
+    return _parse_number(scanner, what)
 
 
 def _parse_number(scanner: _Scanner, what: str) -> int:

@@ -37,7 +37,8 @@ class LayerSummary:
     Attributes:
         position: counted from 1.
         output_shape: (C, H, W), or (N,) from ``F()`` on.
-        param_count: weights and biases.
+        param_count: weights, biases, and scales and shifts of batch normalisation.
+        statistics: running means and variances of batch normalisation.
         flops: of the forward pass of one image, two per multiply-accumulate; convolutions and linear layers only.
     """
 
@@ -45,6 +46,7 @@ class LayerSummary:
     layer: Layer
     output_shape: Shape
     param_count: int
+    statistics: int
     flops: int
 
 
@@ -79,6 +81,7 @@ def summarise(architecture: Architecture, input_shape: InputShape) -> tuple[Laye
                 layer=layer,
                 output_shape=shapes[position],
                 param_count=sum(product.param_count for product in products),
+                statistics=sum(product.statistics for product in products),
                 flops=sum(product.flops for product in products),
             )
         )
@@ -86,7 +89,7 @@ def summarise(architecture: Architecture, input_shape: InputShape) -> tuple[Laye
 
 
 def param_count(architecture: Architecture, input_shape: InputShape) -> int:
-    """Weights and biases of the whole net.
+    """Trainable parameters of the whole net.
 
     Raises:
         ShapeError: a layer does not fit the map it gets.
@@ -104,12 +107,12 @@ def flops(architecture: Architecture, input_shape: InputShape) -> int:
 
 
 def weights_bytes(architecture: Architecture, input_shape: InputShape) -> int:
-    """Bytes of the weights in fp32, as they lie in a checkpoint without its header.
+    """Bytes of the weights and running statistics in fp32, as they lie in a checkpoint without its header.
 
     Raises:
         ShapeError: a layer does not fit the map it gets.
     """
-    return BYTES_PER_VALUE * param_count(architecture, input_shape)
+    return BYTES_PER_VALUE * sum(s.param_count + s.statistics for s in summarise(architecture, input_shape))
 
 
 def checkpoint_bytes(architecture: Architecture, input_shape: InputShape) -> int:

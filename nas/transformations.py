@@ -193,10 +193,10 @@ def transform(architecture: Architecture, transformation: Transformation, block_
     """
     last = len(architecture.features)
     if last == 0:
-        raise TransformationError(transformation, "the net has no layer before F() that could be transformed")
+        raise TransformationError(transformation, "the net has no layer before the head that could be transformed")
     if not 1 <= transformation.position <= last:
         raise TransformationError(
-            transformation, f"the position must lie between 1 and {last}, the last layer before F()"
+            transformation, f"the position must lie between 1 and {last}, the last layer before the head"
         )
     return transformation.apply(architecture, block_type)
 

@@ -11,7 +11,7 @@ from nas.architecture import Architecture
 from nas.blocks import BlockType, make_block
 from nas.child import ChildId, Evaluation
 from nas.config import InputShape
-from nas.layers import Concat, Conv, Flatten, Layer, Linear, Pool
+from nas.layers import Concat, Conv, Flatten, GlobalAverage, Layer, Linear, Pool
 from nas.selection import Contender
 from nas.shapes import output_shapes
 
@@ -25,9 +25,19 @@ def input_shapes(*, min_side: int = 1, max_side: int = 32) -> st.SearchStrategy[
 
 
 def blocks(*, max_width: int = 24) -> st.SearchStrategy[Layer]:
-    """Blocks of both types with small widths."""
+    """Blocks of every type with small widths, some with options."""
     widths = st.tuples(*[st.integers(1, max_width)] * 6)
-    return st.builds(make_block, st.sampled_from(BlockType), widths)
+    plain = st.builds(make_block, st.sampled_from(BlockType), widths, bn=st.booleans())
+    return plain | st.builds(make_block, st.just(BlockType.SE_INCEPTION), widths, ratio=st.integers(1, 4))
+
+
+def convolutions(*, max_width: int, windows: st.SearchStrategy[int]) -> st.SearchStrategy[Layer]:
+    """Convolutions whose kernel is one of ``windows``, 'same' ones only where it is odd."""
+    filters = st.integers(1, max_width)
+    valid = st.builds(Conv, filters=filters, kernel=windows, bn=st.booleans())
+    return valid | st.builds(
+        Conv, filters=filters, kernel=st.sampled_from((1, 3, 5)), same=st.just(True), bn=st.booleans()
+    )
 
 
 @st.composite
@@ -38,13 +48,13 @@ def architectures(
 
     A Concat() may add up the channels of all before it, so keep ``max_layers`` small where nets are built.
     """
-    head = (Flatten(), Linear(outputs=draw(st.integers(1, 12))))
+    head = (draw(st.sampled_from((Flatten(), GlobalAverage()))), Linear(outputs=draw(st.integers(1, 12))))
     features: tuple[Layer, ...] = ()
     for _ in range(draw(st.integers(min_layers, max_layers))):
         _, height, width = output_shapes(Architecture((*features, *head)), input_shape)[len(features)]
         windows = st.integers(1, min(height, width, 5))
         choices: list[st.SearchStrategy[Layer]] = [
-            st.builds(Conv, filters=st.integers(1, max_width), kernel=windows),
+            convolutions(max_width=max_width, windows=windows),
             st.builds(Pool, step=st.integers(1, 3), size=windows),
             st.just(Pool(step=1, size=1)),
             blocks(max_width=max_width),

@@ -19,7 +19,7 @@ from nas.architecture import Architecture
 from nas.blocks import BlockType, make_block
 from nas.child import ChildId, EpochResult
 from nas.config import Device, InputShape, Precision, TrainingConfig
-from nas.layers import Concat, Conv, Flatten, Linear, Pool
+from nas.layers import Concat, Conv, Flatten, GlobalAverage, Linear, Pool
 from nas.training import FitOutcome, FitRequest, TrainingData, fit
 from nas.training.request import Images, Labels
 
@@ -33,6 +33,15 @@ SMALL_NET = Architecture(
         make_block(BlockType.SE_INCEPTION, (4, 2, 4, 2, 4, 4)),
         Concat(),
         Flatten(),
+        Linear(outputs=CLASSES),
+    )
+)
+NORMALISED_NET = Architecture(
+    (
+        Conv(filters=4, kernel=3, same=True, bn=True),
+        Pool(step=2, size=2),
+        make_block(BlockType.SE_INCEPTION, (4, 2, 4, 2, 4, 4), bn=True, ratio=8),
+        GlobalAverage(),
         Linear(outputs=CLASSES),
     )
 )

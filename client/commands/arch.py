@@ -141,7 +141,7 @@ def _parse(notation: str) -> Architecture:
 
 def _with_head(notation: str, classes: int) -> str:
     """Add the head to a notation that has none."""
-    return notation if re.search(r"\bFC?\s*\(", notation) else f"{notation} F() FC({classes})"
+    return notation if re.search(r"\b(F|FC|GAP)\s*\(", notation) else f"{notation} F() FC({classes})"
 
 
 def _describe(architecture: Architecture, input_shape: InputShape | None) -> search_pb2.Architecture:

@@ -8,6 +8,7 @@ order of widths; Hu et al. 2018, Fig. 2 for squeeze and excitation; paper sectio
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,25 +16,56 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.blocks import Inception, InceptionLayer, SEInception
-from nas.layers import Concat, Conv, Flatten, Layer, Linear, Pool
+from nas.layers import Concat, Conv, Flatten, GlobalAverage, Layer, Linear, Pool
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation (Ioffe and Szegedy 2015) of each channel: (N, C, H, W) to the same shape.
+
+    Unlike torch's module it keeps no counter of batches, and a single value per channel, of which no variance can be
+    taken, is normalised by the running statistics.
+
+    Args:
+        channels: C.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """Normalise by the batch while training, which the running statistics then follow; else by those."""
+        uses_batch = self.training and x_NCHW.numel() > x_NCHW.shape[1]
+        return functional.batch_norm(
+            x_NCHW, self.running_mean, self.running_var, self.weight, self.bias, training=uses_batch
+        )
 
 
 class ConvReLU(nn.Conv2d):
-    """A convolution with bias and stride 1, then ReLU: (N, C, H, W) to (N, filters, H', W').
+    """A convolution with stride 1, then ReLU: (N, C, H, W) to (N, filters, H', W').
 
     Args:
         in_channels: C.
         filters: channels of the output.
         kernel: side of the window.
         same: pad so that H' = H and W' = W; else valid, H' = H - kernel + 1.
+        bn: normalise before the ReLU; else there is a bias.
     """
 
-    def __init__(self, in_channels: int, filters: int, kernel: int, *, same: bool = False) -> None:
-        super().__init__(in_channels, filters, kernel, padding=kernel // 2 if same else 0)
+    def __init__(self, in_channels: int, filters: int, kernel: int, *, same: bool = False, bn: bool = False) -> None:
+        super().__init__(in_channels, filters, kernel, padding=kernel // 2 if same else 0, bias=not bn)
+        self.bn = BatchNorm(filters) if bn else None
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
-        """Convolve and rectify; in place, because a convolution's backward pass never looks at its own output."""
-        return functional.relu(super().forward(x_NCHW), inplace=True)
+        """Convolve, normalise and rectify; in place, because no backward pass looks at what the ReLU reads."""
+        convolved_NCHW = super().forward(x_NCHW)
+        return functional.relu(convolved_NCHW if self.bn is None else self.bn(convolved_NCHW), inplace=True)
 
 
 class InceptionBlock(nn.Module):
@@ -44,13 +76,14 @@ class InceptionBlock(nn.Module):
 
     def __init__(self, in_channels: int, block: InceptionLayer) -> None:
         super().__init__()
-        self.ch1x1 = ConvReLU(in_channels, block.ch1x1, 1, same=True)
-        self.ch3x3red = ConvReLU(in_channels, block.ch3x3red, 1, same=True)
-        self.ch3x3 = ConvReLU(block.ch3x3red, block.ch3x3, 3, same=True)
-        self.ch5x5red = ConvReLU(in_channels, block.ch5x5red, 1, same=True)
-        self.ch5x5 = ConvReLU(block.ch5x5red, block.ch5x5, 5, same=True)
+        convolution = partial(ConvReLU, same=True, bn=block.bn)
+        self.ch1x1 = convolution(in_channels, block.ch1x1, 1)
+        self.ch3x3red = convolution(in_channels, block.ch3x3red, 1)
+        self.ch3x3 = convolution(block.ch3x3red, block.ch3x3, 3)
+        self.ch5x5red = convolution(in_channels, block.ch5x5red, 1)
+        self.ch5x5 = convolution(block.ch5x5red, block.ch5x5, 5)
         self.pool = nn.MaxPool2d(3, stride=1, padding=1)
-        self.pool_proj = ConvReLU(in_channels, block.pool_proj, 1, same=True)
+        self.pool_proj = convolution(in_channels, block.pool_proj, 1)
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Run the four branches and join them in the order of the notation."""
@@ -80,6 +113,14 @@ class SEInceptionBlock(InceptionBlock):
         return joined_NCHW * scale_NC[:, :, None, None]  # N, out_channels, H, W
 
 
+class Averaging(nn.Module):
+    """``GAP()``: (N, C, H, W) to the average of each channel, (N, C)."""
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """Average over height and width."""
+        return x_NCHW.mean(dim=(2, 3))
+
+
 class Concatenation(nn.Module):
     """``Concat()``: the nearer map's channels first; where sizes differ, each side is cut to the smaller one."""
 
@@ -98,12 +139,13 @@ def crop_centre(x_NCHW: Tensor, height: int, width: int) -> Tensor:
 
 
 MODULES: Mapping[type[Layer], Callable[[Any, int], nn.Module]] = {
-    Conv: lambda layer, inputs: ConvReLU(inputs, layer.filters, layer.kernel),
+    Conv: lambda layer, inputs: ConvReLU(inputs, layer.filters, layer.kernel, same=layer.same, bn=layer.bn),
     Pool: lambda layer, _: nn.Identity() if layer.is_identity else nn.MaxPool2d(layer.size, stride=layer.step),
     Inception: lambda layer, inputs: InceptionBlock(inputs, layer),
     SEInception: lambda layer, inputs: SEInceptionBlock(inputs, layer),
     Concat: lambda _, __: Concatenation(),
     Flatten: lambda _, __: nn.Flatten(),
+    GlobalAverage: lambda _, __: Averaging(),
     Linear: lambda layer, inputs: nn.Linear(inputs, layer.outputs),
 }
 """Makes the module of a layer of exactly this kind. The number is that of its first source: channels, or features."""

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from nas.architecture import Architecture
@@ -20,7 +22,7 @@ KAU = InputShape(channels=1, height=64, width=64)
 C = Conv(filters=64, kernel=3)
 C1 = Conv(filters=64, kernel=1)
 P = Pool(step=1, size=1)
-WIDTHS = {"ch1x1": 32, "ch3x3red": 64, "ch3x3": 128, "ch5x5red": 16, "ch5x5": 32, "pool_proj": 32}
+WIDTHS: dict[str, Any] = {"ch1x1": 32, "ch3x3red": 64, "ch3x3": 128, "ch5x5red": 16, "ch5x5": 32, "pool_proj": 32}
 IB = Inception(**WIDTHS)
 SEIB = SEInception(**WIDTHS)
 WIDENED = Inception(ch1x1=64, ch3x3red=64, ch3x3=160, ch5x5red=16, ch5x5=64, pool_proj=64)

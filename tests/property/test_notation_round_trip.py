@@ -11,7 +11,29 @@ from nas.architecture import Architecture
 from nas.notation import NotationError, format_notation, parse_notation
 
 _FRAGMENTS = st.sampled_from(
-    ["C", "P", "IB", "SEIB", "Concat", "F", "FC", "(", ")", ",", ";", " ", "1", "3", "64", "-"]
+    [
+        "C",
+        "P",
+        "IB",
+        "SEIB",
+        "Concat",
+        "F",
+        "GAP",
+        "FC",
+        "bn",
+        "same",
+        "ratio",
+        "=",
+        "(",
+        ")",
+        ",",
+        ";",
+        " ",
+        "1",
+        "3",
+        "64",
+        "-",
+    ]
 )
 
 

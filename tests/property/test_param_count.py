@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from nas.architecture import Architecture
 from nas.config import InputShape
 from nas.models import build
-from nas.shapes import flops, output_shapes, param_count
+from nas.shapes import flops, output_shapes, param_count, weights_bytes
 
 
 @st.composite
@@ -25,7 +25,7 @@ def nets(draw: st.DrawFn) -> tuple[Architecture, InputShape]:
 @settings(max_examples=1000, derandomize=True, database=None, deadline=None)
 @given(nets())
 def test_closed_forms_equal_torch_on_1000_random_nets(net: tuple[Architecture, InputShape]) -> None:
-    """Parameters, FLOPs of one image's forward pass and the number of logits agree, on the same nets in every run."""
+    """Parameters, FLOPs of an image, logits and bytes of the weights agree, on the same nets in every run."""
     architecture, shape = net
     with torch.device("meta"):
         model = build(architecture, shape)
@@ -37,3 +37,4 @@ def test_closed_forms_equal_torch_on_1000_random_nets(net: tuple[Architecture, I
     assert param_count(architecture, shape) == sum(parameter.numel() for parameter in model.parameters())
     assert flops(architecture, shape) == counter.get_total_flops()
     assert (1, *output_shapes(architecture, shape)[-1]) == logits.shape
+    assert weights_bytes(architecture, shape) == 4 * sum(tensor.numel() for tensor in model.state_dict().values())

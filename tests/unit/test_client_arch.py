@@ -54,7 +54,7 @@ def test_show_adds_the_head(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "sentence"),
     [
         (["C(64,3"], "character 7"),
-        (["C(64,3)"], "a net ends with F() FC(n)"),
+        (["C(64,3)"], "a net ends with F() FC(n) or GAP() FC(n)"),
         ([INITIAL, "--classes", "3"], "FC(10), but --classes is 3"),
         (["C(64,3)", "--classes", "0"], "character 16"),
         (["C(64,29) F() FC(10)"], "layer 1: a 29x29 window does not fit the 28x28 map"),

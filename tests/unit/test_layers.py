@@ -77,13 +77,13 @@ def test_a_new_field_changes_a_hash_only_where_it_is_used() -> None:
 
     @dataclass(frozen=True, slots=True, kw_only=True)
     class Grown(Conv):
-        norm: str = ""
+        groups: int = 1
 
     Grown.__name__ = "Conv"
     head = (Flatten(), Linear(outputs=2))
     nets = [
         Architecture((layer, *head))
-        for layer in (Conv(filters=3, kernel=1), Grown(filters=3, kernel=1), Grown(filters=3, kernel=1, norm="batch"))
+        for layer in (Conv(filters=3, kernel=1), Grown(filters=3, kernel=1), Grown(filters=3, kernel=1, groups=3))
     ]
 
     same, changed = [graph_hash(one) == graph_hash(other) for one, other in pairwise(nets)]

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.architecture import Architecture, initial_architecture
-from nas.blocks import BlockType, Inception, SEInception
+from nas.blocks import BlockType, Inception, SEInception, make_block
 from nas.config import InputShape
-from nas.layers import Concat, Conv, Flatten, Layer, Linear, Pool
-from nas.models import Concatenation, ConvReLU, InceptionBlock, Network, SEInceptionBlock, build
+from nas.layers import Concat, Conv, Flatten, GlobalAverage, Layer, Linear, Pool
+from nas.models import BatchNorm, Concatenation, ConvReLU, InceptionBlock, Network, SEInceptionBlock, build
 from nas.shapes import ShapeError
 
-WIDTHS = {"ch1x1": 2, "ch3x3red": 3, "ch3x3": 4, "ch5x5red": 5, "ch5x5": 6, "pool_proj": 20}
+WIDTHS: dict[str, Any] = {"ch1x1": 2, "ch3x3red": 3, "ch3x3": 4, "ch5x5red": 5, "ch5x5": 6, "pool_proj": 20}
 GREY_12 = InputShape(channels=1, height=12, width=12)
 
 
@@ -226,3 +226,63 @@ def _is_first_map_alive_after(position: int, net: Network) -> bool:
     with torch.no_grad():
         net(_images(1, 1, 12, 12))
     return alive == [True]
+
+
+def test_normalised_convolution() -> None:
+    """With batch normalisation a convolution has no bias, and while training follows the statistics of the batch."""
+    conv = ConvReLU(2, 3, 3, same=True, bn=True)
+    x_NCHW = _images(4, 2, 5, 7)
+
+    output = conv(x_NCHW)
+
+    convolved = functional.conv2d(x_NCHW, conv.weight, padding=1)
+    mean, variance = convolved.mean(dim=(0, 2, 3)), convolved.var(dim=(0, 2, 3), unbiased=False)
+    expected = (convolved - mean[:, None, None]) / (variance[:, None, None] + 1e-5).sqrt()
+    assert conv.bias is None
+    assert conv.bn is not None
+    torch.testing.assert_close(expected.clamp(min=0), output)
+    torch.testing.assert_close(0.1 * mean, conv.bn.running_mean)
+    torch.testing.assert_close(0.9 + 0.1 * convolved.var(dim=(0, 2, 3)), conv.bn.running_var)
+
+
+def test_evaluation_uses_the_running_statistics() -> None:
+    """A net that is evaluated gives an image the same answer whatever stands beside it, and learns nothing from it."""
+    net = _net(Conv(filters=4, kernel=3, bn=True), make_block(BlockType.SE_INCEPTION, (4, 2, 4, 2, 4, 4), bn=True))
+    net(_images(8, 1, 12, 12))
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    images = _images(6, 1, 12, 12)
+
+    net.eval()
+
+    torch.testing.assert_close(net(images)[:1], net(images[:1]))
+    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+
+
+def test_one_value_per_channel_is_normalised_by_the_running_statistics() -> None:
+    """A last batch of one image whose map is a single value has no variance, and trains all the same."""
+    norm = BatchNorm(3)
+    x_NCHW = _images(1, 3, 1, 1)
+
+    output = norm(x_NCHW)
+
+    torch.testing.assert_close(x_NCHW / (1 + 1e-5) ** 0.5, output)
+    assert torch.equal(torch.zeros(3), norm.running_mean)
+
+
+def test_global_average_head() -> None:
+    """GAP() hands the head one average per channel."""
+    net = build(Architecture((Conv(filters=4, kernel=3), GlobalAverage(), Linear(outputs=3))), GREY_12)
+    x_NCHW = _images(2, 1, 12, 12)
+
+    averages = net.layers["1"](x_NCHW).mean(dim=(2, 3))
+    expected = net.layers["3"](averages)
+
+    torch.testing.assert_close(expected, net(x_NCHW))
+
+
+@pytest.mark.parametrize(("ratio", "hidden"), [(4, 8), (16, 2), (32, 1)])
+def test_ratio_of_squeeze_and_excitation(ratio: int, hidden: int) -> None:
+    """32 channels are squeezed to 32 over the ratio."""
+    block = SEInceptionBlock(3, SEInception(**WIDTHS, ratio=ratio))
+
+    assert (hidden, 32) == block.squeeze.weight.shape

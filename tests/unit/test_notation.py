@@ -7,9 +7,10 @@ import pytest
 
 from nas.architecture import Architecture, initial_architecture
 from nas.blocks import BlockType, make_block
-from nas.layers import Concat, Conv, Flatten, Linear, Pool
+from nas.layers import Concat, Conv, Flatten, GlobalAverage, Linear, Pool
 from nas.notation import MAX_CHARACTERS, MAX_LAYERS, MAX_NUMBER, NotationError, format_notation, parse_notation
 
+HEADLESS = "a net ends with F() FC(n) or GAP() FC(n)"
 INITIAL = "C(64,3) P(1,1) IB(32,64,128,16,32,32) P(1,1) F() FC(10)"
 
 
@@ -21,13 +22,37 @@ def test_every_layer_is_printed() -> None:
         make_block(BlockType.INCEPTION, (1, 2, 3, 4, 5, 6)),
         make_block(BlockType.SE_INCEPTION),
         Concat(),
+        Conv(filters=8, kernel=3, same=True),
+        Conv(filters=8, kernel=3, bn=True),
+        Conv(filters=8, kernel=3, same=True, bn=True),
+        make_block(BlockType.INCEPTION, (1, 2, 3, 4, 5, 6), bn=True),
+        make_block(BlockType.SE_INCEPTION, (1, 2, 3, 4, 5, 6), bn=True, ratio=8),
+        make_block(BlockType.SE_INCEPTION, (1, 2, 3, 4, 5, 6), ratio=16),
         Flatten(),
         Linear(outputs=7),
     )
 
     text = format_notation(Architecture(layers))
 
-    assert "C(64,3) P(2,3) IB(1,2,3,4,5,6) SEIB(32,64,128,16,32,32) Concat() F() FC(7)" == text
+    assert (
+        "C(64,3) P(2,3) IB(1,2,3,4,5,6) SEIB(32,64,128,16,32,32) Concat() C(8,3,same) C(8,3,bn) C(8,3,same,bn) "
+        "IB(1,2,3,4,5,6,bn) SEIB(1,2,3,4,5,6,bn,ratio=8) SEIB(1,2,3,4,5,6) F() FC(7)"
+    ) == text
+
+
+def test_global_average_head() -> None:
+    """``GAP()`` stands in the place of ``F()``."""
+    architecture = parse_notation("C(8,3) GAP() FC(3)")
+
+    assert (Conv(filters=8, kernel=3), GlobalAverage(), Linear(outputs=3)) == architecture.layers
+    assert "C(8,3) GAP() FC(3)" == format_notation(architecture)
+
+
+def test_options_in_any_order() -> None:
+    """Options are read in any order and printed in one."""
+    text = format_notation(parse_notation("C( 8 , 3 , bn , same ) SEIB(1,2,3,4,5,6, ratio = 4 ,bn) GAP() FC(2)"))
+
+    assert "C(8,3,same,bn) SEIB(1,2,3,4,5,6,bn,ratio=4) GAP() FC(2)" == text
 
 
 @pytest.mark.parametrize(
@@ -49,20 +74,22 @@ def test_blanks_and_semicolons(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "position", "reason"),
     [
-        ("", 1, "a net ends with F() FC(n)"),
-        (" ; ", 1, "a net ends with F() FC(n)"),
-        ("C(64,3)", 1, "a net ends with F() FC(n)"),
-        ("C(64,3) F()", 9, "a net ends with F() FC(n)"),
-        ("FC(10) F()", 8, "a net ends with F() FC(n)"),
-        ("C(64,3) F() F() FC(10)", 9, "F() and FC(n) stand only at the end"),
-        ("FC(3) C(64,3) F() FC(10)", 1, "F() and FC(n) stand only at the end"),
+        ("", 1, HEADLESS),
+        (" ; ", 1, HEADLESS),
+        ("C(64,3)", 1, HEADLESS),
+        ("C(64,3) F()", 9, HEADLESS),
+        ("FC(10) F()", 8, HEADLESS),
+        ("C(64,3) F() F() FC(10)", 9, "F(), GAP() and FC(n) stand only at the end"),
+        ("FC(3) C(64,3) F() FC(10)", 1, "F(), GAP() and FC(n) stand only at the end"),
+        ("GAP() C(64,3) F() FC(10)", 1, "F(), GAP() and FC(n) stand only at the end"),
+        ("C(64,3) GAP() F() FC(10)", 9, "F(), GAP() and FC(n) stand only at the end"),
         ("C(64,3) Concat() F() FC(10)", 9, "Concat() needs two layers before it"),
-        ("X(1) F() FC(10)", 1, "expected a layer, one of C, P, IB, SEIB, Concat, F, FC, not 'X'"),
-        ("c(64,3) F() FC(10)", 1, "expected a layer, one of C, P, IB, SEIB, Concat, F, FC, not 'c'"),
-        ("C(64,3) concat() F()", 9, "expected a layer, one of C, P, IB, SEIB, Concat, F, FC, not 'concat'"),
+        ("X(1) F() FC(10)", 1, "expected a layer, one of C, P, IB, SEIB, Concat, F, GAP, FC, not 'X'"),
+        ("c(64,3) F() FC(10)", 1, "expected a layer, one of C, P, IB, SEIB, Concat, F, GAP, FC, not 'c'"),
+        ("C(64,3) concat() F()", 9, "expected a layer, one of C, P, IB, SEIB, Concat, F, GAP, FC, not 'concat'"),
         ("C(64,3), F() FC(10)", 8, "expected a blank or ';' between layers, not ','"),
         ("C(64,3)P(1,1) F() FC(10)", 8, "expected a blank or ';' between layers, not 'P'"),
-        ("C(64,3) -> F()", 9, "expected a layer, one of C, P, IB, SEIB, Concat, F, FC, not '-'"),
+        ("C(64,3) -> F()", 9, "expected a layer, one of C, P, IB, SEIB, Concat, F, GAP, FC, not '-'"),
         ("C(64,3)\xa0F() FC(10)", 8, "expected a blank or ';' between layers, not '\\xa0'"),
         ("C 64,3) F()", 3, "expected '(' after C, not '64'"),
         ("C", 2, "expected '(' after C, not the end"),
@@ -71,7 +98,18 @@ def test_blanks_and_semicolons(text: str) -> None:
         ("C(64)", 5, "expected ',' and the kernel of C, not ')'"),
         ("C(64 3)", 6, "expected ',' and the kernel of C, not '3'"),
         ("C(64,)", 6, "expected a whole number for the kernel of C, not ')'"),
-        ("C(64,3,1)", 7, "expected ')' to close C, not ','"),
+        ("C(64,3,1)", 8, "expected an option of C, one of same, bn, not '1'"),
+        ("C(64,3,)", 8, "expected an option of C, one of same, bn, not ')'"),
+        ("C(64,3,BN)", 8, "expected an option of C, one of same, bn, not 'BN'"),
+        ("C(64,3,bn,bn)", 11, "the option bn of C is given twice"),
+        ("C(64,3,bn=1)", 10, "expected ')' to close C, not '='"),
+        ("C(64,4,same)", 1, "C: a 'same' convolution needs an odd kernel, not 4"),
+        ("P(1,1) C(64,4,same) F() FC(1)", 8, "C: a 'same' convolution needs an odd kernel, not 4"),
+        ("P(2,2,bn)", 6, "expected ')' to close P, not ','"),
+        ("SEIB(1,1,1,1,1,1,ratio)", 23, "expected '=' and the ratio of SEIB, not ')'"),
+        ("SEIB(1,1,1,1,1,1,ratio=0)", 24, f"the ratio of SEIB must lie between 1 and {MAX_NUMBER}, not 0"),
+        ("SEIB(1,1,1,1,1,1,ratio=5)", 1, "SEIB: the ratio 5 is larger than the 4 channels of the block"),
+        ("IB(1,1,1,1,1,1,ratio=5)", 16, "expected an option of IB, one of bn, not 'ratio'"),
         ("C(64,3", 7, "expected ')' to close C, not the end"),
         ("C(64,", 6, "expected a whole number for the kernel of C, not the end"),
         ("C(64,3.5)", 7, "expected ')' to close C, not '.'"),
@@ -83,7 +121,7 @@ def test_blanks_and_semicolons(text: str) -> None:
         ("C(2147483648,3)", 3, f"the filters of C must lie between 1 and {MAX_NUMBER}, not 2147483648"),
         (f"C({'9' * 9000},3)", 3, f"the filters of C must lie between 1 and {MAX_NUMBER}, not 99999999999999999..."),
         ("IB(32,64,128,16,32)", 19, "expected ',' and the pool_proj of IB, not ')'"),
-        ("SEIB(32,64,128,16,32,32,1)", 24, "expected ')' to close SEIB, not ','"),
+        ("SEIB(32,64,128,16,32,32,1)", 25, "expected an option of SEIB, one of bn, ratio, not '1'"),
         ("C(1,1) P(1,1) Concat(1(-4),1(-5)) F() FC(10)", 22, "expected ')' to close Concat, not '1'"),
         ("F(1) FC(10)", 3, "expected ')' to close F, not '1'"),
         ("F() FC()", 8, "expected a whole number for the outputs of FC, not ')'"),

@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from nas.architecture import Architecture, initial_architecture
 from nas.blocks import BlockType, Inception, SEInception
 from nas.config import InputShape
-from nas.layers import Concat, Conv, Flatten, Layer, Linear, Pool
+from nas.layers import Concat, Conv, Flatten, GlobalAverage, Layer, Linear, Pool
 from nas.shapes import ShapeError, flops, output_shapes, param_count, summarise, training_bytes, weights_bytes
 
 SMALL = InputShape(channels=2, height=8, width=6)
-WIDTHS = {"ch1x1": 1, "ch3x3red": 2, "ch3x3": 3, "ch5x5red": 4, "ch5x5": 5, "pool_proj": 6}
+WIDTHS: dict[str, Any] = {"ch1x1": 1, "ch3x3red": 2, "ch3x3": 3, "ch5x5red": 4, "ch5x5": 5, "pool_proj": 6}
 
 
 def _net(*features: Layer, classes: int = 3) -> Architecture:
@@ -145,6 +147,24 @@ def test_training_bytes() -> None:
     assert expected == training_bytes(architecture, SMALL, 10)
 
 
+def test_normalisation_by_hand() -> None:
+    """Batch normalisation has a scale and a shift in place of the bias, two statistics, and one more stored output."""
+    head = (GlobalAverage(), Linear(outputs=3))
+    architecture = Architecture((Conv(filters=4, kernel=3, same=True, bn=True), *head))
+
+    convolution, average, linear = summarise(architecture, SMALL)
+
+    parameters = 4 * (2 * 9) + 2 * 4 + 3 * (4 + 1)
+    kept = (3 * 4 * 8 * 6, 0, 2 * 3)
+    assert (4, 8, 6) == convolution.output_shape
+    assert (4 * 18 + 8, 8, 2 * 4 * 18 * 8 * 6) == (convolution.param_count, convolution.statistics, convolution.flops)
+    assert ((4,), 0, 0) == (average.output_shape, average.param_count, average.flops)
+    assert 4 * (parameters + 8) == weights_bytes(architecture, SMALL)
+    expected = 4 * (4 * parameters + 10 * (2 * 8 * 6 + sum(kept) + 2 * max(kept)))
+    assert expected == training_bytes(architecture, SMALL, 10)
+    assert linear.param_count == 15
+
+
 def test_an_identity_pool_is_free() -> None:
     """P(1,1) takes no memory, because it hands its input on."""
     convolution = Conv(filters=4, kernel=3)
@@ -154,7 +174,16 @@ def test_an_identity_pool_is_free() -> None:
     assert training_bytes(_net(convolution), SMALL, 10) == with_identity
 
 
-@pytest.mark.parametrize("layer", [Inception(**WIDTHS), SEInception(**WIDTHS), Conv(filters=15, kernel=1)])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        Inception(**WIDTHS),
+        SEInception(**WIDTHS),
+        SEInception(**WIDTHS, bn=True),
+        Conv(filters=15, kernel=1),
+        Conv(filters=15, kernel=3, same=True),
+    ],
+)
 def test_every_layer_takes_memory(layer: Layer) -> None:
     """Each layer that computes adds at least its own output to the memory of training."""
     below = training_bytes(_net(Conv(filters=15, kernel=1)), SMALL, 10)

@@ -67,22 +67,26 @@ def test_block_type_decides_what_is_added() -> None:
         (
             NET,
             AddLayer(0, kernel=3),
-            "add_layer(0, kernel=3): the position must lie between 1 and 4, the last layer before F()",
+            "add_layer(0, kernel=3): the position must lie between 1 and 4, the last layer before the head",
         ),
         (
             NET,
             AddLayer(5, kernel=3),
-            "add_layer(5, kernel=3): the position must lie between 1 and 4, the last layer before F()",
+            "add_layer(5, kernel=3): the position must lie between 1 and 4, the last layer before the head",
         ),
         (NET, AddLayer(1, kernel=5), "add_layer(1, kernel=5): the kernel is 3 or 1, not 5"),
-        (NET, AddBlock(-1), "add_block(-1): the position must lie between 1 and 4, the last layer before F()"),
-        (NET, Widen(6, by=32), "widen(6, by=32): the position must lie between 1 and 4, the last layer before F()"),
+        (NET, AddBlock(-1), "add_block(-1): the position must lie between 1 and 4, the last layer before the head"),
+        (
+            NET,
+            Widen(6, by=32),
+            "widen(6, by=32): the position must lie between 1 and 4, the last layer before the head",
+        ),
         (NET, Widen(1, by=0), "widen(1, by=0): a layer is widened by at least 1 filter, not 0"),
         (NET, Widen(2, by=32), "widen(2, by=32): only a convolution or a block can be widened"),
         (NET, Widen(4, by=32), "widen(4, by=32): only a convolution or a block can be widened"),
         (NET, AddConcat(1), "concat(1): layer 1 has no layer before it to be joined with"),
-        (NET, AddConcat(5), "concat(5): the position must lie between 1 and 4, the last layer before F()"),
-        (BARE, AddBlock(1), "add_block(1): the net has no layer before F() that could be transformed"),
+        (NET, AddConcat(5), "concat(5): the position must lie between 1 and 4, the last layer before the head"),
+        (BARE, AddBlock(1), "add_block(1): the net has no layer before the head that could be transformed"),
     ],
 )
 def test_refused(architecture: Architecture, transformation: Transformation, message: str) -> None:
