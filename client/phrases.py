@@ -7,6 +7,7 @@ from pathlib import PurePath
 
 from client.text import count, percent, word
 from nas.api.v1 import search_pb2
+from nas.augmentations import NONE
 from nas.blocks import BlockType
 from nas.folders import PatientSource
 
@@ -103,13 +104,20 @@ def patient_source(source: int) -> str:
 
 
 def settings_text(config: search_pb2.SearchConfig) -> str:
-    """Name preset and seed, and what is done about classes of different size."""
+    """Name preset and seed, and of the rest what is not the paper's."""
     text = f"preset {word(search_pb2.Preset, config.preset)}, seed {config.seed}"
     if config.selection_metric:
         text += f", selected by {word(search_pb2.SelectionMetric, config.selection_metric)}"
     if config.training.imbalance > search_pb2.IMBALANCE_NONE:
         text += f", against imbalance: {word(search_pb2.Imbalance, config.training.imbalance)}"
+    if chosen := images_text(config.training):
+        text += f", {chosen}"
     return text
+
+
+def images_text(training: search_pb2.TrainingConfig) -> str:
+    """Say how a training takes its images, where the data may have chosen it; empty where it is as in the paper."""
+    return "" if training.augment in ("", NONE) else f"augmented by {training.augment}"
 
 
 def fold_text(config: search_pb2.SearchConfig) -> str:

@@ -15,6 +15,7 @@ from client.phrases import (
     describe_runtime,
     describe_state,
     fold_text,
+    images_text,
     part_sizes,
     patients_text,
     settings_text,
@@ -151,6 +152,7 @@ def plan_view(plan: search_service_pb2.Plan) -> str:
             ("dataset", f"{plan.config.dataset}: {part_sizes(plan.dataset)}"),
             ("divided", patients_text(plan.dataset) + fold_text(plan.config)),
             ("block", block_name(plan.config.block)),
+            *_images_fields(plan.config),
             ("limits", _limits(plan.config, plan.dataset)),
             ("each worker", f"{count(resources.threads, 'thread')}, memory {memory}"),
             ("disk", f"at most {binary_size(plan.disk_bytes)} for weights and checkpoints of one iteration"),
@@ -158,6 +160,11 @@ def plan_view(plan: search_service_pb2.Plan) -> str:
     )
     children = [_planned_child(planned) for planned in plan.children]
     return "\n\n".join((head, *children, *_skipped(plan.skipped)))
+
+
+def _images_fields(config: search_pb2.SearchConfig) -> Iterator[tuple[str, str]]:
+    if chosen := images_text(config.training):
+        yield "images", chosen
 
 
 def _planned_child(planned: search_service_pb2.PlannedChild) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nas.augmentations import AFFINE
 from nas.config import InputShape
 
 
@@ -30,12 +31,19 @@ class DatasetInfo:
     """Names that ``class_map`` may have; the first is the default."""
     validation_percent: int = 10
     """Percentage of images that goes to validation if the publisher made no parts; ten percent go to test."""
+    augmentations: tuple[str, ...] = (AFFINE,)
+    """What ``augment`` auto means: kinds that leave the class of an image as it is, as far as can be known."""
+    forbidden_augmentations: tuple[str, ...] = ()
+    """Kinds that make another class of an image, or none."""
+    why_forbidden: str = ""
+    """The reason, a clause."""
 
 
 _MNIST_FILES = tuple(
     (f"{name}-ubyte", f"{name}-ubyte.gz")
     for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
 )
+_MIRRORED_DIGIT = "a mirrored digit is another sign"
 _GREY_28 = InputShape(channels=1, height=28, width=28)
 
 CATALOGUE: dict[str, DatasetInfo] = {
@@ -47,6 +55,8 @@ CATALOGUE: dict[str, DatasetInfo] = {
             shape=_GREY_28,
             classes=10,
             has_test_part=False,
+            forbidden_augmentations=("flip",),
+            why_forbidden=_MIRRORED_DIGIT,
         ),
         DatasetInfo(
             name="mnist",
@@ -55,6 +65,8 @@ CATALOGUE: dict[str, DatasetInfo] = {
             classes=10,
             has_test_part=True,
             files=_MNIST_FILES,
+            forbidden_augmentations=("flip",),
+            why_forbidden=_MIRRORED_DIGIT,
         ),
         DatasetInfo(
             name="fashion-mnist",
@@ -91,6 +103,7 @@ CATALOGUE: dict[str, DatasetInfo] = {
             is_folder=True,
             class_maps=("three", "birads", "binary"),
             validation_percent=5,  # 85/10/5, section IV.F
+            augmentations=("flip", "intensity", AFFINE),  # a left breast mirrored is a right one; exposures differ
         ),
     )
 }

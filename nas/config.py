@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any
 
-from nas.augmentations import AUGMENTATIONS, parse_augmentations
+from nas.augmentations import AUGMENTATIONS, NONE, check_augmentations
 from nas.blocks import BlockType
 from nas.folders import (
     CLASS_MAPS,
@@ -104,9 +104,11 @@ class TrainingConfig(RecipeSettings):
     """The paper has none."""
     augment: str = setting(
         "",
-        help=f"Random changes to training images: all (but affine), or some of {','.join(AUGMENTATIONS)}.",
-        check=parse_augmentations,
+        help="Random changes to training images: auto (those that suit the data set), all (but affine), none, "
+        f"or some of {','.join(AUGMENTATIONS)}.",
+        check=check_augmentations,
         empty="no changes",
+        empty_word=NONE,
         metavar="KINDS",
     )
     """The paper has none."""
@@ -234,7 +236,8 @@ PRESETS: Mapping[Preset | None, Mapping[str, Any]] = {
 }
 """What a preset sets beside the declared defaults, which are the paper's; None stands for no preset named.
 
-A preset can only set what the wire can tell from not given: enums, ``optional`` fields, texts that cannot be empty.
+A preset can only set what the wire can tell from not given: enums, ``optional`` fields, texts that cannot be empty or
+have a word for it.
 """
 
 

@@ -53,6 +53,8 @@ class Declaration:
         choices: the only texts that are allowed.
         check: raises ValueError for a text that is not allowed; its message goes on after the name of the setting.
         empty: what 0, an empty text or None means, as ``[default: ...]`` shows it; such a value is then allowed.
+        empty_word: how an empty text is asked for where a preset has another value: the wire takes an empty one for not
+            given.
         metavar: what help writes for the value; None means the usual word for the type.
         option: which programs have an option for it.
     """
@@ -63,6 +65,7 @@ class Declaration:
     choices: tuple[str, ...]
     check: Callable[[str], object] | None
     empty: str | None
+    empty_word: str | None
     metavar: str | None
     option: Option
 
@@ -76,12 +79,21 @@ def setting(
     choices: tuple[str, ...] = (),
     check: Callable[[str], object] | None = None,
     empty: str | None = None,
+    empty_word: str | None = None,
     metavar: str | None = None,
     option: Option = Option.BOTH,
 ) -> T:
     """Declare a field of a frozen record as a setting; ``Declaration`` describes the arguments."""
     declaration = Declaration(
-        help=help, low=low, high=high, choices=choices, check=check, empty=empty, metavar=metavar, option=option
+        help=help,
+        low=low,
+        high=high,
+        choices=choices,
+        check=check,
+        empty=empty,
+        empty_word=empty_word,
+        metavar=metavar,
+        option=option,
     )
     return field(default=default, metadata={_KEY: declaration})
 

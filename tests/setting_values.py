@@ -17,7 +17,7 @@ from nas.settings import Setting, settings_of
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "class_map": CLASS_MAPS,
     "group_regex": ("BC([0-9]+)", "^(p[0-9]+)"),
-    "augment": ("all", "shift,flip"),
+    "augment": ("all", "shift,flip", "auto"),
     "strategy": tuple(STRATEGIES),
     "initial": ("C(64,3) F() FC(10)", "F() FC(3)"),
 }

@@ -29,9 +29,9 @@ a journal that does not use it. These numbers never change."""
 
 def encode_config(config: SearchConfig) -> pb.SearchConfig:
     """Write all settings for a client, with the defaults filled in."""
-    message = pb.SearchConfig()
-    _encode(message, config, settings_of(SearchConfig))
-    _encode(message.training, config.training, settings_of(TrainingConfig))
+    message, preset = pb.SearchConfig(), PRESETS[config.preset]
+    _encode(message, config, settings_of(SearchConfig), preset)
+    _encode(message.training, config.training, settings_of(TrainingConfig), preset)
     return message
 
 
@@ -50,8 +50,8 @@ def decode_config(message: pb.SearchConfig) -> SearchConfig:
 def encode_journaled(config: SearchConfig) -> pb.SearchConfig:
     """Write the settings of a search that starts, for the journal."""
     message = pb.SearchConfig()
-    _encode(message, config, _journaled(message, config))
-    _encode(message.training, config.training, _journaled(message.training, config.training))
+    _encode(message, config, _journaled(message, config), {})
+    _encode(message.training, config.training, _journaled(message.training, config.training), {})
     return message
 
 
@@ -75,7 +75,9 @@ def _journaled(message: Message, record: SearchConfig | TrainingConfig) -> list[
     ]
 
 
-def _encode(message: Message, record: SearchConfig | TrainingConfig, settings: Iterable[Setting]) -> None:
+def _encode(
+    message: Message, record: SearchConfig | TrainingConfig, settings: Iterable[Setting], preset: Mapping[str, Any]
+) -> None:
     for setting in settings:
         name, value = setting.wire_name, getattr(record, setting.name)
         if value is None:
@@ -84,6 +86,8 @@ def _encode(message: Message, record: SearchConfig | TrainingConfig, settings: I
             getattr(message, name).CopyFrom(encode_duration(value))
         elif setting.is_tuple:
             getattr(message, name).extend(_plain(member) for member in value)
+        elif value == "" and setting.name in preset:
+            setattr(message, name, setting.declaration.empty_word)
         else:
             setattr(message, name, _plain(value))
 
@@ -115,7 +119,9 @@ def _read(setting: Setting, value: Any) -> Any:
 
 
 def _read_one(setting: Setting, value: Any) -> Any:
-    return enums.decode(setting.kind, value, setting.wire_name) if issubclass(setting.kind, Enum) else value
+    if issubclass(setting.kind, Enum):
+        return enums.decode(setting.kind, value, setting.wire_name)
+    return "" if value == setting.declaration.empty_word else value
 
 
 def _whole_seconds(name: str, duration: Duration) -> int:

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from nas.architecture import Architecture, initial_architecture
+from nas.augmentations import AUTO, parse_augmentations
 from nas.catalogue import CATALOGUE, DatasetInfo, find_dataset, known_datasets
 from nas.config import SearchConfig, SelectionMetric
 from nas.notation import NotationError, parse_notation
@@ -16,6 +17,7 @@ from nas.search.conditions import DatasetSummary, Resources
 from nas.search.strategies import STRATEGIES
 from nas.shapes import ShapeError, param_count, training_bytes
 from server.engine.errors import InvalidSettingError
+from server.engine.settling import is_imbalanced, settle
 from server.executor.preparation import DataPreparation
 
 MAX_INITIAL_LAYERS = 200
@@ -23,8 +25,6 @@ MAX_INITIAL_LAYERS = 200
 time of a decision, in which the server does nothing else."""
 _MAX_COUNT = 2**63 - 1
 """The largest number that an event can hold."""
-_IMBALANCE = 2
-"""A set whose most frequent class has more than this many times the images of the rarest one is called imbalanced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,15 +58,17 @@ class Admission:
             DataError: the data cannot be used.
         """
         _require_strategy(config)
-        _require_dataset(config)
+        info = _require_dataset(config)
+        _require_augmentations(config, info)
         initial = _parse_initial(config)
         prepared = await self.preparation.prepare(config, is_verifying=is_verifying)
         dataset = prepared.summary
         resources = Resources(threads=config.threads or self.threads, memory_limit_bytes=self.memory_limit_bytes)
-        _require_length(config, dataset)
-        _require_fit(initial or initial_architecture(config.block, dataset.classes), config, dataset, resources)
+        settled = settle(config, info, dataset)
+        _require_length(settled, dataset)
+        _require_fit(initial or initial_architecture(config.block, dataset.classes), settled, dataset, resources)
         return commands.StartSearch(
-            config=_settled(config, dataset),
+            config=settled,
             request_id=request_id,
             dataset=dataset,
             resources=resources,
@@ -74,11 +76,6 @@ class Admission:
             principal=principal,
             software=self.software,
         )
-
-
-def is_answered_by(asked: SearchConfig, config: SearchConfig) -> bool:
-    """Whether a search with ``config`` is the one that was asked for, its metric perhaps settled by the data."""
-    return asked in (config, replace(config, selection_metric=SelectionMetric.AUTO))
 
 
 def default_threads(workers: int) -> int:
@@ -98,7 +95,8 @@ def _require_strategy(config: SearchConfig) -> None:
         raise InvalidSettingError("strategy", "INVALID_CONFIG", message)
 
 
-def _require_dataset(config: SearchConfig) -> None:
+def _require_dataset(config: SearchConfig) -> DatasetInfo:
+    """Find the data set, and check the settings that only some data sets have."""
     found = find_dataset(config.dataset)
     if found is None:
         known = ", ".join(known_datasets())
@@ -114,6 +112,7 @@ def _require_dataset(config: SearchConfig) -> None:
     for name in ("fit", "group_regex", "sample_bits"):
         if getattr(config, name):
             _require_folder(config, name, info)
+    return info
 
 
 def _require_folder(config: SearchConfig, name: str, info: DatasetInfo) -> None:
@@ -122,6 +121,19 @@ def _require_folder(config: SearchConfig, name: str, info: DatasetInfo) -> None:
         option = f"--{name.replace('_', '-')}"
         message = f"{option} is for folders of images, not for data set {config.dataset[:80]!r}"
         raise InvalidSettingError(name, "INVALID_CONFIG", message)
+
+
+def _require_augmentations(config: SearchConfig, info: DatasetInfo) -> None:
+    """Refuse what makes another class of an image."""
+    augment = config.training.augment
+    kinds = () if augment == AUTO else parse_augmentations(augment)
+    wrong = [kind for kind in kinds if kind in info.forbidden_augmentations]
+    if wrong:
+        message = (
+            f"--augment {augment} is not for data set {info.name!r}, whose images {' and '.join(wrong)} would falsify: "
+            f"{info.why_forbidden}; --augment {AUTO} takes {','.join(info.augmentations)}"
+        )
+        raise InvalidSettingError("augment", "INVALID_CONFIG", message)
 
 
 def _parse_initial(config: SearchConfig) -> Architecture | None:
@@ -178,17 +190,6 @@ def _unfit(message: str) -> InvalidSettingError:
     return InvalidSettingError("initial", "INVALID_ARCHITECTURE", message)
 
 
-def _settled(config: SearchConfig, dataset: DatasetSummary) -> SearchConfig:
-    """Choose the metric by the data if it is AUTO."""
-    if config.selection_metric is not SelectionMetric.AUTO:
-        return config
-    return replace(config, selection_metric=SelectionMetric.BALANCED_ACCURACY if _is_imbalanced(dataset) else None)
-
-
-def _is_imbalanced(dataset: DatasetSummary) -> bool:
-    return max(dataset.counts.train) > _IMBALANCE * min(dataset.counts.train)
-
-
 _SELECTED_BY = {
     None: "accuracy, as in the paper; --selection-metric balanced-accuracy is not fooled",
     SelectionMetric.ACCURACY: "accuracy all the same, as was asked",
@@ -198,7 +199,7 @@ _SELECTED_BY = {
 
 
 def _warnings(config: SearchConfig, dataset: DatasetSummary) -> tuple[str, ...]:
-    if not _is_imbalanced(dataset):
+    if not is_imbalanced(dataset):
         return ()
     counts = dataset.counts.train
     share = max(counts) / sum(counts)

@@ -17,7 +17,7 @@ from nas.search.state import SearchState
 from server.codec.envelope import decode
 from server.codec.views import SearchView
 from server.crash_points import reach
-from server.engine.admission import Admission, is_answered_by
+from server.engine.admission import Admission
 from server.engine.clock import Clock
 from server.engine.engine import Engine, Sink, seeded_by
 from server.engine.errors import (
@@ -29,6 +29,7 @@ from server.engine.errors import (
     ShuttingDownError,
 )
 from server.engine.scheduler import Scheduler
+from server.engine.settling import is_answered_by
 from server.executor.base import Executor
 from server.files import StateFiles
 from server.hub import Hub

@@ -132,7 +132,9 @@ def test_every_preset_says_what_it_sets() -> None:
         for name in changes:
             wire = {**pb.SearchConfig.DESCRIPTOR.fields_by_name, **pb.TrainingConfig.DESCRIPTOR.fields_by_name}
             field = wire[known[name].wire_name]
-            assert field.has_presence or field.enum_type is not None or known[name].declaration.empty is None
+            declared = known[name].declaration
+            can_tell = field.has_presence or field.enum_type is not None or declared.empty is None
+            assert can_tell or declared.empty_word is not None
 
 
 @settings(max_examples=200)
@@ -154,6 +156,24 @@ def test_journaled_settings_come_back_as_they_were(config: SearchConfig) -> None
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PRESETS, config.preset, later)
         assert config == decode_journaled(message)
+
+
+@pytest.mark.parametrize("augment", ["", "flip", "auto"])
+def test_no_changes_can_be_asked_for_where_the_preset_has_some(augment: str) -> None:
+    """By a word, because an empty text means the preset's; the journal needs none and keeps its bytes."""
+    config = SearchConfig(dataset="kau", block=BlockType.INCEPTION, training=TrainingConfig(augment=augment))
+    usual, journaled = encode_config(config), encode_journaled(config)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PRESETS, Preset.PAPER, {"augment": "affine"})
+        message = encode_config(config)
+        assert (augment or "none", augment, augment) == tuple(
+            each.training.augment for each in (message, usual, journaled)
+        )
+        assert config == decode_config(message) == decode_journaled(journaled)
+        assert journaled == encode_journaled(config)
+        message.training.augment = ""
+        assert "affine" == decode_config(message).training.augment
 
 
 @pytest.mark.parametrize("block", BlockType)

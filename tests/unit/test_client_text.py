@@ -12,10 +12,10 @@ import search_records as records
 from google.protobuf.duration_pb2 import Duration
 
 from client.options import parse_net, parse_span, parse_whole
-from client.phrases import describe_state, short_dataset
+from client.phrases import describe_state, settings_text, short_dataset
 from client.settings import parse_address, parse_seconds
 from client.text import binary_size, clock, count, table
-from client.views import Place, closing_summary
+from client.views import Place, closing_summary, plan_view
 from nas.api.v1 import search_pb2
 
 
@@ -160,6 +160,30 @@ def test_long_lines_break_between_words() -> None:
     assert any(line.startswith(" " * 21 + "F() FC") or line.startswith(" " * 21 + "P(1,1)") for line in lines), lines
     whole = closing_summary(records.search(), replace(place, columns=None))
     assert whole.split() == " ".join(lines).split()
+
+
+@pytest.mark.parametrize(
+    ("training", "expected"),
+    [
+        (search_pb2.TrainingConfig(), ""),
+        (search_pb2.TrainingConfig(augment="none"), ""),
+        (search_pb2.TrainingConfig(augment="flip,affine"), ", augmented by flip,affine"),
+    ],
+)
+def test_settings_name_what_the_data_may_have_chosen(training: search_pb2.TrainingConfig, expected: str) -> None:
+    """In the first line of a search and in its view; a search by the paper's recipe reads as before."""
+    config = search_pb2.SearchConfig(preset=search_pb2.PRESET_PAPER, seed=7, training=training)
+
+    assert f"preset paper, seed 7{expected}" == settings_text(config)
+
+
+def test_a_plan_names_what_the_data_have_chosen() -> None:
+    """It is what one asks before a search starts."""
+    plan = records.plan()
+    usual = plan_view(plan).splitlines()
+    plan.config.training.augment = "affine"
+
+    assert [*usual[:3], "images       augmented by affine", *usual[3:]] == plan_view(plan).splitlines()
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,16 @@ import pytest
 from attempts import DATASET
 from control_plane import make_config
 
+from nas.augmentations import AUGMENTATIONS, parse_augmentations
+from nas.catalogue import CATALOGUE, DatasetInfo
 from nas.config import SearchConfig, SelectionMetric, TrainingConfig
 from nas.search.conditions import DatasetSummary, PartCounts
 from nas.search.machine import decide
 from server.codec.envelope import Envelope, decode, encode
-from server.engine.admission import MAX_INITIAL_LAYERS, Admission, is_answered_by
+from server.engine.admission import MAX_INITIAL_LAYERS, Admission
 from server.engine.engine import seeded_by
 from server.engine.errors import InvalidSettingError
+from server.engine.settling import is_answered_by
 from server.executor.preparation import DataError, DataPreparation, PreparedData
 
 GIB = 1 << 30
@@ -116,6 +119,18 @@ REFUSED: list[tuple[dict[str, Any], str, str, str]] = [
         "training the initial model takes up to ",
     ),
     (
+        {"training": TrainingConfig(augment="shift,flip")},
+        "augment",
+        "INVALID_CONFIG",
+        "--augment shift,flip is not for data set 'digits'",
+    ),
+    (
+        {"dataset": "mnist", "training": TrainingConfig(augment="all")},
+        "augment",
+        "INVALID_CONFIG",
+        "--augment all is not for data set 'mnist', whose images flip would falsify: a mirrored digit is another sign;",
+    ),
+    (
         {"training": TrainingConfig(batch_size=65536), "initial": "C(64,1) C(64,1) F() FC(10)"},
         "initial",
         "INVALID_ARCHITECTURE",
@@ -149,7 +164,8 @@ async def test_data_is_not_touched_for_a_search_that_cannot_be(tmp_path: Path) -
     """Reading it may take minutes; a notation is checked at once."""
     admission = _admission(tmp_path)
 
-    for changes in ({"dataset": "nothing"}, {"initial": "nonsense"}):
+    flipped = {"training": TrainingConfig(augment="flip")}
+    for changes in ({"dataset": "nothing"}, {"initial": "nonsense"}, flipped):
         with pytest.raises(InvalidSettingError):
             await admission.admit(make_config(**changes), "", "")
 
@@ -227,6 +243,45 @@ async def test_the_metric_that_the_data_decide_is_settled(
     assert is_answered_by(asked, config)
     assert not is_answered_by(replace(asked, seed=asked.seed + 1), config)
     assert not is_answered_by(replace(asked, selection_metric=SelectionMetric.ACCURACY), config)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "augment"),
+    [
+        ("digits", "affine"),
+        ("mnist", "affine"),
+        ("fashion-mnist", "affine"),
+        ("folder:pets", "affine"),
+        ("manifest:list.csv", "affine"),
+        ("kau", "flip,intensity,affine"),
+        ("kau:somewhere", "flip,intensity,affine"),
+    ],
+)
+async def test_the_augmentation_that_the_data_allow_is_settled(tmp_path: Path, dataset: str, augment: str) -> None:
+    """Only what is known not to change the class of an image; the search still is what was asked for."""
+    asked = make_config(dataset=dataset, initial="F() FC(10)", training=TrainingConfig(augment="auto"))
+
+    config = (await _admission(tmp_path).admit(asked, "", "")).config
+
+    assert replace(asked, training=replace(asked.training, augment=augment)) == config
+    assert is_answered_by(asked, config)
+    assert not is_answered_by(replace(asked, training=replace(asked.training, augment="shift")), config)
+
+
+@pytest.mark.parametrize("info", CATALOGUE.values(), ids=CATALOGUE)
+def test_what_the_catalogue_says_about_augmentation_holds_together(info: DatasetInfo) -> None:
+    """Kinds that can go together, none of them forbidden, and a reason for what is."""
+    assert info.augmentations == parse_augmentations(",".join(info.augmentations))
+    assert set(info.forbidden_augmentations) <= set(AUGMENTATIONS) - set(info.augmentations)
+    assert bool(info.forbidden_augmentations) is bool(info.why_forbidden)
+
+
+@pytest.mark.parametrize("dataset", ["fashion-mnist", "folder:pets", "kau"])
+async def test_flips_are_left_to_whoever_knows_the_images(tmp_path: Path, dataset: str) -> None:
+    """Only where the catalogue knows better are they refused."""
+    config = make_config(dataset=dataset, initial="F() FC(10)", training=TrainingConfig(augment="all"))
+
+    assert config == (await _admission(tmp_path).admit(config, "", "")).config
 
 
 async def test_data_that_cannot_be_used_is_told_as_it_is(tmp_path: Path) -> None:

@@ -658,7 +658,8 @@ class TrainingConfig(_message.Message):
     """What is done about classes of different size."""
     augment: _builtins.str
     """How the images of the training part are varied: "all", or some of "flip,shift,rotate,scale,intensity,affine"; empty for not.
-    "all" is without affine.
+    "all" is without affine. "auto" is what suits the data set; a search that has started never has it. "none" is for not, too, where
+    the preset says otherwise.
     """
     schedule: Global___Schedule.ValueType
     """How the learning rate goes from the first step to the last."""
