@@ -9,6 +9,7 @@ from client.text import count, percent, word
 from nas.api.v1 import search_pb2
 from nas.augmentations import NONE
 from nas.blocks import BlockType
+from nas.config import TrainingConfig
 from nas.folders import PatientSource
 
 _LONG_PATH = 20
@@ -117,7 +118,10 @@ def settings_text(config: search_pb2.SearchConfig) -> str:
 
 def images_text(training: search_pb2.TrainingConfig) -> str:
     """Say how a training takes its images, where the data may have chosen it; empty where it is as in the paper."""
-    return "" if training.augment in ("", NONE) else f"augmented by {training.augment}"
+    texts = [] if training.augment in ("", NONE) else [f"augmented by {training.augment}"]
+    if training.batch_size not in (0, TrainingConfig().batch_size):
+        texts.append(f"{count(training.batch_size, 'image')} a step")
+    return ", ".join(texts)
 
 
 def fold_text(config: search_pb2.SearchConfig) -> str:

@@ -83,8 +83,10 @@ class TrainingConfig(RecipeSettings):
     """Section IV.D.2; not PyTorch's default."""
     weight_decay: float = setting(0.02, help="Decoupled weight decay, as in AdamW.", low=0.0, high=10.0)
     """Section III.B; docs/paper-map.md says why it is decoupled."""
-    batch_size: int = setting(64, help="Images per training step.", low=1, high=65536)
-    """Section IV.D.2."""
+    batch_size: int = setting(
+        64, help="Images per training step; 0 lets the number of training images choose.", low=0, high=65536
+    )
+    """Section IV.D.2. Never 0 in a search that has started."""
     max_epochs: int = setting(
         10, help="Most epochs of one training, unless --min-steps asks for more.", low=1, high=MOST_EPOCHS
     )

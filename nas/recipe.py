@@ -13,6 +13,9 @@ PAPER_WARMUP = 0.2
 """The share that needs no schedule to go with it, because it is the default."""
 
 
+_BATCH_SIZES = ((1_000, 32), (10_000, 64))
+"""With fewer training images than the first number, the second; with more than all of them ``_LARGEST_BATCH``."""
+_LARGEST_BATCH = 128
 MOST_EPOCHS = 10_000
 """Of one training: what the history of a checkpoint can hold."""
 
@@ -100,6 +103,11 @@ class TrainingLength(Protocol):
     def batch_size(self) -> int:
         """Images per step."""
         ...
+
+
+def settled_batch_size(train_images: int) -> int:
+    """Return the images per step where their number is to choose, so that an epoch of few images has steps enough."""
+    return next((size for limit, size in _BATCH_SIZES if train_images < limit), _LARGEST_BATCH)
 
 
 def planned_epochs(training: TrainingLength, train_images: int) -> int:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from nas.augmentations import AUTO
 from nas.catalogue import DatasetInfo
 from nas.config import SearchConfig, SelectionMetric
+from nas.recipe import settled_batch_size
 from nas.search.conditions import DatasetSummary
 
 _IMBALANCE = 2
@@ -18,12 +19,15 @@ _IMBALANCE = 2
 
 
 def settle(config: SearchConfig, info: DatasetInfo, dataset: DatasetSummary) -> SearchConfig:
-    """Choose by the data what is open: the metric, the augmentation and the batch size."""
+    """Choose by the data what is open: the metric, the kinds of augmentation and the batch size."""
     if config.selection_metric is SelectionMetric.AUTO:
         metric = SelectionMetric.BALANCED_ACCURACY if is_imbalanced(dataset) else None
         config = replace(config, selection_metric=metric)
     if config.training.augment == AUTO:
         config = replace(config, training=replace(config.training, augment=",".join(info.augmentations)))
+    if not config.training.batch_size:
+        batch_size = settled_batch_size(sum(dataset.counts.train))
+        config = replace(config, training=replace(config.training, batch_size=batch_size))
     return config
 
 
@@ -33,6 +37,8 @@ def is_answered_by(asked: SearchConfig, config: SearchConfig) -> bool:
         config = replace(config, selection_metric=SelectionMetric.AUTO)
     if asked.training.augment == AUTO:
         config = replace(config, training=replace(config.training, augment=AUTO))
+    if not asked.training.batch_size:
+        config = replace(config, training=replace(config.training, batch_size=0))
     return asked == config
 
 

@@ -176,6 +176,17 @@ def test_no_changes_can_be_asked_for_where_the_preset_has_some(augment: str) -> 
         assert "affine" == decode_config(message).training.augment
 
 
+@pytest.mark.parametrize(("given", "read"), [(None, 0), (0, 0), (8, 8)])
+def test_a_preset_can_leave_the_batch_size_to_the_data(given: int | None, read: int) -> None:
+    """Whoever asks for a number gets it."""
+    training = None if given is None else pb.TrainingConfig(batch_size=given)
+    message = pb.SearchConfig(dataset="digits", block=pb.BLOCK_TYPE_INCEPTION, training=training)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PRESETS, None, {"batch_size": 0})
+        assert read == decode_config(message).training.batch_size
+
+
 @pytest.mark.parametrize("block", BlockType)
 def test_what_is_left_out_takes_the_preset_value(block: BlockType) -> None:
     """Data set, block and preset alone mean the defaults of the domain; without a preset the data choose the metric."""
@@ -253,7 +264,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"time_budget": Duration(nanos=1)}, "time_budget"),
     ({"training": pb.TrainingConfig(learning_rate=float("nan"))}, "learning_rate"),
     ({"training": pb.TrainingConfig(weight_decay=float("inf"))}, "weight_decay"),
-    ({"training": pb.TrainingConfig(batch_size=0)}, "batch_size"),
+    ({"training": pb.TrainingConfig(batch_size=-1)}, "batch_size"),
     ({"training": pb.TrainingConfig(max_epochs=0)}, "max_epochs"),
     ({"training": pb.TrainingConfig(patience=-5)}, "patience"),
     ({"training": pb.TrainingConfig(device=9)}, "device"),  # type: ignore[arg-type]

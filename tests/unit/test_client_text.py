@@ -168,6 +168,8 @@ def test_long_lines_break_between_words() -> None:
         (search_pb2.TrainingConfig(), ""),
         (search_pb2.TrainingConfig(augment="none"), ""),
         (search_pb2.TrainingConfig(augment="flip,affine"), ", augmented by flip,affine"),
+        (search_pb2.TrainingConfig(batch_size=64), ""),
+        (search_pb2.TrainingConfig(batch_size=32, augment="flip"), ", augmented by flip, 32 images a step"),
     ],
 )
 def test_settings_name_what_the_data_may_have_chosen(training: search_pb2.TrainingConfig, expected: str) -> None:

@@ -268,6 +268,30 @@ async def test_the_augmentation_that_the_data_allow_is_settled(tmp_path: Path, d
     assert not is_answered_by(replace(asked, training=replace(asked.training, augment="shift")), config)
 
 
+@pytest.mark.parametrize(
+    ("images", "batch_size"), [(1, 32), (999, 32), (1_000, 64), (9_999, 64), (10_000, 128), (54_000, 128)]
+)
+async def test_the_batch_size_that_follows_the_number_of_images_is_settled(
+    tmp_path: Path, images: int, batch_size: int
+) -> None:
+    """Before anything is computed from it: epochs, memory."""
+    dataset = replace(DATASET, counts=replace(DATASET.counts, train=(images, *(0,) * (DATASET.classes - 1))))
+    asked = make_config(initial="F() FC(10)", training=TrainingConfig(batch_size=0, min_steps=300))
+
+    config = (await _admission(tmp_path, dataset).admit(asked, "", "")).config
+
+    assert replace(asked, training=replace(asked.training, batch_size=batch_size)) == config
+    assert is_answered_by(asked, config)
+    assert not is_answered_by(replace(asked, training=replace(asked.training, batch_size=batch_size + 1)), config)
+
+
+async def test_a_batch_size_that_is_given_stays(tmp_path: Path) -> None:
+    """However few the images are."""
+    asked = make_config(initial="F() FC(10)", training=TrainingConfig(batch_size=1000))
+
+    assert asked == (await _admission(tmp_path).admit(asked, "", "")).config
+
+
 @pytest.mark.parametrize("info", CATALOGUE.values(), ids=CATALOGUE)
 def test_what_the_catalogue_says_about_augmentation_holds_together(info: DatasetInfo) -> None:
     """Kinds that can go together, none of them forbidden, and a reason for what is."""

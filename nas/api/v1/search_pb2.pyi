@@ -645,7 +645,7 @@ class TrainingConfig(_message.Message):
     weight_decay: _builtins.float
     """Decoupled weight decay."""
     batch_size: _builtins.int
-    """Images per training step."""
+    """Images per training step; 0 follows the number of training images, and a search that has started never has it."""
     max_epochs: _builtins.int
     """Most epochs of one training, unless min_steps asks for more."""
     patience: _builtins.int
