@@ -22,7 +22,7 @@ from nas.folders import (
     compile_group_regex,
 )
 from nas.operations import PAPER_OPERATIONS, Operation
-from nas.recipe import MOST_EPOCHS, RecipeSettings
+from nas.recipe import MOST_EPOCHS, Finish, RecipeSettings
 from nas.settings import REQUIRED, ConfigError, Option, Setting, require_settings, setting, settings_of
 
 FEWEST_FOLDS, MOST_FOLDS = 3, 20
@@ -219,6 +219,12 @@ class SearchConfig(ImageSettings):
     fold: int = setting(
         0, help="Which of the K folds is the test part, from 1.", empty="none, without --folds", metavar="I"
     )
+    finish: Finish = setting(
+        Finish.NONE,
+        help="Train the best and the smallest net once more after the search, before the test: for twice as many "
+        "epochs (short) or five times as many (full).",
+    )
+    """The paper has none; docs/adr/0017 says what happens."""
 
     def __post_init__(self) -> None:
         require_settings(self)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -32,6 +33,18 @@ class DecayScope(Enum):
 
     ALL = "all"
     WEIGHTS = "weights"
+
+
+class Finish(Enum):
+    """How long the nets that a search ends with are trained once more, before one of them is tested."""
+
+    NONE = "none"
+    SHORT = "short"
+    FULL = "full"
+
+
+FINISHING_FACTORS: Mapping[Finish, int] = {Finish.SHORT: 2, Finish.FULL: 5}
+"""Epochs of a finishing training for each epoch of a training in the search."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,3 +132,8 @@ def planned_epochs(training: TrainingLength, train_images: int) -> int:
         return training.max_epochs
     epoch_steps = max(1, -(-train_images // max(1, training.batch_size)))
     return max(training.max_epochs, -(-training.min_steps // epoch_steps))
+
+
+def finishing_epochs(training: TrainingLength, finish: Finish, train_images: int) -> int:
+    """Return the epochs of a finishing training that is not stopped early: ``MOST_EPOCHS`` at most, 0 for NONE."""
+    return min(MOST_EPOCHS, FINISHING_FACTORS.get(finish, 0) * planned_epochs(training, train_images))

@@ -33,7 +33,8 @@ A lost attempt puts its child back to PROPOSED, from where the next attempt star
 ```
 
 ## The evaluation of the winner on the test part
-It is recovered like a child: a lost attempt makes it due again.
+It is recovered like a child: a lost attempt makes it due again. It becomes due when the search stops, or with `finish`
+when the nets that the search ends with have been trained once more; they are children like all others.
 
 ```mermaid
 {evaluation}

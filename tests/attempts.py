@@ -34,7 +34,7 @@ _DEADLINE_SECONDS = 100.0
 
 def make_request(child: str = "1-1", attempt: int = 1, **changes: Any) -> AttemptRequest:
     """Request a training of two epochs from its first epoch on; ``changes`` replaces fields."""
-    config = SearchConfig(
+    config = changes.get("config") or SearchConfig(
         dataset="digits",
         block=BlockType.INCEPTION,
         seed=5,
@@ -45,6 +45,7 @@ def make_request(child: str = "1-1", attempt: int = 1, **changes: Any) -> Attemp
         "architecture": NET,
         "graph_hash": graph_hash(NET),
         "config": config,
+        "training": config.training,
         "dataset": DATASET,
         "resources": Resources(threads=1, memory_limit_bytes=1 << 30),
         "epochs_recorded": 0,

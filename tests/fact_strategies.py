@@ -231,6 +231,10 @@ FACTS: dict[type[events.Event], st.SearchStrategy[Any]] = {
     events.SearchPaused: st.builds(events.SearchPaused),
     events.SearchResumed: st.builds(events.SearchResumed, principal=texts),
     events.SearchDeleted: st.builds(events.SearchDeleted, principal=texts),
+    events.FinishingStarted: st.builds(
+        events.FinishingStarted, iteration=numbers, parents=st.lists(child_ids, max_size=2).map(tuple)
+    ),
+    events.FinishingCompleted: st.builds(events.FinishingCompleted, winner=child_ids),
 }
 """One strategy a fact."""
 

@@ -11,6 +11,7 @@ from search_driver import Driver, Fails, Loses, make_config, scripted
 from nas.blocks import BlockType
 from nas.child import ChildId
 from nas.config import Device, Precision, SelectionMetric, TrainingConfig
+from nas.recipe import Finish
 from nas.search import commands
 from nas.search.reasons import FailureReason, LostReason
 from server.codec.envelope import Envelope, encode
@@ -103,7 +104,21 @@ def running() -> Driver:
     return driver
 
 
-SEARCHES: tuple[Callable[[], Driver], ...] = (succeeded, failed, out_of_time, cancelled, deleted, paused, running)
+def finished() -> Driver:
+    """The best net is trained once more with a lost attempt, and the smallest one fails at it."""
+    faults: dict[tuple[str, int], Loses | Fails] = {
+        ("2-1", 1): Loses(LostReason.PREEMPTED, after=1),
+        ("2-2", 1): Fails(FailureReason.DIVERGED),
+    }
+    config = make_config(training=ONE_EPOCH, max_iterations=1, finish=Finish.SHORT)
+    driver = Driver(config, scripted({"1": 70, "1-4": 80, "2": 90}), faults)
+    driver.run()
+    return driver
+
+
+SEARCHES: tuple[Callable[[], Driver], ...] = (
+    *(succeeded, failed, out_of_time, cancelled, deleted, paused, running, finished),
+)
 
 
 def search_id(number: int) -> str:

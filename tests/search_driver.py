@@ -17,6 +17,7 @@ from nas.search import commands, events
 from nas.search.conditions import DatasetSummary, PartCounts, PatientCounts, Resources, Runtime
 from nas.search.control import RejectedError
 from nas.search.evolve import evolve
+from nas.search.finishing import training_of
 from nas.search.machine import Work, decide, pending_work, running_attempts
 from nas.search.reasons import AttemptKind, FailureReason, LostReason
 from nas.search.simulation import simulate_epoch
@@ -150,7 +151,7 @@ def attempt_reports(
     whose: Any = {"child_id": work.child_id, "attempt": work.attempt}
     recorded = len(child.epochs) if work.kind is AttemptKind.TRAINING and has_checkpoint else 0
     yield commands.ReportStarted(**whose, runtime=RUNTIME, resumed_after_epoch=recorded)
-    last = planned_epochs(search.config.training, sum(search.started.dataset.counts.train))
+    last = planned_epochs(training_of(search, work.child_id), sum(search.started.dataset.counts.train))
     if work.kind is AttemptKind.TRAINING:
         for epoch in range(recorded + 1, (last if fault is None else min(last, recorded + fault.after)) + 1):
             yield commands.ReportEpoch(**whose, result=measure(search.config, child, epoch))

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from search_driver import Driver
 
 from nas.child import ChildId
-from nas.recipe import planned_epochs
+from nas.recipe import Finish, planned_epochs
 from nas.search import events
 from nas.search.evolve import evolve
+from nas.search.finishing import training_of
 from nas.search.machine import pending_work, running_attempts
 from nas.search.reasons import AttemptKind
 from nas.search.retention import retained
@@ -36,6 +37,7 @@ def check_all(driver: Driver) -> None:
     check_fences(driver)
     check_caps(driver.search)
     check_numbers(driver.search)
+    check_finishing(driver)
 
 
 def check_never_stuck(driver: Driver) -> None:
@@ -57,6 +59,12 @@ def check_ids(driver: Driver) -> None:
     used = sorted(fact.child_id for fact in facts)
     assert len(used) == len(set(used))
     assert set(used) == {*driver.search.children, *driver.search.skipped}
+    finishing = driver.search.finishing
+    if finishing is not None:
+        assert finishing.iteration == driver.search.iteration + 1
+        stage = [ChildId(finishing.iteration, y) for y in range(1, len(finishing.parents) + 1)]
+        assert used[-len(stage) :] == stage
+        del used[-len(stage) :]
     assert used[-1].iteration <= driver.search.iteration
     if driver.config.strategy == "paper":
         expected = [ChildId(0, 1)]
@@ -94,9 +102,30 @@ def check_caps(search: Search) -> None:
     for child in search.children.values():
         assert child.lost_attempts <= search.config.max_attempts
         assert child.out_of_memory <= 2
-        assert len(child.epochs) <= planned_epochs(search.config.training, sum(search.started.dataset.counts.train))
+        training = training_of(search, child.child_id)
+        assert len(child.epochs) <= planned_epochs(training, sum(search.started.dataset.counts.train))
     if search.evaluation is not None:
         assert search.evaluation.lost_attempts <= search.config.max_attempts
+
+
+def check_finishing(driver: Driver) -> None:
+    """The stage comes once, after the search has stopped, and everything in it has an outcome before the test."""
+    search = driver.search
+    started, completed = driver.of(events.FinishingStarted), driver.of(events.FinishingCompleted)
+    assert len(completed) <= len(started) <= 1
+    assert bool(started) == (search.finishing is not None)
+    assert not started or (search.stop is not None and search.config.finish is not Finish.NONE)
+    if search.config.finish is not Finish.NONE:
+        assert bool(completed) == (search.evaluation is not None)
+    if search.finishing is not None:
+        parents = [search.children[parent] for parent in search.finishing.parents]
+        nets = [(parent.child_id, parent.architecture) for parent in parents]
+        assert nets == [(child.parent_id, child.architecture) for child in search.finishing_children]
+        assert all(
+            choice.child_id.iteration <= search.iteration for made in search.selections for choice in made.choices
+        )
+    if completed:
+        assert not search.unfinished
 
 
 def check_numbers(search: Search) -> None:
@@ -139,7 +168,7 @@ class Files:
                 case events.ChildSucceeded(child_id=child_id):
                     self.weights.add(child_id)
                 case events.AttemptLaunched(child_id=child_id, kind=AttemptKind.TEST_EVALUATION):
-                    assert child_id in self.weights
+                    assert {child_id, *(child.child_id for child in search.rivals)} <= self.weights
                 case events.AttemptLaunched(child_id=child_id):
                     assert not search.children[child_id].epochs or child_id in self.checkpoints
         kept = retained(search)

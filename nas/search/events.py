@@ -52,7 +52,8 @@ class ChildProposed:
     """A child was derived; the drawn arguments are stored, so replay never draws.
 
     Attributes:
-        parent_id, transformation: None for the initial model.
+        parent_id: None for the initial model; in the finishing stage, the child whose net is trained once more.
+        transformation: None for the initial model and in the finishing stage.
         graph_hash: SHA-256 of the canonical graph, hexadecimal.
         param_count: trainable parameters, by the closed form.
         flops: of one forward pass of one image, 2 per multiply-accumulate.
@@ -88,11 +89,7 @@ class AttemptLaunched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptStarted:
-    """The worker is ready to train.
-
-    Attributes:
-        resumed_after_epoch: last epoch taken over from a checkpoint, 0 if none.
-    """
+    """The worker is ready; ``resumed_after_epoch`` is the last epoch taken over from a checkpoint, 0 if none."""
 
     child_id: ChildId
     attempt: int
@@ -180,8 +177,23 @@ class StoppingCriterionMet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FinishingStarted:
+    """The search has stopped; the nets of ``parents``, the best and the smallest if another, are trained once more."""
+
+    iteration: int
+    parents: tuple[ChildId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishingCompleted:
+    """Each of these trainings has an outcome; ``winner`` is the best child of search and finishing together."""
+
+    winner: ChildId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimeBudgetReached:
-    """The running time is used up: running children are cancelled, and no selection follows."""
+    """The running time is used up but for finishing: running children are cancelled, and no selection follows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,6 +292,8 @@ Event = (
     | SearchFailed
     | SearchCancelled
     | SearchDeleted
+    | FinishingStarted
+    | FinishingCompleted
 )
 
 TERMINAL_EVENTS = (SearchSucceeded, SearchFailed, SearchCancelled)

@@ -13,9 +13,10 @@ from typing import assert_never
 
 from nas.assessment import Assessed
 from nas.child import ChildId
+from nas.recipe import Finish
 from nas.search import events
 from nas.search.reasons import LostReason
-from nas.search.state import Child, Search, WinnerEvaluation
+from nas.search.state import Child, Finishing, Search, WinnerEvaluation
 from nas.search.transitions import (
     CHILD_TRANSITIONS,
     EVALUATION_TRANSITIONS,
@@ -70,6 +71,10 @@ def evolve(search: Search | None, event: events.Event) -> Search:
             return replace(search, selections=(*search.selections, event))
         case events.StoppingCriterionMet():
             return _stopped(search, event)
+        case events.FinishingStarted():
+            return _finishing(search, event)
+        case events.FinishingCompleted():
+            return _awaiting_test(search, event, event.winner)
         case events.TimeBudgetReached():
             return replace(search, is_out_of_time=True)
         case events.WinnerEvaluated():
@@ -182,11 +187,25 @@ def _after_child_event(child: Child, event: _ChildEvent) -> Child:
 def _stopped(search: Search, event: events.StoppingCriterionMet) -> Search:
     if search.stop is not None:
         raise IllegalEventError(event, search.state)
+    search = replace(search, stop=event.reason)
     winner = search.incumbent
-    if winner is None:
-        return replace(search, stop=event.reason)
-    state = next_state(EVALUATION_TRANSITIONS, None, event)
-    return replace(search, stop=event.reason, evaluation=WinnerEvaluation(child_id=winner.child_id, state=state))
+    if winner is None or search.config.finish is not Finish.NONE:
+        return search
+    return _awaiting_test(search, event, winner.child_id)
+
+
+def _finishing(search: Search, event: events.FinishingStarted) -> Search:
+    if search.stop is None or search.finishing is not None or search.evaluation is not None:
+        raise IllegalEventError(event, search.state)
+    return replace(search, finishing=Finishing(iteration=event.iteration, parents=event.parents))
+
+
+def _awaiting_test(
+    search: Search, event: events.StoppingCriterionMet | events.FinishingCompleted, winner: ChildId
+) -> Search:
+    known = search.evaluation
+    state = next_state(EVALUATION_TRANSITIONS, None if known is None else known.state, event)
+    return replace(search, evaluation=WinnerEvaluation(child_id=winner, state=state))
 
 
 def _evaluated(search: Search, event: events.WinnerEvaluated) -> WinnerEvaluation:

@@ -39,6 +39,12 @@ Who chooses and who records
     asks it, draws the arguments of operations, and records. Draws depend on seed, child and index alone and are stored
     in the event, so replay neither draws nor asks.
 
+Finishing (``finishing.py``)
+    When a strategy stops, the driver may have the best and the smallest net trained once more, with more epochs, as
+    children of one more iteration. Strategies, selections and caps do not know of them. One that fails costs nothing:
+    the winner is the best child of the whole search, finished or not, by the rule that ranks all children. The time
+    budget is for everything: the search stops early enough for finishing, which itself is never cut short.
+
 What a digest covers (``digest.py``)
     Settings, children with the results of their epochs, selections, the reason to stop, the winner's weights: all that
     must be equal however often a search was interrupted. Times, speeds, attempts and lost attempts are left out.
@@ -50,6 +56,8 @@ States; the exact tables are in ``transitions.py``, and ``docs/state-machine.md`
 
     child:   PROPOSED --> RUNNING --> SUCCEEDED or FAILED        RUNNING --> PROPOSED: the attempt was lost
              PROPOSED --> CANCELLED or FAILED
+
+    finishing, if it was asked for:  a search that has stopped --> its children, like all others --> test evaluation DUE
 
     winner's test evaluation:  DUE --> RUNNING --> DONE        RUNNING --> DUE: the attempt was lost
 """
@@ -108,7 +116,7 @@ def decide(search: Search | None, command: commands.Command, draw: Draw) -> tupl
 
 def pending_work(search: Search) -> tuple[Work, ...]:
     """Return what should be running now, in the order in which it should be launched."""
-    if search.state is not SearchState.RUNNING or (search.is_out_of_time and search.stop is None):
+    if search.state is not SearchState.RUNNING or search.is_running_out:
         return ()
     if search.evaluation is not None:
         return _evaluation_work(search)

@@ -13,10 +13,12 @@ from nas.architecture import Architecture, initial_architecture
 from nas.canonical import graph_hash
 from nas.child import INITIAL_CHILD, ChildId
 from nas.notation import parse_notation
+from nas.recipe import Finish
 from nas.search import events
 from nas.search.evolve import evolve
+from nas.search.finishing import nets_to_finish
 from nas.search.reasons import SearchFailure, StopReason
-from nas.search.state import ChildState, EvaluationState, Search, SearchState
+from nas.search.state import ChildState, EvaluationState, Finishing, Search, SearchState
 from nas.search.strategies import STRATEGIES
 from nas.search.strategies.base import DerivedChild, GivenChild, Propose, Select, Stop, Wait, find_rejection
 from nas.shapes import flops, param_count
@@ -50,11 +52,12 @@ def advance(history: History, draw: Draw) -> None:
     search = history.search
     if not search.children:
         history.record(_initial(search))
-    if search.state is SearchState.CANCELLING or search.is_out_of_time:
+    if search.state is SearchState.CANCELLING or search.is_running_out:
         _cancel_waiting(history)
     while history.search.state is SearchState.RUNNING and history.search.stop is None:
         if not _follow_strategy(history, draw):
             break
+    _finish_nets(history)
     _finish(history)
 
 
@@ -160,6 +163,25 @@ def _selected(search: Search, decision: Select) -> events.ChildrenSelected:
     )
 
 
+def _finish_nets(history: History) -> None:
+    """Record the finishing stage, if the search has one and has stopped: its begin, its children, its end."""
+    search = history.search
+    best = search.incumbent
+    has_stopped = search.state is SearchState.RUNNING and search.stop is not None and search.evaluation is None
+    if not has_stopped or best is None or search.config.finish is Finish.NONE:
+        return
+    stage = search.finishing
+    if stage is None:
+        stage = Finishing(iteration=search.iteration + 1, parents=tuple(net.child_id for net in nets_to_finish(search)))
+        history.record(events.FinishingStarted(iteration=stage.iteration, parents=stage.parents))
+    for index, parent in enumerate(stage.parents, start=1):
+        child_id = ChildId(stage.iteration, index)
+        if child_id not in search.children:
+            history.record(_child_proposed(search, child_id, search.children[parent].architecture, parent))
+    if not history.search.unfinished:
+        history.record(events.FinishingCompleted(winner=best.child_id))
+
+
 def _finish(history: History) -> None:
     """Record that the search is paused or has ended, if no attempt is running that it has to wait for."""
     search = history.search
@@ -177,6 +199,8 @@ def _finish(history: History) -> None:
 
 def _finish_stopped(history: History, search: Search, stop: StopReason) -> None:
     evaluation = search.evaluation
+    if evaluation is None and search.finishing is not None:
+        return
     if evaluation is None:
         detail = f"no child was trained successfully by the end of iteration {search.iteration} ({stop.value})"
         history.record(events.SearchFailed(reason=SearchFailure.NO_VALID_CHILDREN, detail=detail))

@@ -8,6 +8,7 @@ from typing import assert_never
 
 from nas.recipe import planned_epochs
 from nas.search import commands, events
+from nas.search.finishing import training_of
 from nas.search.progress import History
 from nas.search.reasons import AttemptKind, FailureReason, LostReason, SearchFailure
 from nas.search.state import Child, Search, SearchState
@@ -99,7 +100,8 @@ def _judged(search: Search, kind: AttemptKind, report: commands.Report) -> comma
 def _violation(search: Search, kind: AttemptKind, report: commands.Report) -> str:
     """Return what is wrong with a report that no worker would send, empty if nothing is."""
     done = len(search.children[report.child_id].epochs)
-    most = planned_epochs(search.config.training, sum(search.started.dataset.counts.train))
+    training = training_of(search, report.child_id)
+    most = planned_epochs(training, sum(search.started.dataset.counts.train))
     match report:
         case commands.ReportEpoch() | commands.ReportTrained() if kind is AttemptKind.TEST_EVALUATION:
             return "a test evaluation reported training"
@@ -147,7 +149,7 @@ def _lose(history: History, kind: AttemptKind, report: commands.ReportLost) -> N
     )
     history.record(lost)
     search = history.search
-    if kind is AttemptKind.TEST_EVALUATION or search.state is SearchState.CANCELLING or search.is_out_of_time:
+    if kind is AttemptKind.TEST_EVALUATION or search.state is SearchState.CANCELLING or search.is_running_out:
         return
     child = search.children[report.child_id]
     if child.out_of_memory >= 2:

@@ -19,9 +19,13 @@ class Retention:
 
 
 def retained(search: Search) -> Retention:
-    """Keep weights of the incumbent, the last selection and what the strategy names, and checkpoints of trainings."""
+    """Keep weights of the incumbent, the last selection, finishing and what the strategy names.
+
+    Checkpoints are kept of trainings that have no outcome.
+    """
     selected = search.selections[-1].choices if search.selections else ()
     weights = STRATEGIES[search.config.strategy].keeps(search) | {choice.child_id for choice in selected}
+    weights |= {child.child_id for child in search.finishing_children}
     if search.incumbent is not None:
         weights |= {search.incumbent.child_id}
     unfinished = (ChildState.PROPOSED, ChildState.RUNNING)

@@ -116,6 +116,19 @@ class WinnerEvaluation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Finishing:
+    """The stage after a search in which the nets that it ends with are trained in full.
+
+    Attributes:
+        iteration: of its children; every other child has a lower one.
+        parents: the children whose nets are trained once more.
+    """
+
+    iteration: int
+    parents: tuple[ChildId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
     """The whole state of one search.
 
@@ -126,8 +139,9 @@ class Search:
         children: by id, in the order of their proposal.
         skipped: ids of the children that could not be derived, in order; they stay unused.
         selections: one per iteration that was selected.
-        is_out_of_time: the time budget was reached; running children are being cancelled.
+        is_out_of_time: the time budget was reached; running children are cancelled until the search stops.
         stop: why no further iteration starts, once known.
+        finishing: the stage that follows then, once it has begun.
         evaluation: the winner's test evaluation, once it is due.
         failure, failure_detail: set once FAILED.
     """
@@ -141,6 +155,7 @@ class Search:
     selections: tuple[ChildrenSelected, ...] = ()
     is_out_of_time: bool = False
     stop: StopReason | None = None
+    finishing: Finishing | None = None
     evaluation: WinnerEvaluation | None = None
     failure: SearchFailure | None = None
     failure_detail: str = ""
@@ -161,9 +176,19 @@ class Search:
         return self.iteration > 0 or self.config.max_iterations == 0
 
     @property
+    def is_running_out(self) -> bool:
+        """Whether running children are being cancelled, because the time budget was reached."""
+        return self.is_out_of_time and self.stop is None
+
+    @property
     def unfinished(self) -> tuple[Child, ...]:
-        """The children that wait for training or are in training, by id; the initial model only where it is trained."""
+        """The children that wait for training or are in training, by id.
+
+        The initial model is one only where it is trained; in the finishing stage only that stage's children are.
+        """
         first = 0 if self.config.max_iterations == 0 else 1
+        if self.finishing is not None:
+            first = self.finishing.iteration
         states = (ChildState.PROPOSED, ChildState.RUNNING)
         children = [child for child in self.children.values() if child.state in states]
         return tuple(sorted((c for c in children if c.child_id.iteration >= first), key=lambda c: c.child_id))
@@ -177,11 +202,20 @@ class Search:
         return self.children[rank(contenders, self.metric)[0].child_id] if contenders else None
 
     @property
+    def smallest(self) -> Child | None:
+        """The SMALLEST of the last selection, as it was finished if that succeeded; None without one beside BEST."""
+        for choice in self.selections[-1].choices[1:] if self.selections else ():
+            return self.finished(choice.child_id)
+        return None
+
+    @property
     def rivals(self) -> tuple[Child, ...]:
-        """Children that are evaluated on the test part beside the winner: the last SMALLEST, if it is another."""
+        """Children that are evaluated on the test part beside the winner: the smallest, if it is another net."""
         winner = self.evaluation.child_id if self.evaluation is not None else None
-        chosen = self.selections[-1].choices[1:] if self.selections else ()
-        return tuple(self.children[choice.child_id] for choice in chosen if choice.child_id != winner)
+        smallest = self.smallest
+        if smallest is None or winner in (smallest.child_id, self.selections[-1].choices[1].child_id):
+            return ()
+        return (smallest,)
 
     @property
     def assessed(self) -> tuple[Assessed, ...]:
@@ -190,6 +224,18 @@ class Search:
         if evaluation is None or evaluation.result is None:
             return ()
         return (evaluation.result, *evaluation.others)
+
+    @property
+    def finishing_children(self) -> tuple[Child, ...]:
+        """The children of the finishing stage, in order."""
+        return () if self.finishing is None else self.of_iteration(self.finishing.iteration)
+
+    def finished(self, child_id: ChildId) -> Child:
+        """Return the child that finished this one's net; this one if there is none or it has not succeeded."""
+        for child in self.finishing_children:
+            if child.parent_id == child_id and child.state is ChildState.SUCCEEDED:
+                return child
+        return self.children[child_id]
 
     def of_iteration(self, iteration: int) -> tuple[Child, ...]:
         """The children of one iteration, in order."""

@@ -48,6 +48,7 @@ CHILD_TRANSITIONS: Table[ChildState] = {
 
 EVALUATION_TRANSITIONS: Table[EvaluationState] = {
     (None, events.StoppingCriterionMet): EvaluationState.DUE,
+    (None, events.FinishingCompleted): EvaluationState.DUE,
     (EvaluationState.DUE, events.AttemptLaunched): EvaluationState.RUNNING,
     (EvaluationState.RUNNING, events.AttemptStarted): EvaluationState.RUNNING,
     (EvaluationState.RUNNING, events.AttemptLost): EvaluationState.DUE,

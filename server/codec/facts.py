@@ -103,5 +103,7 @@ FACTS: tuple[FactCodec[Any], ...] = (
     _fact(events.SearchPaused),
     _fact(events.SearchResumed),
     _fact(events.SearchDeleted),
+    _fact(events.FinishingStarted, parents="parent_ids"),
+    _fact(events.FinishingCompleted, winner="winner_id"),
 )
 """Every fact, in the order of the wire's numbers."""

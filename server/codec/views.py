@@ -68,6 +68,7 @@ def encode_search(view: SearchView, *, is_full: bool) -> pb.Search:
         update_time=timestamp(view.updated_ns),
         running_time=records.encode_duration(view.running_seconds),
     )
+    message.finishing_ids.extend(str(child.child_id) for child in search.finishing_children)
     message.pause_reason = pause_reason(view)
     if incumbent is not None:
         message.incumbent.CopyFrom(encode_child(incumbent))

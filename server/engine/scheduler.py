@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from nas.search import commands
+from nas.search.finishing import finishing_seconds, training_of
 from nas.search.machine import Work, pending_work, running_attempts
 from nas.search.reasons import AttemptKind, LostReason
 from nas.search.retention import Retention, retained
@@ -201,12 +202,15 @@ class Scheduler:
 
 
 def _remaining_seconds(engine: Engine) -> float:
-    """Return the rest of the time budget in seconds; infinite without a budget and after the search has stopped."""
+    """Return the rest of the time budget in seconds, without what finishing will take.
+
+    It is infinite without a budget and after the search has stopped.
+    """
     search = engine.search
     budget = search.config.time_budget_seconds
     if not budget or search.stop is not None or search.is_out_of_time:
         return float("inf")
-    return budget - engine.running_seconds
+    return budget - engine.running_seconds - finishing_seconds(search)
 
 
 def _waiting(engine: Engine) -> tuple[Work, ...]:
@@ -227,6 +231,7 @@ def _request(engine: Engine, work: Work, key: AttemptKey) -> AttemptRequest:
         architecture=child.architecture,
         graph_hash=child.graph_hash,
         config=search.config,
+        training=training_of(search, work.child_id),
         dataset=search.started.dataset,
         resources=search.started.resources,
         epochs_recorded=len(child.epochs),

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from nas.architecture import Architecture
 from nas.child import ChildId
-from nas.config import SearchConfig
+from nas.config import SearchConfig, TrainingConfig
 from nas.search import commands
 from nas.search.conditions import DatasetSummary, Resources
 from nas.search.reasons import AttemptKind
@@ -40,6 +40,7 @@ class AttemptRequest:
     """An attempt that has to run according to the journal.
 
     Attributes:
+        training: how this child is trained.
         epochs_recorded: number of epochs that are in the journal already.
         best_epoch, weights_sha256: of the training, for a test evaluation.
         others: the nets that a test evaluation measures beside the winner.
@@ -50,6 +51,7 @@ class AttemptRequest:
     architecture: Architecture
     graph_hash: str
     config: SearchConfig
+    training: TrainingConfig
     dataset: DatasetSummary
     resources: Resources
     epochs_recorded: int

@@ -110,7 +110,7 @@ class FakeExecutor:
 
     async def _train(self, request: AttemptRequest) -> None:
         key = request.key
-        epochs = planned_epochs(request.config.training, sum(request.dataset.counts.train))
+        epochs = planned_epochs(request.training, sum(request.dataset.counts.train))
         weights = simulated_weights(search_seed=request.config.seed, graph_hash=request.graph_hash)
         for epoch in range(request.epochs_recorded + 1, epochs + 1):
             await asyncio.sleep(self._epoch_seconds)

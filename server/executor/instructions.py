@@ -53,7 +53,7 @@ def instruct(request: AttemptRequest, options: WorkerOptions, files: StateFiles)
         attempt=key.attempt,
         notation=format_notation(request.architecture),
         graph_hash=request.graph_hash,
-        training=config.training,
+        training=request.training,
         threads=request.resources.threads,
         data=DataRequest.make(config, data_root=data_root, cache_dir=files.cache),
         shape=dataset.shape,

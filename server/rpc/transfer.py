@@ -67,7 +67,7 @@ def _choose(view: SearchView, request: pb.ExportModelRequest) -> Child:
     search: Search = view.search
     role = enums.decode(Role, request.role) if request.role else Role.BEST
     if role is Role.SMALLEST and search.selections:
-        return search.children[search.selections[-1].choices[-1].child_id]
+        return search.finished(search.selections[-1].choices[-1].child_id)
     if search.incumbent is None:
         raise NothingTrainedError(view.search_id)
     return search.incumbent

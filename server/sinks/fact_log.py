@@ -118,6 +118,10 @@ def _tell(line: Any, fact: events.Event) -> None:
             line.info("search_started", dataset=config.dataset, block=config.block.value, principal=fact.principal)
         case events.ChildrenSelected():
             line.info("children_selected", iteration=fact.iteration, incumbent=str(fact.incumbent))
+        case events.FinishingStarted():
+            line.info("finishing_started", parents=[str(parent) for parent in fact.parents])
+        case events.FinishingCompleted():
+            line.info("finishing_completed", winner=str(fact.winner))
         case events.CancelRequested() | events.PauseRequested() | events.SearchResumed() | events.SearchDeleted():
             line.info(_NAMES[type(fact)], principal=fact.principal)
         case events.SearchSucceeded():

@@ -38,6 +38,8 @@ FAULTS = tuple(dict.fromkeys(reason.value for kind in (LostReason, FailureReason
 CODES = tuple(code.name for code in grpc.StatusCode if code is not grpc.StatusCode.OK)
 WORKER_STATES = ("busy", "free")
 RESUMED = ("attempt", "search")
+FINISHING = "finishing"
+"""Stands beside the transformations for a net that is trained once more after the search."""
 
 _EPOCH_BUCKETS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0)
 _CHILD_BUCKETS = (5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 43_200.0)
@@ -103,7 +105,7 @@ class TrainingMetrics(Family):
 
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(registry)
-        operations = [operation.value for operation in Operation]
+        operations = [*(operation.value for operation in Operation), FINISHING]
         outcomes = [state.value for state in OUTCOMES]
         self.children = self._counter(
             "children", "Children that came to an end.", transformation=operations, outcome=outcomes

@@ -10,7 +10,7 @@ from nas.search import events
 from nas.search.reasons import AttemptKind
 from nas.search.state import ChildState
 from server.codec.envelope import Envelope
-from server.sinks.metrics import Metrics
+from server.sinks.metrics import FINISHING, Metrics
 
 
 @dataclass(slots=True)
@@ -19,7 +19,7 @@ class _Open:
 
     Attributes:
         images: number of images in the part that children train on.
-        operations: the operation that each child was derived by.
+        operations: the operation that each child was derived by, or ``FINISHING``.
         waiting_since: running time of the search, in seconds, since when a child waits for a worker: when it was
             proposed, its attempt was lost, or the search was resumed.
         seconds: duration of each epoch of a child; the last report of an epoch counts.
@@ -61,9 +61,11 @@ class Tally:
         match fact:
             case events.EpochCompleted():
                 self._count_epoch(search, fact)
-            case events.ChildProposed(child_id=child_id, transformation=transformation):
-                if transformation is not None:  # the initial model is not trained
-                    search.operations[child_id] = transformation.operation.value
+            case events.ChildProposed(child_id=child_id, parent_id=parent_id, transformation=transformation):
+                if parent_id is not None:  # the initial model is not trained
+                    search.operations[child_id] = (
+                        FINISHING if transformation is None else transformation.operation.value
+                    )
                     search.waiting_since[child_id] = now
             case events.TransformationSkipped(reason=reason):
                 self._training.skipped.labels(reason.value).inc()

@@ -45,6 +45,7 @@ SEARCH_OPTIONS = {
         "--warmup",
         "--folds",
         "--fold",
+        "--finish",
     ),
 }
 CREDENTIALS = {"--tls-ca", "--tls-cert", "--tls-key", "--token-file"}

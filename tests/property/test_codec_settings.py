@@ -30,7 +30,7 @@ from nas.config import (
 )
 from nas.folders import PatientSource
 from nas.operations import Operation
-from nas.recipe import DecayScope, Schedule
+from nas.recipe import DecayScope, Finish, Schedule
 from nas.search.reasons import AttemptKind, FailureReason, LostReason, SearchFailure, StopReason
 from nas.search.state import ChildState, SearchState
 from nas.selection import Role, Rule, TieBreak
@@ -49,6 +49,7 @@ WIRE: dict[type[Enum], Any] = {
     Imbalance: pb.Imbalance,
     Schedule: pb.Schedule,
     DecayScope: pb.DecayScope,
+    Finish: pb.Finish,
     PatientSource: pb.PatientSource,
     Operation: pb.Operation,
     SkipReason: pb.SkipReason,

@@ -29,6 +29,7 @@ from nas.assessment import Assessed
 from nas.blocks import BlockType
 from nas.child import EpochResult
 from nas.config import SearchConfig, TrainingConfig
+from nas.recipe import Finish
 from nas.search import commands, events
 from nas.search.digest import canonical_result, digest
 from nas.search.machine import Work
@@ -48,6 +49,7 @@ configs = st.builds(
     max_attempts=st.just(100),
     max_parameters=st.sampled_from([410_000, 50_000_000]),
     training=st.builds(TrainingConfig, max_epochs=st.integers(1, 4)),
+    finish=st.sampled_from(Finish),
 )
 
 
@@ -171,10 +173,11 @@ faults = st.dictionaries(
     max_attempts=st.integers(1, 3),
     max_failed_children=st.integers(1, 9),
     max_iterations=st.integers(1, 3),
+    finish=st.sampled_from(Finish),
 )
-def test_every_search_ends(strategy: str, faults: Faults, correct: dict[str, int], **caps: int) -> None:
+def test_every_search_ends(strategy: str, faults: Faults, correct: dict[str, int], finish: Finish, **caps: int) -> None:
     """Whatever fails, and however good children are: a terminal state within the caps, and no file is missed."""
-    driver = Driver(make_config(strategy=strategy, **caps), scripted(correct), faults)
+    driver = Driver(make_config(strategy=strategy, finish=finish, **caps), scripted(correct), faults)
 
     driver.run()
 
@@ -182,8 +185,10 @@ def test_every_search_ends(strategy: str, faults: Faults, correct: dict[str, int
     check_files(driver)
     launched = Counter(fact.child_id for fact in driver.of(events.AttemptLaunched))
     winner = driver.search.evaluation.child_id if driver.search.evaluation is not None else None
-    failed = [child for child in driver.search.children.values() if child.state is ChildState.FAILED]
+    finishing = driver.search.finishing_children
+    searched = [child for child in driver.search.children.values() if child not in finishing]
+    failed = [child for child in searched if child.state is ChildState.FAILED]
     assert driver.search.state in (SearchState.SUCCEEDED, SearchState.FAILED)
     assert all(count <= caps["max_attempts"] * (2 if child == winner else 1) for child, count in launched.items())
-    per_iteration = Counter(child_id.iteration for child_id in driver.search.children)
+    per_iteration = Counter(child.child_id.iteration for child in searched)
     assert len(failed) < caps["max_failed_children"] + max(per_iteration.values())

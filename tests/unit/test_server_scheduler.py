@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import pytest
 from control_plane import FOREVER, ControlPlane, ObservedExecutor, TurnedClock, running
 from memory_journal import MemoryJournal
 
-from nas.child import ChildId
+from nas.child import ChildId, EpochResult
 from nas.config import TrainingConfig
+from nas.recipe import Finish
 from nas.search import commands, events
 from nas.search.reasons import LostReason, SearchFailure, StopReason
 from nas.search.retention import retained
+from nas.search.simulation import simulate_epoch
 from nas.search.state import SearchState
 from server.codec.envelope import Envelope, decode
 from server.executor.base import AttemptRequest, OnReport
@@ -163,6 +166,33 @@ async def test_the_time_budget_keeps_what_was_finished(tmp_path: Path) -> None:
         assert ended.search.incumbent is not None
         assert ended.search.incumbent.child_id in finished
         assert () == ended.search.selections
+
+
+async def test_the_time_budget_holds_back_what_finishing_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Epochs of 10 s mean 50 s for the best net: of 120 s the search has 90 s, and then the net is finished."""
+
+    def measure(**given: Any) -> EpochResult:
+        return replace(simulate_epoch(**given), seconds=10.0)
+
+    def hold(request: AttemptRequest) -> None:
+        clock.seconds += 30.0
+        executor.take(FOREVER if request.key.child_id == ChildId(1, 3) else 0.0)
+
+    monkeypatch.setattr("server.executor.fake.simulate_epoch", measure)
+    clock = TurnedClock()
+    executor = ObservedExecutor(slots=1, epoch_seconds=0.0, on_launch=hold)
+    plane = ControlPlane(folder=tmp_path, clock=clock.as_clock(), executor=executor)
+    async with running(plane):
+        search_id = (await plane.start(time_budget_seconds=120, finish=Finish.FULL)).search_id
+
+        reached = await plane.wait_for(search_id, events.TimeBudgetReached)
+        ended = await plane.end(search_id)
+
+    assert 90.0 == reached.running_seconds
+    assert (SearchState.SUCCEEDED, StopReason.TIME_BUDGET) == (ended.search.state, ended.search.stop)
+    (finished,) = ended.search.finishing_children
+    assert (ChildId(2, 1), 5) == (finished.child_id, len(finished.epochs))
+    assert finished == ended.search.incumbent
 
 
 async def test_downtime_does_not_use_up_the_time_budget(tmp_path: Path) -> None:

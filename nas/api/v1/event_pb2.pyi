@@ -54,6 +54,8 @@ class Event(_message.Message):
     SEARCH_PAUSED_FIELD_NUMBER: _builtins.int
     SEARCH_RESUMED_FIELD_NUMBER: _builtins.int
     SEARCH_DELETED_FIELD_NUMBER: _builtins.int
+    FINISHING_STARTED_FIELD_NUMBER: _builtins.int
+    FINISHING_COMPLETED_FIELD_NUMBER: _builtins.int
     search_id: _builtins.str
     """The search."""
     sequence: _builtins.int
@@ -158,6 +160,14 @@ class Event(_message.Message):
     def search_deleted(self) -> Global___SearchDeleted:
         """Somebody asked for the end of a search's files."""
 
+    @_builtins.property
+    def finishing_started(self) -> Global___FinishingStarted:
+        """The nets that the search ends with are trained in full."""
+
+    @_builtins.property
+    def finishing_completed(self) -> Global___FinishingCompleted:
+        """All of these trainings have an outcome."""
+
     def __init__(
         self,
         *,
@@ -188,12 +198,14 @@ class Event(_message.Message):
         search_paused: Global___SearchPaused | None = ...,
         search_resumed: Global___SearchResumed | None = ...,
         search_deleted: Global___SearchDeleted | None = ...,
+        finishing_started: Global___FinishingStarted | None = ...,
+        finishing_completed: Global___FinishingCompleted | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_launched", b"attempt_launched", "attempt_lost", b"attempt_lost", "attempt_started", b"attempt_started", "cancel_requested", b"cancel_requested", "child_cancelled", b"child_cancelled", "child_failed", b"child_failed", "child_proposed", b"child_proposed", "child_succeeded", b"child_succeeded", "children_selected", b"children_selected", "epoch_completed", b"epoch_completed", "fact", b"fact", "iteration_started", b"iteration_started", "pause_requested", b"pause_requested", "running_time", b"running_time", "search_cancelled", b"search_cancelled", "search_deleted", b"search_deleted", "search_failed", b"search_failed", "search_paused", b"search_paused", "search_resumed", b"search_resumed", "search_started", b"search_started", "search_succeeded", b"search_succeeded", "stopping_criterion_met", b"stopping_criterion_met", "time", b"time", "time_budget_reached", b"time_budget_reached", "transformation_skipped", b"transformation_skipped", "winner_evaluated", b"winner_evaluated"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_launched", b"attempt_launched", "attempt_lost", b"attempt_lost", "attempt_started", b"attempt_started", "cancel_requested", b"cancel_requested", "child_cancelled", b"child_cancelled", "child_failed", b"child_failed", "child_proposed", b"child_proposed", "child_succeeded", b"child_succeeded", "children_selected", b"children_selected", "epoch_completed", b"epoch_completed", "fact", b"fact", "finishing_completed", b"finishing_completed", "finishing_started", b"finishing_started", "iteration_started", b"iteration_started", "pause_requested", b"pause_requested", "running_time", b"running_time", "search_cancelled", b"search_cancelled", "search_deleted", b"search_deleted", "search_failed", b"search_failed", "search_paused", b"search_paused", "search_resumed", b"search_resumed", "search_started", b"search_started", "search_succeeded", b"search_succeeded", "stopping_criterion_met", b"stopping_criterion_met", "time", b"time", "time_budget_reached", b"time_budget_reached", "transformation_skipped", b"transformation_skipped", "winner_evaluated", b"winner_evaluated"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_launched", b"attempt_launched", "attempt_lost", b"attempt_lost", "attempt_started", b"attempt_started", "cancel_requested", b"cancel_requested", "child_cancelled", b"child_cancelled", "child_failed", b"child_failed", "child_proposed", b"child_proposed", "child_succeeded", b"child_succeeded", "children_selected", b"children_selected", "epoch_completed", b"epoch_completed", "fact", b"fact", "iteration_started", b"iteration_started", "pause_requested", b"pause_requested", "running_time", b"running_time", "search_cancelled", b"search_cancelled", "search_deleted", b"search_deleted", "search_failed", b"search_failed", "search_id", b"search_id", "search_paused", b"search_paused", "search_resumed", b"search_resumed", "search_started", b"search_started", "search_succeeded", b"search_succeeded", "sequence", b"sequence", "stopping_criterion_met", b"stopping_criterion_met", "time", b"time", "time_budget_reached", b"time_budget_reached", "transformation_skipped", b"transformation_skipped", "winner_evaluated", b"winner_evaluated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_launched", b"attempt_launched", "attempt_lost", b"attempt_lost", "attempt_started", b"attempt_started", "cancel_requested", b"cancel_requested", "child_cancelled", b"child_cancelled", "child_failed", b"child_failed", "child_proposed", b"child_proposed", "child_succeeded", b"child_succeeded", "children_selected", b"children_selected", "epoch_completed", b"epoch_completed", "fact", b"fact", "finishing_completed", b"finishing_completed", "finishing_started", b"finishing_started", "iteration_started", b"iteration_started", "pause_requested", b"pause_requested", "running_time", b"running_time", "search_cancelled", b"search_cancelled", "search_deleted", b"search_deleted", "search_failed", b"search_failed", "search_id", b"search_id", "search_paused", b"search_paused", "search_resumed", b"search_resumed", "search_started", b"search_started", "search_succeeded", b"search_succeeded", "sequence", b"sequence", "stopping_criterion_met", b"stopping_criterion_met", "time", b"time", "time_budget_reached", b"time_budget_reached", "transformation_skipped", b"transformation_skipped", "winner_evaluated", b"winner_evaluated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["search_started", "iteration_started", "child_proposed", "transformation_skipped", "attempt_launched", "attempt_started", "epoch_completed", "child_succeeded", "attempt_lost", "child_failed", "child_cancelled", "children_selected", "stopping_criterion_met", "time_budget_reached", "cancel_requested", "winner_evaluated", "search_succeeded", "search_failed", "search_cancelled", "pause_requested", "search_paused", "search_resumed", "search_deleted"]  # noqa: Y015
+    _WhichOneofReturnType_fact: _TypeAlias = _typing.Literal["search_started", "iteration_started", "child_proposed", "transformation_skipped", "attempt_launched", "attempt_started", "epoch_completed", "child_succeeded", "attempt_lost", "child_failed", "child_cancelled", "children_selected", "stopping_criterion_met", "time_budget_reached", "cancel_requested", "winner_evaluated", "search_succeeded", "search_failed", "search_cancelled", "pause_requested", "search_paused", "search_resumed", "search_deleted", "finishing_started", "finishing_completed"]  # noqa: Y015
     _WhichOneofArgType_fact: _TypeAlias = _typing.Literal["fact", b"fact"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fact) -> _WhichOneofReturnType_fact | None: ...
 
@@ -294,10 +306,10 @@ class ChildProposed(_message.Message):
     child_id: _builtins.str
     """Its id."""
     parent_id: _builtins.str
-    """The parent's id; empty for the initial model."""
+    """The parent's id; empty for the initial model. In the finishing stage, the child whose net is trained once more."""
     @_builtins.property
     def transformation(self) -> _search_pb2.Transformation:
-        """How; left out for the initial model."""
+        """How; left out for the initial model and in the finishing stage."""
 
     @_builtins.property
     def architecture(self) -> _search_pb2.Architecture:
@@ -892,3 +904,53 @@ class SearchDeleted(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SearchDeleted: _TypeAlias = SearchDeleted  # noqa: Y015
+
+@_typing.final
+class FinishingStarted(_message.Message):
+    """The search has stopped, and the nets that it ends with are trained once more, with more epochs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITERATION_FIELD_NUMBER: _builtins.int
+    PARENT_IDS_FIELD_NUMBER: _builtins.int
+    iteration: _builtins.int
+    """Of the children that follow, one for each parent."""
+    @_builtins.property
+    def parent_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of the children whose nets are trained once more: the best one, then the smallest of the last selection if it is another."""
+
+    def __init__(
+        self,
+        *,
+        iteration: _builtins.int = ...,
+        parent_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["iteration", b"iteration", "parent_ids", b"parent_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FinishingStarted: _TypeAlias = FinishingStarted  # noqa: Y015
+
+@_typing.final
+class FinishingCompleted(_message.Message):
+    """All of these trainings have an outcome."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WINNER_ID_FIELD_NUMBER: _builtins.int
+    winner_id: _builtins.str
+    """The best child of search and finishing together, which is evaluated on the test part."""
+    def __init__(
+        self,
+        *,
+        winner_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["winner_id", b"winner_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FinishingCompleted: _TypeAlias = FinishingCompleted  # noqa: Y015

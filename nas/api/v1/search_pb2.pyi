@@ -237,6 +237,34 @@ DECAY_SCOPE_WEIGHTS: DecayScope.ValueType  # 2
 """No biases and no normalisation."""
 Global___DecayScope: _TypeAlias = DecayScope  # noqa: Y015
 
+class _Finish:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FinishEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Finish.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FINISH_UNSPECIFIED: _Finish.ValueType  # 0
+    """The preset's choice."""
+    FINISH_NONE: _Finish.ValueType  # 1
+    """Not at all."""
+    FINISH_SHORT: _Finish.ValueType  # 2
+    """For twice as many epochs as in the search."""
+    FINISH_FULL: _Finish.ValueType  # 3
+    """For five times as many."""
+
+class Finish(_Finish, metaclass=_FinishEnumTypeWrapper):
+    """How long the nets that a search ends with are trained once more. May grow."""
+
+FINISH_UNSPECIFIED: Finish.ValueType  # 0
+"""The preset's choice."""
+FINISH_NONE: Finish.ValueType  # 1
+"""Not at all."""
+FINISH_SHORT: Finish.ValueType  # 2
+"""For twice as many epochs as in the search."""
+FINISH_FULL: Finish.ValueType  # 3
+"""For five times as many."""
+Global___Finish: _TypeAlias = Finish  # noqa: Y015
+
 class _Operation:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -787,6 +815,7 @@ class SearchConfig(_message.Message):
     SAMPLE_BITS_FIELD_NUMBER: _builtins.int
     STRATEGY_FIELD_NUMBER: _builtins.int
     OPERATIONS_FIELD_NUMBER: _builtins.int
+    FINISH_FIELD_NUMBER: _builtins.int
     dataset: _builtins.str
     """Name of the data set."""
     block: Global___BlockType.ValueType
@@ -831,6 +860,8 @@ class SearchConfig(_message.Message):
     """Bits that a value of a 16-bit grey image takes, 8 to 16; 0 for all of them."""
     strategy: _builtins.str
     """Name of the rule by which children are proposed and selected; empty for "paper"."""
+    finish: Global___Finish.ValueType
+    """Whether the best and the smallest net are trained once more after the search, before the test evaluation."""
     @_builtins.property
     def time_budget(self) -> _duration_pb2.Duration:
         """Most running time; zero for none."""
@@ -870,10 +901,11 @@ class SearchConfig(_message.Message):
         sample_bits: _builtins.int = ...,
         strategy: _builtins.str = ...,
         operations: _abc.Iterable[Global___Operation.ValueType] | None = ...,
+        finish: Global___Finish.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_fold", b"_fold", "_folds", b"_folds", "_input_size", b"_input_size", "_max_attempts", b"_max_attempts", "_max_bad_files", b"_max_bad_files", "_max_failed_children", b"_max_failed_children", "_max_iterations", b"_max_iterations", "_max_parameters", b"_max_parameters", "_threads", b"_threads", "_train_limit", b"_train_limit", "fold", b"fold", "folds", b"folds", "input_size", b"input_size", "max_attempts", b"max_attempts", "max_bad_files", b"max_bad_files", "max_failed_children", b"max_failed_children", "max_iterations", b"max_iterations", "max_parameters", b"max_parameters", "threads", b"threads", "time_budget", b"time_budget", "train_limit", b"train_limit", "training", b"training"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fold", b"_fold", "_folds", b"_folds", "_input_size", b"_input_size", "_max_attempts", b"_max_attempts", "_max_bad_files", b"_max_bad_files", "_max_failed_children", b"_max_failed_children", "_max_iterations", b"_max_iterations", "_max_parameters", b"_max_parameters", "_threads", b"_threads", "_train_limit", b"_train_limit", "block", b"block", "class_map", b"class_map", "dataset", b"dataset", "fit", b"fit", "fold", b"fold", "folds", b"folds", "group_regex", b"group_regex", "initial", b"initial", "input_size", b"input_size", "max_attempts", b"max_attempts", "max_bad_files", b"max_bad_files", "max_failed_children", b"max_failed_children", "max_iterations", b"max_iterations", "max_parameters", b"max_parameters", "operations", b"operations", "preset", b"preset", "sample_bits", b"sample_bits", "seed", b"seed", "selection_metric", b"selection_metric", "strategy", b"strategy", "threads", b"threads", "time_budget", b"time_budget", "train_limit", b"train_limit", "training", b"training"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fold", b"_fold", "_folds", b"_folds", "_input_size", b"_input_size", "_max_attempts", b"_max_attempts", "_max_bad_files", b"_max_bad_files", "_max_failed_children", b"_max_failed_children", "_max_iterations", b"_max_iterations", "_max_parameters", b"_max_parameters", "_threads", b"_threads", "_train_limit", b"_train_limit", "block", b"block", "class_map", b"class_map", "dataset", b"dataset", "finish", b"finish", "fit", b"fit", "fold", b"fold", "folds", b"folds", "group_regex", b"group_regex", "initial", b"initial", "input_size", b"input_size", "max_attempts", b"max_attempts", "max_bad_files", b"max_bad_files", "max_failed_children", b"max_failed_children", "max_iterations", b"max_iterations", "max_parameters", b"max_parameters", "operations", b"operations", "preset", b"preset", "sample_bits", b"sample_bits", "seed", b"seed", "selection_metric", b"selection_metric", "strategy", b"strategy", "threads", b"threads", "time_budget", b"time_budget", "train_limit", b"train_limit", "training", b"training"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__fold: _TypeAlias = _typing.Literal["fold"]  # noqa: Y015
     _WhichOneofArgType__fold: _TypeAlias = _typing.Literal["_fold", b"_fold"]  # noqa: Y015
@@ -1656,7 +1688,7 @@ class Child(_message.Message):
     child_id: _builtins.str
     """The id x-y: the y-th child of iteration x."""
     parent_id: _builtins.str
-    """The parent's id; empty for the initial model."""
+    """The parent's id; empty for the initial model. In the finishing stage, the child whose net is trained once more."""
     state: Global___Child.State.ValueType
     """Where it stands."""
     attempts: _builtins.int
@@ -1677,7 +1709,7 @@ class Child(_message.Message):
     """The same in a sentence."""
     @_builtins.property
     def transformation(self) -> Global___Transformation:
-        """How it was derived; left out for the initial model."""
+        """How it was derived; left out for the initial model and in the finishing stage."""
 
     @_builtins.property
     def architecture(self) -> Global___Architecture:
@@ -1853,6 +1885,7 @@ class Search(_message.Message):
     DIGEST_FIELD_NUMBER: _builtins.int
     PAUSE_REASON_FIELD_NUMBER: _builtins.int
     ASSESSED_FIELD_NUMBER: _builtins.int
+    FINISHING_IDS_FIELD_NUMBER: _builtins.int
     search_id: _builtins.str
     """Twelve hexadecimal digits."""
     state: Global___Search.State.ValueType
@@ -1927,6 +1960,10 @@ class Search(_message.Message):
         Left out in lists.
         """
 
+    @_builtins.property
+    def finishing_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Children of the finishing stage: the best and the smallest net, trained once more. None before that stage."""
+
     def __init__(
         self,
         *,
@@ -1955,10 +1992,11 @@ class Search(_message.Message):
         digest: _builtins.str = ...,
         pause_reason: Global___PauseReason.ValueType = ...,
         assessed: _abc.Iterable[Global___AssessedChild] | None = ...,
+        finishing_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "create_time", b"create_time", "dataset", b"dataset", "end_time", b"end_time", "incumbent", b"incumbent", "resources", b"resources", "running_time", b"running_time", "test_evaluation", b"test_evaluation", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assessed", b"assessed", "child_count", b"child_count", "config", b"config", "create_time", b"create_time", "dataset", b"dataset", "digest", b"digest", "end_time", b"end_time", "failed_count", b"failed_count", "failure_detail", b"failure_detail", "failure_reason", b"failure_reason", "incumbent", b"incumbent", "iteration", b"iteration", "pause_reason", b"pause_reason", "principal", b"principal", "request_id", b"request_id", "resources", b"resources", "running_time", b"running_time", "search_id", b"search_id", "sequence", b"sequence", "state", b"state", "stop_reason", b"stop_reason", "succeeded_count", b"succeeded_count", "test_evaluation", b"test_evaluation", "update_time", b"update_time", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assessed", b"assessed", "child_count", b"child_count", "config", b"config", "create_time", b"create_time", "dataset", b"dataset", "digest", b"digest", "end_time", b"end_time", "failed_count", b"failed_count", "failure_detail", b"failure_detail", "failure_reason", b"failure_reason", "finishing_ids", b"finishing_ids", "incumbent", b"incumbent", "iteration", b"iteration", "pause_reason", b"pause_reason", "principal", b"principal", "request_id", b"request_id", "resources", b"resources", "running_time", b"running_time", "search_id", b"search_id", "sequence", b"sequence", "state", b"state", "stop_reason", b"stop_reason", "succeeded_count", b"succeeded_count", "test_evaluation", b"test_evaluation", "update_time", b"update_time", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

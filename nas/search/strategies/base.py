@@ -69,7 +69,7 @@ class Select:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """Ask for no more children. The incumbent is evaluated on the test part, and the search ends."""
+    """Ask for no more children. The best nets are finished if that was asked for, and the winner is tested."""
 
     reason: StopReason
 
