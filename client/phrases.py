@@ -6,11 +6,12 @@ from __future__ import annotations
 from pathlib import PurePath
 
 from client.text import count, percent, word
-from nas.api.v1 import search_pb2
+from nas.api.v1 import event_pb2, search_pb2
 from nas.augmentations import NONE
 from nas.blocks import BlockType
 from nas.config import TrainingConfig
 from nas.folders import PatientSource
+from nas.recipe import Finish, finishing_epochs
 
 _LONG_PATH = 20
 BLOCKS = {block.value: search_pb2.BlockType.Value(f"BLOCK_TYPE_{block.name}") for block in BlockType}
@@ -79,9 +80,21 @@ def describe_transformation(transformation: search_pb2.Transformation) -> str:
 
 def describe_origin(child: search_pb2.Child) -> str:
     """Say where a child comes from."""
-    if not child.HasField("transformation"):
-        return "initial model"
-    return f"{describe_transformation(child.transformation)} of {child.parent_id}"
+    step = derivation(child)
+    return f"{step} of {child.parent_id}" if child.parent_id else step
+
+
+def derivation(child: search_pb2.Child | event_pb2.ChildProposed) -> str:
+    """Say how a child was made from its parent: by a transformation, or by training the same net once more."""
+    if child.HasField("transformation"):
+        return describe_transformation(child.transformation)
+    return "finishing" if child.parent_id else "initial model"
+
+
+def finishing_length(config: search_pb2.SearchConfig, train_images: int) -> int:
+    """Epochs of a finishing training; 0 if there is none, or if it is of a kind that this client does not know."""
+    known = {search_pb2.Finish.Value(f"FINISH_{member.name}"): member for member in Finish}
+    return finishing_epochs(config.training, known.get(config.finish, Finish.NONE), train_images)
 
 
 def describe_runtime(runtime: search_pb2.Runtime) -> str:
@@ -109,6 +122,8 @@ def settings_text(config: search_pb2.SearchConfig) -> str:
     text = f"preset {word(search_pb2.Preset, config.preset)}, seed {config.seed}"
     if config.selection_metric:
         text += f", selected by {word(search_pb2.SelectionMetric, config.selection_metric)}"
+    if config.finish > search_pb2.FINISH_NONE:
+        text += f", finish {word(search_pb2.Finish, config.finish)}"
     if config.training.imbalance > search_pb2.IMBALANCE_NONE:
         text += f", against imbalance: {word(search_pb2.Imbalance, config.training.imbalance)}"
     if chosen := images_text(config.training):

@@ -9,8 +9,8 @@ from typing import Any
 from client.phrases import (
     accuracy_text,
     block_name,
+    derivation,
     describe_runtime,
-    describe_transformation,
     fold_text,
     part_sizes_and_patients,
     settings_text,
@@ -45,9 +45,7 @@ def _iteration_started(fact: event_pb2.IterationStarted) -> str:
 
 
 def _child_proposed(fact: event_pb2.ChildProposed) -> str:
-    origin = "the initial model"
-    if fact.HasField("transformation"):
-        origin = f"{describe_transformation(fact.transformation)} of {fact.parent_id}"
+    origin = f"{derivation(fact)} of {fact.parent_id}" if fact.parent_id else "the initial model"
     architecture = fact.architecture
     return f"child {fact.child_id} proposed: {origin}, {architecture.param_count} parameters, {architecture.notation}"
 
@@ -121,6 +119,15 @@ def _distance(choice: search_pb2.Choice) -> str:
 
 def _stopping_criterion_met(fact: event_pb2.StoppingCriterionMet) -> str:
     return f"no iteration after {fact.iteration}: {stop_reason(fact.reason)}"
+
+
+def _finishing_started(fact: event_pb2.FinishingStarted) -> str:
+    nets = "net of {} is" if len(fact.parent_ids) == 1 else "nets of {} are"
+    return f"finishing started: the {nets.format(' and '.join(fact.parent_ids))} trained once more"
+
+
+def _finishing_completed(fact: event_pb2.FinishingCompleted) -> str:
+    return f"finishing completed: the winner is {fact.winner_id}"
 
 
 def _time_budget_reached(fact: event_pb2.TimeBudgetReached) -> str:
@@ -203,5 +210,7 @@ SENTENCES: dict[str, Callable[[Any], str]] = {
     "search_paused": _search_paused,
     "search_resumed": _search_resumed,
     "search_deleted": _search_deleted,
+    "finishing_started": _finishing_started,
+    "finishing_completed": _finishing_completed,
 }
 """A sentence for every fact of the API; a test holds it total."""

@@ -14,6 +14,7 @@ from client.phrases import (
     describe_origin,
     describe_runtime,
     describe_state,
+    finishing_length,
     fold_text,
     images_text,
     part_sizes,
@@ -71,7 +72,7 @@ def search_table(searches: Iterable[search_pb2.Search]) -> str:
     rows = [
         (
             search.search_id,
-            describe_state(search.state, search.pause_reason),
+            _state(search),
             short_dataset(search.config.dataset),
             block_name(search.config.block),
             str(search.iteration),
@@ -154,6 +155,7 @@ def plan_view(plan: search_service_pb2.Plan) -> str:
             ("block", block_name(plan.config.block)),
             *_images_fields(plan.config),
             ("limits", _limits(plan.config, plan.dataset)),
+            *_finishing_fields(plan),
             ("each worker", f"{count(resources.threads, 'thread')}, memory {memory}"),
             ("disk", f"at most {binary_size(plan.disk_bytes)} for weights and checkpoints of one iteration"),
         )
@@ -165,6 +167,20 @@ def plan_view(plan: search_service_pb2.Plan) -> str:
 def _images_fields(config: search_pb2.SearchConfig) -> Iterator[tuple[str, str]]:
     if chosen := images_text(config.training):
         yield "images", chosen
+
+
+def _finishing_fields(plan: search_service_pb2.Plan) -> Iterator[tuple[str, str]]:
+    """How many nets would be finished and how long that would take, in trainings of a child."""
+    images = sum(plan.dataset.train_counts)
+    epochs = finishing_length(plan.config, images)
+    if epochs:
+        nets = 2 if plan.config.max_iterations else 1
+        trainings = nets * epochs / planned_epochs(plan.config.training, images)
+        yield (
+            "finishing",
+            f"at most {count(nets, 'net')}, {count(epochs, 'epoch')} each: as long as {trainings:.0f} trainings "
+            "in the search; the time budget includes it",
+        )
 
 
 def _planned_child(planned: search_service_pb2.PlannedChild) -> str:
@@ -203,7 +219,7 @@ def _epoch_table(epochs: Iterable[search_pb2.EpochResult]) -> str:
 def _settings_fields(search: search_pb2.Search) -> Iterator[tuple[str, str]]:
     config = search.config
     yield "search", search.search_id
-    yield "state", describe_state(search.state, search.pause_reason)
+    yield "state", _state(search)
     yield "dataset", f"{config.dataset}: {part_sizes(search.dataset)}"
     yield "divided", patients_text(search.dataset) + fold_text(config)
     yield "block", block_name(config.block)
@@ -215,13 +231,25 @@ def _limits(config: search_pb2.SearchConfig, dataset: search_pb2.DatasetSummary)
     budget = clock(config.time_budget) if config.time_budget.seconds else "none"
     iterations = count(config.max_iterations, "iteration")
     epochs = planned_epochs(config.training, sum(dataset.train_counts))
-    return f"{iterations}, {count(epochs, 'epoch')} a child, time budget {budget}"
+    finishing = finishing_length(config, sum(dataset.train_counts))
+    more = f", {count(finishing, 'epoch')} more a net at the end" if finishing else ""
+    return f"{iterations}, {count(epochs, 'epoch')} a child{more}, time budget {budget}"
+
+
+def _state(search: search_pb2.Search) -> str:
+    """The state of a search, and its stage if that is not the search itself."""
+    is_finishing = bool(search.finishing_ids) and not search.HasField("end_time")
+    return describe_state(search.state, search.pause_reason) + (", finishing" if is_finishing else "")
 
 
 def _progress_fields(search: search_pb2.Search) -> Iterator[tuple[str, str]]:
     counts = f"{search.child_count} proposed, {search.succeeded_count} succeeded, {search.failed_count} failed"
     yield "iteration", str(search.iteration)
     yield "children", counts
+    if search.finishing_ids:
+        epochs = finishing_length(search.config, sum(search.dataset.train_counts))
+        length = f", {count(epochs, 'epoch')} each" if epochs else ""
+        yield "finishing", " and ".join(search.finishing_ids) + length
     yield "started", moment(search.create_time)
     if search.HasField("end_time"):
         yield "ended", moment(search.end_time)

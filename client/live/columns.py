@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from client.live.state import ChildRow, LiveState
+from client.phrases import finishing_length
 from client.text import percent, word
 from nas.api.v1 import search_pb2
 from nas.recipe import planned_epochs
@@ -51,7 +52,7 @@ class Column:
 
 
 def child_lines(state: LiveState, width: int, *, is_tall: bool) -> list[Text]:
-    """Print the current iteration's children.
+    """Print the children of the current iteration or of the finishing stage.
 
     Args:
         state: of the search.
@@ -120,7 +121,7 @@ _KEPT_LONGEST = (
 
 def _columns(state: LiveState, *, is_wide: bool) -> dict[str, Column]:
     """Every column but the notation, in the order of the screen."""
-    limit = planned_epochs(state.config.training, state.train_images)
+    limit = _planned_epochs(state)
     is_balanced = state.config.selection_metric == search_pb2.SELECTION_METRIC_BALANCED_ACCURACY
     cells = 10 if is_wide else 5
     columns = (
@@ -138,6 +139,12 @@ def _columns(state: LiveState, *, is_wide: bool) -> dict[str, Column]:
         Column(heading="DEVICE", width=9, cell=lambda row: Text(row.device or "-")),
     )
     return {column.heading: column for column in columns if column.heading != "BALANCED" or is_balanced}
+
+
+def _planned_epochs(state: LiveState) -> int:
+    if state.is_finishing:
+        return finishing_length(state.config, state.train_images)
+    return planned_epochs(state.config.training, state.train_images)
 
 
 def _gap(width: int) -> int:

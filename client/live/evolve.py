@@ -12,7 +12,7 @@ from typing import Any
 
 from client.follow import TERMINAL_FACTS
 from client.live.state import NOTE_LIMIT, QUIET_SECONDS, ChildRow, LiveState
-from client.phrases import describe_transformation, pause_notice
+from client.phrases import derivation, pause_notice
 from client.render import describe_choice, event_line
 from client.text import span, word
 from nas.api.v1 import event_pb2, search_pb2, search_service_pb2
@@ -102,11 +102,10 @@ def _iteration_started(state: LiveState, fact: event_pb2.IterationStarted) -> Li
 
 
 def _child_proposed(state: LiveState, fact: event_pb2.ChildProposed) -> LiveState:
-    is_derived = fact.HasField("transformation")
     row = ChildRow(
         child_id=fact.child_id,
         parent_id=fact.parent_id,
-        origin=describe_transformation(fact.transformation) if is_derived else "initial model",
+        origin=derivation(fact),
         notation=fact.architecture.notation,
         param_count=fact.architecture.param_count,
     )
@@ -161,6 +160,15 @@ def _children_selected(state: LiveState, fact: event_pb2.ChildrenSelected) -> Li
     choices = tuple(escape(describe_choice(choice)) for choice in fact.choices)
     state = replace(state, selected_iteration=fact.iteration, choices=choices)
     return _with_incumbent(state, fact.incumbent_id)
+
+
+def _finishing_started(state: LiveState, fact: event_pb2.FinishingStarted) -> LiveState:
+    best, *_ = fact.parent_ids
+    return replace(_with_incumbent(state, best), is_finishing=True, children=())
+
+
+def _finishing_completed(state: LiveState, fact: event_pb2.FinishingCompleted) -> LiveState:
+    return _with_incumbent(state, fact.winner_id)
 
 
 def _winner_evaluated(state: LiveState, fact: event_pb2.WinnerEvaluated) -> LiveState:
@@ -239,5 +247,7 @@ FOLDS: dict[str, Callable[[LiveState, Any], LiveState]] = {
     "search_paused": _search_paused,
     "search_resumed": _search_resumed,
     "search_deleted": _unchanged,
+    "finishing_started": _finishing_started,
+    "finishing_completed": _finishing_completed,
 }
 """What every fact of the API changes; a test holds it total."""

@@ -68,7 +68,7 @@ def _header(state: LiveState, width: int, now: float) -> Iterator[Text]:
     if state.sequence:
         left.append("  ").append_text(_search_state(state, now))
         left.append(f"  {state.block} on {escape(short_dataset(state.config.dataset))}")
-    yield from _spread(left, Text(_iteration(state)), width)
+    yield from _spread(left, Text(_stage(state)), width)
     yield from _spread(Text(_clocks(state, now)), Text(_work(state)), width)
 
 
@@ -81,7 +81,9 @@ def _search_state(state: LiveState, now: float) -> Text:
     return Text(name + testing, f"bold {style}".strip())
 
 
-def _iteration(state: LiveState) -> str:
+def _stage(state: LiveState) -> str:
+    if state.is_finishing:
+        return f"finishing {', '.join(escape(row.child_id) for row in state.children)}"
     limit = state.config.max_iterations
     return f"iteration {state.iteration} of {limit}" if limit else f"iteration {state.iteration}"
 
@@ -95,7 +97,7 @@ def _clocks(state: LiveState, now: float) -> str:
 
 
 def _work(state: LiveState) -> str:
-    """How far the iteration is, and how fast the running children get on together."""
+    """How far the iteration or stage is, and how fast the running children get on together."""
     ended = sum(row.state in _ENDED for row in state.children)
     running = [row.images_per_second for row in state.children if row.state == search_pb2.Child.STATE_RUNNING]
     speed = f", {sum(running):.0f} images/s" if sum(running) else ""

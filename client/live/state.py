@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the live view shows, folded from events: pure, so that it is tested without a terminal.
 
-It holds the children of the current iteration only, so it stays small however long a search gets.
+It holds the children of the current iteration or stage only, so it stays small however long a search gets.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ class LiveState:
         lost_since: when the connection was lost; None while there is one.
         pause_reason: why the search does not get on although nobody has asked it to wait, a ``PauseReason``.
         train_images: number of images in the training part.
-        children: of the current iteration.
+        is_finishing: whether the children are those of the finishing stage.
+        children: of the current iteration, or of the finishing stage.
         incumbent: the best child so far, as of the last selection.
         test_evaluation: of the winner.
         testing_id: the child that is being evaluated on the test part; empty for none.
@@ -78,6 +79,7 @@ class LiveState:
     warnings: tuple[str, ...] = ()
     train_images: int = 0
     iteration: int = 0
+    is_finishing: bool = False
     children: tuple[ChildRow, ...] = ()
     incumbent: ChildRow | None = None
     test_evaluation: search_pb2.Evaluation | None = None

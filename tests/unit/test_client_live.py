@@ -139,6 +139,22 @@ def test_an_iteration_replaces_the_last() -> None:
     assert ("BEST 1-1 (90.00 %, 418018 parameters) by highest metric, 1.25 points above 1-1",) == state.choices
 
 
+def test_finishing_replaces_the_last_iteration() -> None:
+    """Its children are the only ones shown; the best child of the search stays known, then the winner is."""
+    started = event_pb2.FinishingStarted(iteration=2, parent_ids=["1-1"])
+    proposal = event_pb2.ChildProposed(child_id="2-1", parent_id="1-1", architecture=records.ARCHITECTURE)
+    begun = fold(*TRAINED, {"finishing_started": started}, {"child_proposed": proposal})
+    (row,) = begun.children
+    completed = event_pb2.FinishingCompleted(winner_id="2-1")
+    done = evolve(begun, stream.event(11, finishing_completed=completed), stream.BEGIN + 11.0)
+
+    assert begun.is_finishing
+    assert ("2-1", "1-1", "finishing") == (row.child_id, row.parent_id, row.origin)
+    assert begun.incumbent is not None
+    assert "1-1" == begun.incumbent.child_id
+    assert row == done.incumbent
+
+
 def test_the_test_evaluation_is_no_training() -> None:
     """While the winner is evaluated its row stays as it is, lost attempts included."""
     kind = search_pb2.ATTEMPT_KIND_TEST_EVALUATION

@@ -172,6 +172,27 @@ def test_the_winner_on_the_test_part() -> None:
     assert [incumbent] == [line[: len(incumbent)] for line in draw(search(testing, tested)) if "test 85" in line]
 
 
+def test_finishing_is_a_stage_of_its_own() -> None:
+    """The header names its nets, and their bars count epochs of their own."""
+    start = stream.search_started()
+    start.config.finish = search_pb2.FINISH_FULL
+    proposal = event_pb2.ChildProposed(child_id="4-1", parent_id="3-2", architecture=records.ARCHITECTURE)
+    state = search(
+        {"search_started": start},
+        {"finishing_started": event_pb2.FinishingStarted(iteration=4, parent_ids=["3-2"])},
+        {"child_proposed": proposal},
+        {"attempt_launched": stream.launched("4-1")},
+        {"epoch_completed": stream.epoch("4-1", 20)},
+    )
+
+    shown = "\n".join(draw(state, 100, 24))
+
+    assert "finishing 4-1" in shown
+    assert "iteration 3" not in shown
+    assert "20/50" in shown
+    assert "0/1 children done" in shown
+
+
 def test_no_budget_and_nothing_yet() -> None:
     """Without a time budget none is counted down; before the first selection there is no incumbent."""
     beginning = stream.search_started()

@@ -204,6 +204,24 @@ LINES: tuple[tuple[event_pb2.Event, str], ...] = (
     (event_pb2.Event(search_paused=event_pb2.SearchPaused()), "search paused: nothing runs until it is resumed"),
     (event_pb2.Event(search_resumed=event_pb2.SearchResumed()), "search resumed"),
     (event_pb2.Event(search_deleted=event_pb2.SearchDeleted()), "search deleted"),
+    (
+        event_pb2.Event(finishing_started=event_pb2.FinishingStarted(iteration=2, parent_ids=["1-3", "1-1"])),
+        "finishing started: the nets of 1-3 and 1-1 are trained once more",
+    ),
+    (
+        event_pb2.Event(finishing_started=event_pb2.FinishingStarted(iteration=1, parent_ids=["0-1"])),
+        "finishing started: the net of 0-1 is trained once more",
+    ),
+    (
+        event_pb2.Event(
+            child_proposed=event_pb2.ChildProposed(child_id="2-1", parent_id="1-3", architecture=records.ARCHITECTURE)
+        ),
+        f"child 2-1 proposed: finishing of 1-3, 418018 parameters, {records.NOTATION}",
+    ),
+    (
+        event_pb2.Event(finishing_completed=event_pb2.FinishingCompleted(winner_id="2-1")),
+        "finishing completed: the winner is 2-1",
+    ),
 )
 
 
@@ -316,3 +334,24 @@ def test_control_characters_stay_visible_and_harmless(text: str, expected: str) 
 
     assert expected in event_line(event)
     assert event_line(event).isprintable()
+
+
+def test_finishing_is_shown_wherever_a_search_is() -> None:
+    """A plan counts nets and epochs; a search says that it is in this stage, and afterwards which nets it finished."""
+    config = search_pb2.SearchConfig()
+    config.CopyFrom(records.CONFIG)
+    config.finish = search_pb2.FINISH_FULL
+    plan, search = records.plan(), records.running_search()
+    plan.config.CopyFrom(config)
+    search.config.CopyFrom(config)
+    search.finishing_ids.extend(["2-1", "2-2"])
+    ended = records.search()
+    ended.config.CopyFrom(config)
+    ended.finishing_ids.extend(["2-1", "2-2"])
+
+    assert "finishing    at most 2 nets, 10 epochs each: as long as 10 trainings in the search" in views.plan_view(plan)
+    assert "finishing" not in views.plan_view(records.plan())
+    assert "running, finishing" in views.search_table([search])
+    assert "2-1 and 2-2, 10 epochs each" in views.search_view(ended)
+    assert "succeeded, finishing" not in views.search_view(ended)
+    assert "seed 7, finish full" in views.search_view(ended)
