@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from real_server import RealServer, children_of, fact_of, is_alive, wait_for
 FAKE = ("--executor", "fake", "--workers", "2")
 SIMULATED = ("--trainer", "simulated", "--workers", "2")
 SEARCH = ("--dataset", "digits", "--block", "seib", "--seed", "7", "--max-iterations", "2", "--max-epochs", "4")
+FINISHED = (*SEARCH, "--max-iterations", "1", "--max-epochs", "2", "--finish", "full")
 TINY = (
     *("--dataset", "digits", "--block", "ib", "--seed", "3", "--max-iterations", "1", "--max-epochs", "3"),
     *("--train-limit", "120", "--threads", "1", "--initial", "C(8,3) P(2,2) IB(8,4,8,4,4,4) P(2,2) F() FC(10)"),
@@ -66,6 +68,31 @@ def test_killed_again_and_again(folder: Path, options: tuple[str, ...]) -> None:
         assert expected == server.digest(search_id) == live
 
 
+@pytest.mark.parametrize("options", [FAKE, SIMULATED], ids=["fake", "simulated"])
+def test_killed_while_it_finishes(folder: Path, options: tuple[str, ...]) -> None:
+    """Killed twice in the stage after the search: it goes on there, and the digest is the same."""
+    expected = run_undisturbed(folder, options, FINISHED)
+    with RealServer(folder / "disturbed", options, {"NAS_FAKE_EPOCH_SECONDS": "1"}) as server:
+        search_id = server.start_search(*FINISHED)
+        for epochs in (1, 3):
+            wait_for(lambda: server.search(search_id)["finishing_ids"], "the finishing stage")
+            wait_for(partial(_has_done, server, search_id, "2-1", epochs), "its epochs")
+            server.kill()
+            server.start()
+        server.kill()
+        server.environment["NAS_FAKE_EPOCH_SECONDS"] = "0"
+        server.start()
+        events = server.watch(search_id)
+        server.stop()
+
+        facts = [fact_of(event) for event in events]
+        stage = events[facts.index("finishing_started") : facts.index("finishing_completed")]
+        assert list(range(1, len(events) + 1)) == [int(event["sequence"]) for event in events]
+        assert {"2-1", "2-2"} == {event["attempt_lost"]["child_id"] for event in stage if "attempt_lost" in event}
+        assert "search_succeeded" == facts[-1]
+        assert expected == server.digest(search_id)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("search", "commands"), [(TINY, 10), (ALONE, 4)], ids=["search", "no iterations"])
 def test_killed_with_the_real_trainer(folder: Path, search: tuple[str, ...], commands: int) -> None:
@@ -109,6 +136,10 @@ def _child(server: RealServer, search_id: str, child_id: str) -> dict[str, Any]:
     answer = server.client("--output", "json", "children", search_id, child_id)
     found: dict[str, Any] = json.loads(answer.stdout)
     return found
+
+
+def _has_done(server: RealServer, search_id: str, child_id: str, epochs: int) -> bool:
+    return bool(_child(server, search_id, child_id)["epoch_count"] >= epochs)
 
 
 def _attempts(server: RealServer, search_id: str) -> int:

@@ -110,6 +110,21 @@ def test_a_client_of_the_last_release(server: RealServer) -> None:
     assert hashlib.sha256(weights).hexdigest() == description.description.child.weights_sha256
 
 
+def test_a_client_of_the_last_release_watches_finishing(server: RealServer) -> None:
+    """It passes over the events that it does not know, and gets the children and the end."""
+    search_id = server.start_search(*SEARCH, "--finish", "short")
+    with grpc.insecure_channel(server.address) as channel:
+        old = OldClient(channel, released())
+        events = [item.event for item in old.stream("WatchSearch", search_id=search_id) if item.HasField("event")]
+        children = old.call("ListChildren", search_id=search_id).children
+
+    facts = [event.WhichOneof("fact") for event in events]
+    assert list(range(1, len(events) + 1)) == [event.sequence for event in events]
+    assert 2 == facts.count(None)
+    assert "search_succeeded" == facts[-1]
+    assert {"2-1"} <= {child.child_id for child in children if child.state == 3}  # SUCCEEDED
+
+
 @contextmanager
 def older(
     server: RealServer, *, without: tuple[str, ...] = (), lacking: tuple[str, str] = ("", "")

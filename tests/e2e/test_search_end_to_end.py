@@ -51,6 +51,29 @@ def test_a_search_ends_with_a_trained_net(tmp_path: Path) -> None:
         assert 0 == server.stop()
 
 
+def test_the_best_nets_are_finished(tmp_path: Path) -> None:
+    """With worker processes: planned, trained for five times as long, shown, tested, and exported as the winner."""
+    search = ("--dataset", "digits", "--block", "ib", "--max-iterations", "1", "--max-epochs", "2", "--finish", "full")
+    options = ("--trainer", "simulated", "--workers", "2")
+    with RealServer(tmp_path, options, {"NAS_FAKE_EPOCH_SECONDS": "0"}) as server:
+        planned = server.client("plan", *search)
+        search_id = server.start_search(*search)
+        facts = [fact_of(event) for event in server.watch(search_id)]
+        shown = server.client("get", search_id)
+        exported = server.client("export", search_id, "--to", str(tmp_path / "model"))
+        found = server.search(search_id)
+
+        assert "at most 2 nets, 10 epochs each" in planned.stdout
+        assert 1 == facts.count("finishing_started") == facts.count("finishing_completed")
+        assert 4 * 2 + 2 * 10 == facts.count("epoch_completed")
+        assert ["2-1", "2-2"] == found["finishing_ids"]
+        assert found["incumbent"]["child_id"] in found["finishing_ids"]
+        assert {net["child_id"] for net in found["assessed"]} <= {*found["finishing_ids"]}
+        assert "2-1 and 2-2, 10 epochs each" in shown.stdout
+        assert 0 == exported.returncode, exported.stderr
+        assert 0 == server.stop()
+
+
 def test_the_client_may_leave(fake: RealServer) -> None:
     """Killing the client leaves the search running, and a later watch shows every event from the first."""
     client = fake.client_process("--output", "jsonl", "start", *FAKE)
