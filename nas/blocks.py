@@ -50,9 +50,14 @@ class InceptionLayer(Layer):
     bn: bool = False
 
     @property
+    def output_widths(self) -> tuple[int, ...]:
+        """Channels of each branch's output."""
+        return (self.ch1x1, self.ch3x3, self.ch5x5, self.pool_proj)
+
+    @property
     def out_channels(self) -> int:
         """Channels of the joined output of the four branches."""
-        return self.ch1x1 + self.ch3x3 + self.ch5x5 + self.pool_proj
+        return sum(self.output_widths)
 
     def output_shape(self, *sources: Shape) -> Shape:
         """Replace the channels, keep height and width."""

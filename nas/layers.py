@@ -112,8 +112,16 @@ class Layer(ABC):
         """Return how many values of one image are stored for the backward pass; by default those of the products."""
         return sum(product.kept_values for product in self.products(sources[0]))
 
+    @property
+    def output_widths(self) -> tuple[int, ...]:
+        """The filters of each output that is joined to the layer's; empty if it has no width of its own."""
+        return ()
+
     def widened(self, by: int) -> Layer | None:
-        """Return the layer with ``by`` more filters, or None if it has no width of its own."""
+        """Return the layer with ``by`` more filters in each of ``output_widths``, fewer if ``by`` is negative.
+
+        It is None if the layer has no width of its own.
+        """
         return None
 
 
@@ -156,6 +164,11 @@ class Conv(Layer):
         """One convolution."""
         sites = math.prod(self.output_shape(source)[1:])
         return (Product(source[0] * self.kernel**2, self.filters, sites, self.bn),)
+
+    @property
+    def output_widths(self) -> tuple[int, ...]:
+        """The filters."""
+        return (self.filters,)
 
     def widened(self, by: int) -> Conv:
         """Add filters."""

@@ -14,7 +14,7 @@ from nas.architecture import Architecture
 from nas.child import ChildId, Evaluation
 from nas.notation import format_notation
 from nas.search.digest import digest
-from nas.transformations import AddBlock, AddConcat, AddLayer, Widen, format_transformation
+from nas.transformations import Transformation, format_transformation
 
 _HASHES = ("graph_hash", "fingerprint", "split_fingerprint", "weights_sha256")
 _HASH_DIGITS = 8
@@ -69,7 +69,7 @@ def _text(name: str, value: Any) -> str:
             return str(value.name)
         case Architecture():
             return f"[{format_notation(value)}]"
-        case AddLayer() | AddBlock() | Widen() | AddConcat():
+        case Transformation():
             return f"[{format_transformation(value)}]"
         case Evaluation():
             return f"(loss={value.loss:.6g} correct={_text('', value.correct)} total={_text('', value.total)})"
