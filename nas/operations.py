@@ -7,12 +7,15 @@ from enum import Enum
 
 
 class Operation(Enum):
-    """A kind of transformation (paper section III.A)."""
+    """A kind of transformation: the paper's four (section III.A), then those that make nets smaller or cheaper."""
 
     ADD_LAYER = "add_layer"
     ADD_BLOCK = "add_block"
     WIDEN = "widen"
     CONCAT = "concat"
+    NARROW = "narrow"
+    REMOVE_LAYER = "remove_layer"
+    ADD_POOL = "add_pool"
 
 
 PAPER_OPERATIONS = (Operation.ADD_LAYER, Operation.ADD_BLOCK, Operation.WIDEN, Operation.CONCAT)

@@ -27,7 +27,7 @@ from nas.search import commands, events
 from nas.search.conditions import DatasetSummary, PartCounts, PatientCounts, Resources, Runtime
 from nas.search.reasons import AttemptKind, FailureReason, LostReason, SearchFailure, StopReason
 from nas.selection import Choice, Role, Rule, TieBreak
-from nas.transformations import AddBlock, AddConcat, AddLayer, SkipReason, Widen
+from nas.transformations import AddBlock, AddConcat, AddLayer, AddPool, Narrow, RemoveLayer, SkipReason, Widen
 from server.codec.envelope import Envelope
 
 MAX_INT32 = 2**31 - 1
@@ -81,6 +81,9 @@ transformations = st.one_of(
     st.builds(AddBlock, position=numbers),
     st.builds(Widen, position=numbers, by=numbers),
     st.builds(AddConcat, position=numbers),
+    st.builds(Narrow, position=numbers, by=numbers),
+    st.builds(RemoveLayer, position=numbers),
+    st.builds(AddPool, position=numbers),
 )
 choices = st.builds(
     Choice,

@@ -97,7 +97,9 @@ def show(settings: Settings, notation: str, input_shape: InputShape, classes: in
     metavar="P",
     help="Layer, counted from 1, that it works on or after.",
 )
-@click.option("--by", type=parse_whole(32), metavar="N", help=f"widen: additional channels; default {WIDEN_BY}.")
+@click.option(
+    "--by", type=parse_whole(32), metavar="N", help=f"widen, narrow: channels more, fewer; default {WIDEN_BY}."
+)
 @click.option(
     "--kernel", type=parse_whole(32), metavar="K", help=f"add_layer: side of the kernel; default {ADDED_KERNELS[0]}."
 )
@@ -171,10 +173,15 @@ _DEFAULTS = {"kernel": ADDED_KERNELS[0], "by": WIDEN_BY}
 
 
 def _refuse_foreign_options(operation: Operation, given: dict[str, Any]) -> None:
-    owners = {name: kind.operation for kind in TRANSFORMATIONS.values() for name in _own_arguments(kind)}
-    for option, owner in (owners | {"block": Operation.ADD_BLOCK}).items():
-        if given[option] is not None and operation is not owner:
-            raise click.UsageError(f"--{option} belongs to --op {owner.value}, not to {operation.value}.")
+    for option in (*_DEFAULTS, "block"):
+        owners = [kind.operation for kind in TRANSFORMATIONS.values() if option in _own_options(kind)]
+        if given[option] is not None and operation not in owners:
+            names = " or ".join(owner.value for owner in owners)
+            raise click.UsageError(f"--{option} belongs to --op {names}, not to {operation.value}.")
+
+
+def _own_options(kind: type[Transformation]) -> list[str]:
+    return [*_own_arguments(kind), *(["block"] if kind.operation is Operation.ADD_BLOCK else [])]
 
 
 def _own_arguments(kind: type[Transformation]) -> list[str]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transformations of a net with explicit arguments: the paper's four, and the policy that draws.
+"""Transformations of a net with explicit arguments: the paper's four, those for smallness, and the policy that draws.
 
 To add one, write its record beside those, a line in ``TRANSFORMATIONS`` and a value of ``nas.operations``.
 """
@@ -24,18 +24,23 @@ from nas.transformations.proposals import (
     propose,
     valid_transformations,
 )
+from nas.transformations.smallness import LEAST_WIDTH, AddPool, Narrow, RemoveLayer
 from nas.transformations.table import TRANSFORMATIONS, transform
 
 __all__ = [
     "ADDED_FILTERS",
     "ADDED_KERNELS",
+    "LEAST_WIDTH",
     "MAX_REDRAWS",
     "TRANSFORMATIONS",
     "WIDEN_BY",
     "AddBlock",
     "AddConcat",
     "AddLayer",
+    "AddPool",
+    "Narrow",
     "Proposal",
+    "RemoveLayer",
     "SkipReason",
     "Skipped",
     "Transformation",

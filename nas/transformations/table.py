@@ -10,9 +10,10 @@ from nas.blocks import BlockType
 from nas.operations import Operation
 from nas.transformations.base import Transformation, TransformationError
 from nas.transformations.paper import AddBlock, AddConcat, AddLayer, Widen
+from nas.transformations.smallness import AddPool, Narrow, RemoveLayer
 
 TRANSFORMATIONS: Mapping[Operation, type[Transformation]] = {
-    kind.operation: kind for kind in (AddLayer, AddBlock, Widen, AddConcat)
+    kind.operation: kind for kind in (AddLayer, AddBlock, Widen, AddConcat, Narrow, RemoveLayer, AddPool)
 }
 """The record of each operation."""
 
@@ -25,9 +26,9 @@ def transform(architecture: Architecture, transformation: Transformation, block_
     """
     last = len(architecture.features)
     if last == 0:
-        raise TransformationError(transformation, "the net has no layer before F() or GAP() that could be transformed")
+        raise TransformationError(transformation, "the net has no layer before the head that could be transformed")
     if not 1 <= transformation.position <= last:
         raise TransformationError(
-            transformation, f"the position must lie between 1 and {last}, the last layer before F() or GAP()"
+            transformation, f"the position must lie between 1 and {last}, the last layer before the head"
         )
     return transformation.apply(architecture, block_type)

@@ -115,7 +115,7 @@ CHOICES = {
     ("start", "--fit"): ["pad", "crop"],
     ("crossvalidate", "--net"): ["winner", "smallest"],
     ("datasets check", "--as"): ["mnist", "fashion-mnist", "folder", "manifest", "kau"],
-    ("arch transform", "--op"): ["add_layer", "add_block", "widen", "concat"],
+    ("arch transform", "--op"): ["add_layer", "add_block", "widen", "concat", "narrow", "remove_layer", "add_pool"],
     ("arch transform", "--block"): ["ib", "seib"],
 }
 

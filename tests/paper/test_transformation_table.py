@@ -9,7 +9,7 @@ from nas.architecture import initial_architecture
 from nas.blocks import BlockType
 from nas.config import InputShape
 from nas.notation import format_notation, parse_notation
-from nas.operations import Operation
+from nas.operations import PAPER_OPERATIONS, Operation
 from nas.transformations import (
     WIDEN_BY,
     AddBlock,
@@ -80,7 +80,7 @@ def test_table_i_can_be_drawn(transformation: Transformation, printed: str) -> N
 
 def test_order_of_the_children() -> None:
     """'(1) add layer, (2) add a block, (3) widen a layer and, (4) concatenate', section IV.D.1."""
-    assert ["add_layer", "add_block", "widen", "concat"] == [operation.value for operation in Operation]
+    assert ["add_layer", "add_block", "widen", "concat"] == [operation.value for operation in PAPER_OPERATIONS]
 
 
 def test_widen_by() -> None:

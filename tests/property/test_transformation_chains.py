@@ -14,14 +14,19 @@ from strategies import GREY_28, architectures
 from nas.architecture import Architecture, initial_architecture
 from nas.blocks import BLOCKS, BlockType, InceptionLayer
 from nas.config import InputShape
+from nas.layers import Conv
 from nas.notation import format_notation, parse_notation
-from nas.operations import Operation
+from nas.operations import PAPER_OPERATIONS, Operation
 from nas.shapes import ShapeError, output_shapes, param_count
 from nas.transformations import (
+    LEAST_WIDTH,
     AddBlock,
     AddConcat,
     AddLayer,
+    AddPool,
+    Narrow,
     Proposal,
+    RemoveLayer,
     Transformation,
     TransformationError,
     Widen,
@@ -31,9 +36,6 @@ from nas.transformations import (
 )
 
 _BLOCK_TYPES = st.sampled_from(BlockType)
-_GROWTH = {Operation.ADD_LAYER: 2, Operation.ADD_BLOCK: 1, Operation.WIDEN: 0, Operation.CONCAT: 1}
-
-
 _STEPS = st.lists(st.tuples(st.sampled_from(Operation), st.integers(0, 10**9)), max_size=12)
 
 
@@ -53,8 +55,10 @@ def test_a_chain_stays_valid(block_type: BlockType, side: int, steps: list[tuple
             reject=lambda child: None,
         )
 
-        assert isinstance(outcome, Proposal)  # kernel 1, a block, a wider block and a concat fit everywhere
-        assert len(architecture.layers) + _GROWTH[operation] == len(outcome.architecture.layers)
+        if operation in PAPER_OPERATIONS:
+            assert isinstance(outcome, Proposal)  # kernel 1, a block, a wider block and a concat fit everywhere
+        elif not isinstance(outcome, Proposal):
+            continue
         assert outcome.architecture == parse_notation(format_notation(outcome.architecture))
         assert param_count(outcome.architecture, shape) > 0
         architecture = outcome.architecture
@@ -71,25 +75,55 @@ def test_exactly_the_valid_arguments(operation: Operation, architecture: Archite
     assert tuple(expected) == listed
 
 
-@given(architectures(min_layers=1, max_layers=6), _BLOCK_TYPES, st.data())
-def test_nothing_else_changes(architecture: Architecture, block_type: BlockType, data: st.DataObject) -> None:
-    """All layers of the parent are still there, in order; a widened one kept its kind and its inner widths."""
-    operation = data.draw(st.sampled_from(Operation))
+@given(architectures(min_layers=1, max_layers=6), _BLOCK_TYPES, st.sampled_from(Operation), st.data())
+def test_nothing_else_changes(
+    architecture: Architecture, block_type: BlockType, operation: Operation, data: st.DataObject
+) -> None:
+    """All other layers are still there, in order; a resized one kept its kind and its inner widths."""
     listed = valid_transformations(architecture, operation, GREY_28, block_type)
     if not listed:
         return
     transformation = data.draw(st.sampled_from(listed))
-    at, growth = transformation.position, _GROWTH[operation]
+    before, gone, new = _touched(architecture, transformation)
 
     child = transform(architecture, transformation, block_type)
 
-    kept = at if growth else at - 1
-    assert architecture.layers[:kept] == child.layers[:kept]
-    assert architecture.layers[at:] == child.layers[at + growth :]
-    before, after = architecture.layers[at - 1], child.layers[at - 1]
-    assert type(before) is type(after)
-    if isinstance(before, InceptionLayer) and operation is Operation.WIDEN:
-        assert (32, 0, 32, 0, 32, 32) == tuple(b - a for a, b in zip(before.numbers, after.numbers, strict=True))
+    kept, added = architecture.layers[:before], child.layers[before : before + new]
+    assert (*kept, *added, *architecture.layers[before + gone :]) == child.layers
+    if gone == new:
+        (old,), (resized,) = architecture.layers[before : before + 1], added
+        assert type(old) is type(resized)
+        difference = tuple(b - a for a, b in zip(old.numbers, resized.numbers, strict=True))
+        by = 32 if operation is Operation.WIDEN else -32
+        assert difference == ((by, 0, by, 0, by, by) if isinstance(old, InceptionLayer) else (by, 0))
+
+
+@given(architectures(min_layers=1, max_layers=6), _BLOCK_TYPES, st.integers(1, 200), st.data())
+def test_narrow_undoes_widen(architecture: Architecture, block_type: BlockType, by: int, data: st.DataObject) -> None:
+    """Exactly, where the layer was wide enough before to be narrowed to."""
+    widths = {p: min(layer.output_widths, default=0) for p, layer in enumerate(architecture.features, start=1)}
+    wide = [position for position, width in widths.items() if width >= LEAST_WIDTH]
+    if not wide:
+        return
+    position = data.draw(st.sampled_from(wide))
+
+    wider = transform(architecture, Widen(position, by), block_type)
+
+    assert architecture == transform(wider, Narrow(position, by), block_type)
+
+
+@given(architectures(min_layers=1, max_layers=6), _BLOCK_TYPES, st.data())
+def test_removing_undoes_adding(architecture: Architecture, block_type: BlockType, data: st.DataObject) -> None:
+    """Whatever is inserted can be taken out again, and the parent is left; its only convolution cannot be."""
+    if not any(layer.output_widths for layer in architecture.features):
+        return
+    position = data.draw(st.integers(1, len(architecture.features)))
+    added = [AddLayer(position, kernel=1), AddBlock(position), AddPool(position)]
+    transformation = data.draw(st.sampled_from([*added, AddConcat(position)] if position > 1 else added))
+
+    larger = transform(architecture, transformation, block_type)
+
+    assert architecture == transform(larger, RemoveLayer(position + 1), block_type)
 
 
 @given(architectures(min_layers=1, max_layers=6), st.data())
@@ -107,6 +141,21 @@ def _remainder(number: int, _index: int, below: int) -> int:
     return number % below
 
 
+def _touched(architecture: Architecture, transformation: Transformation) -> tuple[int, int, int]:
+    """How many layers stand before the change, how many of the parent's it takes, how many it puts there."""
+    at = transformation.position
+    match transformation.operation:
+        case Operation.REMOVE_LAYER:
+            layer, behind = architecture.layers[at - 1 : at + 1]
+            return at - 1, 2 if isinstance(layer, Conv) and not layer.same and behind.is_identity else 1, 0
+        case Operation.WIDEN | Operation.NARROW:
+            return at - 1, 1, 1
+        case Operation.ADD_LAYER:
+            return at, 0, 2
+        case _:
+            return at, 0, 1
+
+
 def _conceivable(architecture: Architecture, operation: Operation) -> Iterator[Transformation]:
     for position in range(-1, len(architecture.layers) + 2):
         match operation:
@@ -119,6 +168,12 @@ def _conceivable(architecture: Architecture, operation: Operation) -> Iterator[T
                 yield Widen(position, by=32)
             case Operation.CONCAT:
                 yield AddConcat(position)
+            case Operation.NARROW:
+                yield Narrow(position, by=32)
+            case Operation.REMOVE_LAYER:
+                yield RemoveLayer(position)
+            case Operation.ADD_POOL:
+                yield AddPool(position)
 
 
 def _is_valid(architecture: Architecture, transformation: Transformation, block_type: BlockType) -> bool:

@@ -98,6 +98,10 @@ def test_input_shape(capsys: pytest.CaptureFixture[str], shape: str) -> None:
         (["--op", "widen", "--position", "3"], "C(64,3) P(1,1) IB(64,64,160,16,64,64) P(1,1) F() FC(10)"),
         (["--op", "widen", "--position", "1", "--by", "8"], INITIAL.replace("C(64,3)", "C(72,3)")),
         (["--op", "concat", "--position", "4"], f"{INITIAL[:-11]} Concat() F() FC(10)"),
+        (["--op", "narrow", "--position", "1"], INITIAL.replace("C(64,3)", "C(32,3)")),
+        (["--op", "narrow", "--position", "1", "--by", "60"], INITIAL.replace("C(64,3)", "C(4,3)")),
+        (["--op", "remove_layer", "--position", "1"], INITIAL.replace("C(64,3) P(1,1) ", "")),
+        (["--op", "add_pool", "--position", "1"], INITIAL.replace("C(64,3)", "C(64,3) P(2,2)")),
     ],
 )
 def test_transform(capsys: pytest.CaptureFixture[str], arguments: list[str], expected: str) -> None:
@@ -141,6 +145,11 @@ def test_transform_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         ["--op", "concat", "--position", "2", "--kernel", "3"],
         ["--op", "widen", "--position", "1", "--block", "ib"],
         ["--op", "deepen", "--position", "1"],
+        ["--op", "narrow", "--position", "1", "--by", "61"],
+        ["--op", "narrow", "--position", "1", "--by", "-8"],
+        ["--op", "remove_layer", "--position", "2"],
+        ["--op", "remove_layer", "--position", "1", "--by", "8"],
+        ["--op", "add_pool", "--position", "1", "--input", "1x3x3"],
     ],
 )
 def test_transform_refuses(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:

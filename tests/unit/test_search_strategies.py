@@ -109,6 +109,17 @@ def test_a_search_takes_the_operations_of_its_settings_in_their_order() -> None:
         make_config(operations=(Operation.WIDEN, Operation.WIDEN))
 
 
+def test_a_search_with_operations_for_smallness_shrinks() -> None:
+    """Some child has fewer parameters than the initial model, which the paper's four cannot give."""
+    driver = Driver(make_config(operations=(Operation.NARROW, Operation.REMOVE_LAYER, Operation.ADD_POOL)))
+    driver.run()
+
+    initial, *children = driver.search.children.values()
+    assert SearchState.SUCCEEDED is driver.search.state
+    assert min(child.param_count for child in children) < initial.param_count
+    assert {"AddPool", "Narrow", "RemoveLayer"} == {type(child.transformation).__name__ for child in children}
+
+
 def test_defaults_are_not_in_the_journal() -> None:
     """Journals of searches that use neither setting stay byte for byte what they were."""
     message = encode_journaled(make_config())

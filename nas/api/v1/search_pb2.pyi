@@ -281,9 +281,15 @@ class _OperationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Operation.V
     """Give a layer more channels."""
     OPERATION_CONCAT: _Operation.ValueType  # 4
     """Join a layer's channels with those of the layer before it."""
+    OPERATION_NARROW: _Operation.ValueType  # 5
+    """Give a layer fewer channels."""
+    OPERATION_REMOVE_LAYER: _Operation.ValueType  # 6
+    """Take a layer out."""
+    OPERATION_ADD_POOL: _Operation.ValueType  # 7
+    """Insert a pooling layer that halves height and width."""
 
 class Operation(_Operation, metaclass=_OperationEnumTypeWrapper):
-    """One of the four transformations."""
+    """A kind of transformation. May grow."""
 
 OPERATION_UNSPECIFIED: Operation.ValueType  # 0
 """Not given."""
@@ -295,6 +301,12 @@ OPERATION_WIDEN: Operation.ValueType  # 3
 """Give a layer more channels."""
 OPERATION_CONCAT: Operation.ValueType  # 4
 """Join a layer's channels with those of the layer before it."""
+OPERATION_NARROW: Operation.ValueType  # 5
+"""Give a layer fewer channels."""
+OPERATION_REMOVE_LAYER: Operation.ValueType  # 6
+"""Take a layer out."""
+OPERATION_ADD_POOL: Operation.ValueType  # 7
+"""Insert a pooling layer that halves height and width."""
 Global___Operation: _TypeAlias = Operation  # noqa: Y015
 
 class _SkipReason:
@@ -1604,7 +1616,7 @@ class Transformation(_message.Message):
     kernel: _builtins.int
     """add_layer: side of the kernel."""
     by: _builtins.int
-    """widen: additional channels."""
+    """widen: additional channels. narrow: channels fewer."""
     def __init__(
         self,
         *,
