@@ -21,7 +21,9 @@ from chaos_verdict import ask_all, read_histories, require_one_truth, require_ti
 from nas.api.v1 import search_pb2
 
 
-def make_config(seed: int, *, iterations: int, epochs: int, max_attempts: int = 100) -> search_pb2.SearchConfig:
+def make_config(
+    seed: int, *, iterations: int, epochs: int, max_attempts: int = 100, is_finished: bool = False
+) -> search_pb2.SearchConfig:
     """A search that no number of kills can fail, without a time budget, the only rule that depends on a clock."""
     config = search_pb2.SearchConfig(
         dataset="digits",
@@ -30,6 +32,7 @@ def make_config(seed: int, *, iterations: int, epochs: int, max_attempts: int = 
         max_iterations=iterations,
         max_attempts=max_attempts,
         max_failed_children=10_000,
+        finish=search_pb2.FINISH_SHORT if is_finished else search_pb2.FINISH_NONE,
         training=search_pb2.TrainingConfig(max_epochs=epochs),
     )
     config.time_budget.SetInParent()

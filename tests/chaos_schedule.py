@@ -11,7 +11,7 @@ from enum import Enum
 
 KINDS = (
     *("search_started", "attempt_launched", "attempt_started", "epoch_completed", "child_succeeded", "attempt_lost"),
-    *("children_selected", "stopping_criterion_met", "winner_evaluated"),
+    *("children_selected", "stopping_criterion_met", "winner_evaluated", "finishing_started", "finishing_completed"),
 )
 """Events after which a server may be struck."""
 

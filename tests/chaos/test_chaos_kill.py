@@ -35,13 +35,16 @@ async def test_killed_at_random(
     iterations: int,
     epoch_seconds: float,
 ) -> None:
-    """Two searches a state folder, as many folders as it takes; each ends as three undisturbed runs ended."""
+    """Two searches a state folder, one of them with finishing; each ends as three undisturbed runs ended."""
     draw = draw_for(f"kill {options}")
     tally, wanted = Tally(), scaled(kills)
     bar = "digest identical, 0 acknowledged events lost, 0 duplicated, SERVING <= 2 s, no orphan after 2 s"
     with proving(f"kill -9 at any instant ({options[1]} executor)", bar, tmp_path) as proof:
         size = iterations if IS_ALONE else 2
-        configs = [make_config(draw.randrange(1000), iterations=size, epochs=3) for _ in range(2)]
+        configs = [
+            make_config(draw.randrange(1000), iterations=size, epochs=3, is_finished=is_finished)
+            for is_finished in (False, True)
+        ]
         expected, reference = await undisturbed(tmp_path, FAKE, configs)
 
         number = 0
