@@ -17,7 +17,7 @@ from client.settings import Settings
 from nas.api.v1 import search_pb2
 from nas.config import search_settings
 from nas.notation import NotationError, format_notation, parse_notation
-from nas.settings import REQUIRED, Option, Setting
+from nas.settings import REQUIRED, ConfigError, Option, Setting
 from nas.settings import parse_span as seconds_of
 
 _MAX_DURATION_SECONDS = 315_576_000_000  # what google.protobuf.Duration can hold
@@ -88,7 +88,7 @@ def options_of(request: type[Message]) -> Callable[[Command], Command]:
 
 def _give(command: Command, settings: tuple[Setting, ...]) -> Command:
     for setting in reversed(settings):
-        choices = setting.declaration.choices or tuple(setting.words)
+        choices = () if setting.is_tuple else setting.declaration.choices or tuple(setting.words)
         command = click.option(
             f"--{setting.wire_name.replace('_', '-')}",
             type=click.Choice(choices) if choices else _reader(setting),
@@ -102,11 +102,25 @@ def _give(command: Command, settings: tuple[Setting, ...]) -> Command:
 def _reader(setting: Setting) -> Any:
     if setting.is_span:
         return parse_span
+    if setting.is_tuple:
+        return _list_reader(setting)
     if setting.metavar == "NOTATION":
         return parse_net
     if setting.kind is int:
         return parse_whole(64 if _FIELDS[setting.wire_name].type == FieldDescriptor.TYPE_INT64 else 32)
     return setting.kind
+
+
+def _list_reader(setting: Setting) -> Callable[[str], str]:
+    """Make a reader of names with commas between them, which brings them into their canonical form."""
+
+    def read(text: str) -> str:
+        try:
+            return setting.format_members(setting.read_members(text))
+        except ConfigError as error:
+            raise click.BadParameter(f"it {error.reason}.") from error
+
+    return read
 
 
 def make_config(given: Mapping[str, Any], settings: Settings) -> search_pb2.SearchConfig:
@@ -117,10 +131,12 @@ def make_config(given: Mapping[str, Any], settings: Settings) -> search_pb2.Sear
         message = config if name in config.DESCRIPTOR.fields_by_name else config.training
         if setting.is_span:
             getattr(message, name).FromSeconds(value)
-        elif field.enum_type is not None:
-            setattr(message, name, _number(field.enum_type, setting.words[value]))
-        else:
+        elif field.enum_type is None:
             setattr(message, name, value)
+        elif setting.is_tuple:
+            getattr(message, name).extend(_number(field.enum_type, each) for each in setting.read_members(value))
+        else:
+            setattr(message, name, _number(field.enum_type, setting.words[value]))
     if settings.state_dir is not None:
         config.dataset = local_dataset(config.dataset)
     return config

@@ -27,6 +27,7 @@ from nas.settings import REQUIRED, ConfigError, Option, Setting, require_setting
 
 FEWEST_FOLDS, MOST_FOLDS = 3, 20
 """Of a cross-validation: two leave half of the images for training, and more than twenty little for a test."""
+_OPERATIONS = ", ".join(operation.value.replace("_", "-") for operation in Operation)
 
 
 class Preset(Enum):
@@ -177,9 +178,10 @@ class SearchConfig(ImageSettings):
     )
     """Sections III.C and III.D; ``nas.search.strategies`` holds the names."""
     operations: tuple[Operation, ...] = setting(
-        PAPER_OPERATIONS, help="Operations that derive children from a parent, in this order.", option=Option.NONE
+        PAPER_OPERATIONS,
+        help=f"Operations that derive children from a parent, in this order: some of {_OPERATIONS}.",
     )
-    """Section III.A."""
+    """Section III.A; the others stand in docs/adr/0018."""
     max_iterations: int = setting(
         30, help="Most iterations; 0 trains and evaluates the initial model alone.", low=0, high=10_000
     )

@@ -132,12 +132,48 @@ class Setting:
             return {}
         return {str(member.value).replace("_", "-"): member for member in self.kind}
 
+    def read_member(self, text: str) -> Any:
+        """Return the member of an enum that a word means, with hyphens or underscores; None if it means none."""
+        return self.words.get(text.replace("_", "-"))
+
+    def read_members(self, text: str) -> tuple[Any, ...]:
+        """Read a tuple of members, written with commas between their words.
+
+        Raises:
+            ConfigError: there is none, one is unknown, or one stands there twice.
+        """
+        found: list[Any] = []
+        for word in self.split_members(text):
+            member = self.read_member(word)
+            if member is None:
+                raise ConfigError(self.wire_name, f"must be some of {', '.join(self.words)}, not {word[:40]!r}")
+            if member in found:
+                raise ConfigError(self.wire_name, f"names {word} twice")
+            found.append(member)
+        return tuple(found)
+
+    def split_members(self, text: str) -> list[str]:
+        """Take apart what is written with commas between.
+
+        Raises:
+            ConfigError: nothing is written.
+        """
+        if not text.strip():
+            raise ConfigError(self.wire_name, f"is empty; give some of {', '.join(self.words)}")
+        return [part.strip() for part in text.split(",")]
+
+    def format_members(self, members: tuple[Any, ...]) -> str:
+        """Write members as ``read_members`` reads them."""
+        return ",".join(next((w for w, known in self.words.items() if known is each), f"{each}") for each in members)
+
     @property
     def metavar(self) -> str:
         """What help writes for the value."""
         declared = self.declaration
         if declared.metavar is not None:
             return declared.metavar
+        if self.is_tuple:
+            return "NAMES"
         choices = declared.choices or tuple(self.words)
         if choices:
             return f"[{'|'.join(choices)}]"
@@ -158,8 +194,7 @@ class Setting:
             return self.declaration.empty
         if self.is_span:
             return format_span(self.default)
-        members = self.default if self.is_tuple else (self.default,)
-        return ",".join(next((w for w, known in self.words.items() if known is each), f"{each}") for each in members)
+        return self.format_members(self.default if self.is_tuple else (self.default,))
 
     def require(self, value: Any) -> None:
         """Check a value against the declaration.

@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 
 from nas.api.v1 import search_pb2 as pb
 from nas.config import SearchConfig, search_settings
-from nas.settings import Setting, parse_span
+from nas.settings import ConfigError, Setting, parse_span
 from server.codec import enums
 from server.codec.enums import CodecError
 from server.codec.settings import decode_config
@@ -51,21 +51,21 @@ def _fill(message: Message, document: Mapping[str, Any]) -> None:
             if setting.is_span:
                 getattr(message, name).FromSeconds(_span(name, value))
             elif setting.is_tuple:
-                members = value.split(",") if isinstance(value, str) else value
+                members = setting.split_members(value) if isinstance(value, str) else value
                 getattr(message, name).extend(_read(setting, field, member) for member in members)
             else:
                 setattr(message, name, _read(setting, field, value))
         except (ValueError, TypeError) as error:
-            if isinstance(error, CodecError):
+            if isinstance(error, CodecError | ConfigError):
                 raise
             raise CodecError(name, f"cannot be {str(value)[:40]!r}") from error
 
 
 def _read(setting: Setting, field: Any, value: Any) -> Any:
     if field.enum_type is not None:
-        words = setting.words
-        if value in words:
-            return enums.encode(words[value])
+        words, member = setting.words, setting.read_member(str(value))
+        if member is not None:
+            return enums.encode(member)
         if value not in field.enum_type.values_by_name:
             raise CodecError(field.name, f"must be one of {', '.join(words)}, not {str(value)[:40]!r}")
         return field.enum_type.values_by_name[value].number

@@ -79,7 +79,7 @@ class Batch:
 
 def _search_options(command: Command) -> Command:
     for setting in reversed(_SETTINGS):
-        words = tuple(setting.words)
+        words = () if setting.is_tuple else tuple(setting.words)
         command = click.option(
             f"--{setting.wire_name.replace('_', '-')}",
             type=click.Choice(words) if words else click.STRING,

@@ -41,6 +41,7 @@ SEARCH_OPTIONS = {
         "--ema",
         "--label-smoothing",
         "--min-steps",
+        "--operations",
         "--schedule",
         "--warmup",
         "--folds",

@@ -38,6 +38,7 @@ EVERYTHING = search_pb2.SearchConfig(
     threads=2,
     folds=5,
     fold=2,
+    operations=[search_pb2.OPERATION_WIDEN, search_pb2.OPERATION_ADD_POOL],
     training=search_pb2.TrainingConfig(
         learning_rate=0.01,
         weight_decay=0.0,
@@ -105,6 +106,7 @@ def test_every_option_arrives(script: Script, server: ScriptedServer) -> None:
         *("--initial", "C(64,3);F();FC(10)", "--selection-metric", "balanced-accuracy", "--max-parameters", "9"),
         *("--max-attempts", "5", "--max-failed-children", "2"),
         *("--imbalance", "sampling", "--augment", "flip,scale", "--folds", "5", "--fold", "2"),
+        *("--operations", "widen, add_pool"),
         *("--request-id", records.REQUEST_ID, "--detach"),
     )
 
@@ -238,6 +240,9 @@ def test_interrupt_leaves_the_search_alone(script: Script, server: ScriptedServe
         ("--time-budget", "3 weeks"),
         ("--time-budget", "999999999999d"),
         ("--device", "tpu"),
+        ("--operations", ""),
+        ("--operations", "widen,deepen"),
+        ("--operations", "widen,widen"),
         ("--initial", "C(64,3) F()"),
         ("--initial", "C(64,3"),
         ("--request-id", "1"),

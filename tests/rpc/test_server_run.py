@@ -156,6 +156,25 @@ def test_a_file_that_cannot_be_used_is_78(
     assert not (tmp_path / "state").exists()
 
 
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        ("", "operations is empty; give some of add-layer, "),
+        ("widen,deepen", "operations must be one of add-layer, "),
+        ("widen,widen", "operations must name each operation once"),
+    ],
+)
+def test_operations_that_mean_nothing_are_78(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, names: str, sentence: str
+) -> None:
+    """One sentence that names the setting."""
+    options = ("--dataset", "digits", "--block", "ib", "--operations", names)
+
+    assert 78 == _exit(monkeypatch, "--state-dir", str(tmp_path / "state"), *options)
+    assert capsys.readouterr().err.startswith(f"Error: {sentence}")
+    assert not (tmp_path / "state").exists()
+
+
 def test_a_ray_cluster_that_does_not_answer_is_75(tmp_path: Path) -> None:
     """It may be on its way: one sentence, and another try is worth it."""
     pytest.importorskip("ray", reason="needs the extra ray")

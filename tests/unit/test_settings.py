@@ -51,7 +51,7 @@ def test_defaults_are_written_as_people_write_them() -> None:
         "frame": ("[oak|ash]", "oak"),
         "depth": ("N", "all of it"),
         "colour": ("[red|dark-blue]", "any"),
-        "palette": ("[red|dark-blue]", "red,dark-blue"),
+        "palette": ("NAMES", "red,dark-blue"),
     }
     assert "Depth. [default: all of it]" == SETTINGS["depth"].help
 
@@ -81,6 +81,34 @@ def test_an_empty_value_with_a_meaning_is_allowed() -> None:
     """Although it lies outside the range."""
     assert 0 == Painting(depth=0).depth
     assert Painting(colour=None).colour is None
+
+
+@pytest.mark.parametrize("text", ["dark-blue,red", "dark_blue, red", " dark-blue ,red "])
+def test_members_are_read_with_commas_between(text: str) -> None:
+    """In their order, with hyphens or underscores, and written with hyphens."""
+    palette = SETTINGS["palette"]
+
+    assert (Colour.DARK_BLUE, Colour.RED) == palette.read_members(text)
+    assert "dark-blue,red" == palette.format_members(palette.read_members(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "palette is empty; give some of red, dark-blue"),
+        (" ", "palette is empty; give some of red, dark-blue"),
+        ("red,", "palette must be some of red, dark-blue, not ''"),
+        ("green", "palette must be some of red, dark-blue, not 'green'"),
+        ("red;dark-blue", "palette must be some of red, dark-blue, not 'red;dark-blue'"),
+        ("dark-blue,dark_blue", "palette names dark_blue twice"),
+    ],
+)
+def test_members_that_mean_nothing(text: str, sentence: str) -> None:
+    """One sentence says what is wrong and what there is."""
+    with pytest.raises(ConfigError) as caught:
+        SETTINGS["palette"].read_members(text)
+
+    assert sentence == str(caught.value)
 
 
 @pytest.mark.parametrize("annotation", ["list[int]", "bytes", "dict[str, int]", "tuple[int, int]", "int | str"])
