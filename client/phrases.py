@@ -75,6 +75,11 @@ def describe_transformation(transformation: search_pb2.Transformation) -> str:
         arguments.append(f"kernel={transformation.kernel}")
     if transformation.HasField("by"):
         arguments.append(f"by={transformation.by}")
+    if transformation.HasField("filters"):
+        arguments.append(f"filters={transformation.filters}")
+    if transformation.widths:
+        arguments.append(f"widths=({','.join(map(str, transformation.widths))})")
+    arguments += [name for name in ("same", "bn") if getattr(transformation, name)]
     return f"{operation}({', '.join(arguments)})"
 
 

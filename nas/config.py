@@ -21,7 +21,7 @@ from nas.folders import (
     check_class_map,
     compile_group_regex,
 )
-from nas.operations import PAPER_OPERATIONS, Operation
+from nas.operations import PAPER_OPERATIONS, Growth, Operation
 from nas.recipe import MOST_EPOCHS, Finish, RecipeSettings
 from nas.settings import REQUIRED, ConfigError, Option, Setting, require_settings, setting, settings_of
 
@@ -182,6 +182,11 @@ class SearchConfig(ImageSettings):
         help=f"Operations that derive children from a parent, in this order: some of {_OPERATIONS}.",
     )
     """Section III.A; the others stand in docs/adr/0018."""
+    growth: Growth = setting(
+        Growth.FIXED,
+        help="How much an operation adds or takes: the paper's numbers, or what suits the width of the net there.",
+    )
+    """Sections III.A and IV.D.1 have fixed numbers."""
     max_iterations: int = setting(
         30, help="Most iterations; 0 trains and evaluates the initial model alone.", low=0, high=10_000
     )

@@ -18,5 +18,12 @@ class Operation(Enum):
     ADD_POOL = "add_pool"
 
 
+class Growth(Enum):
+    """How much operations add or take: the paper's fixed numbers, or as much as suits the net at that place."""
+
+    FIXED = "fixed"
+    PROPORTIONAL = "proportional"
+
+
 PAPER_OPERATIONS = (Operation.ADD_LAYER, Operation.ADD_BLOCK, Operation.WIDEN, Operation.CONCAT)
 """The paper's four, in its order, which is the order of a parent's children."""

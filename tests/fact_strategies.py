@@ -78,7 +78,9 @@ datasets = st.builds(
 resources = st.builds(Resources, threads=numbers, memory_limit_bytes=sizes)
 transformations = st.one_of(
     st.builds(AddLayer, position=numbers, kernel=numbers),
+    st.builds(AddLayer, position=numbers, kernel=numbers, filters=numbers, same=st.booleans(), bn=st.booleans()),
     st.builds(AddBlock, position=numbers),
+    st.builds(AddBlock, position=numbers, widths=st.tuples(*[numbers] * 6), bn=st.booleans()),
     st.builds(Widen, position=numbers, by=numbers),
     st.builds(AddConcat, position=numbers),
     st.builds(Narrow, position=numbers, by=numbers),

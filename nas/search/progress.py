@@ -144,6 +144,7 @@ def _derive(search: Search, proposed: DerivedChild, draw: Draw) -> events.ChildP
         input_shape=search.started.dataset.shape,
         draw=lambda index, below: draw(child_id, index, below),
         reject=lambda architecture: find_rejection(search, architecture),
+        growth=search.config.growth,
     )
     if isinstance(proposal, Skipped):
         return events.TransformationSkipped(

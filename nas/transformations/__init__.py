@@ -7,6 +7,7 @@ To add one, write its record beside those, a line in ``TRANSFORMATIONS`` and a v
 from __future__ import annotations
 
 from nas.transformations.base import Transformation, TransformationError, format_transformation
+from nas.transformations.growth import LEAST_WIDTH
 from nas.transformations.paper import (
     ADDED_FILTERS,
     ADDED_KERNELS,
@@ -24,7 +25,7 @@ from nas.transformations.proposals import (
     propose,
     valid_transformations,
 )
-from nas.transformations.smallness import LEAST_WIDTH, AddPool, Narrow, RemoveLayer
+from nas.transformations.smallness import AddPool, Narrow, RemoveLayer
 from nas.transformations.table import TRANSFORMATIONS, transform
 
 __all__ = [

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import fields
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from nas.architecture import Architecture
 from nas.blocks import BlockType
-from nas.layers import Layer
-from nas.operations import Operation
+from nas.canonical_json import set_fields
+from nas.layers import Layer, Shape
+from nas.operations import Growth, Operation
 
 
 class Transformation(ABC):
@@ -28,8 +28,16 @@ class Transformation(ABC):
 
     @classmethod
     @abstractmethod
-    def candidates(cls, architecture: Architecture) -> Iterator[Transformation]:
-        """Yield what a search may draw, by position; not each of them can be applied or leads to a net that fits."""
+    def candidates(
+        cls, architecture: Architecture, shapes: tuple[Shape, ...], growth: Growth
+    ) -> Iterator[Transformation]:
+        """Yield what a search may draw, by position; not each of them can be applied or leads to a net that fits.
+
+        Args:
+            architecture: the parent.
+            shapes: of its input and then of every layer's output, so that index p belongs to position p.
+            growth: how much is added or taken.
+        """
 
     @abstractmethod
     def apply(self, architecture: Architecture, block_type: BlockType) -> Architecture:
@@ -50,9 +58,12 @@ class TransformationError(ValueError):
 
 
 def format_transformation(transformation: Transformation) -> str:
-    """Print a transformation as people read it, for example ``add_layer(4, kernel=3)``."""
-    names = [field.name for field in fields(transformation) if field.name != "position"]  # type: ignore[arg-type]
-    arguments = [str(transformation.position), *(f"{name}={getattr(transformation, name)}" for name in names)]
+    """Print a transformation as people read it, for example ``add_layer(4, kernel=3)``.
+
+    Arguments that are the paper's by default are left out then.
+    """
+    given = {name: value for name, value in set_fields(transformation).items() if name != "position"}
+    arguments = [str(transformation.position), *(_format_argument(name, value) for name, value in given.items())]
     return f"{transformation.operation.value}({', '.join(arguments)})"
 
 
@@ -71,3 +82,9 @@ def replace_layer(architecture: Architecture, position: int, layer: Layer) -> Ar
     """Put a layer in the place of the one at ``position``."""
     before, after = architecture.layers[: position - 1], architecture.layers[position:]
     return Architecture((*before, layer, *after))
+
+
+def _format_argument(name: str, value: Any) -> str:
+    if value is True:
+        return name
+    return f"{name}=({','.join(map(str, value))})" if isinstance(value, tuple) else f"{name}={value}"

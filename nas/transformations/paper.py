@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from nas.architecture import Architecture
-from nas.blocks import BlockType, make_block
-from nas.layers import Concat, Conv, Pool
-from nas.operations import Operation
+from nas.blocks import PAPER_WIDTHS, BlockType, make_block
+from nas.layers import Concat, Conv, Pool, Shape
+from nas.operations import Growth, Operation
 from nas.transformations.base import Transformation, TransformationError, insert, positions, replace_layer
+from nas.transformations.growth import filters_like, filters_more, widths_like
 
 ADDED_FILTERS = 64
 """Filters of an added convolution (paper table I)."""
@@ -23,42 +24,69 @@ WIDEN_BY = 32
 
 @dataclass(frozen=True, slots=True)
 class AddLayer(Transformation):
-    """Insert ``C(64,kernel) P(1,1)`` after the layer at ``position``."""
+    """Insert ``C(64,kernel) P(1,1)`` after the layer at ``position``; a 'same' convolution without the pool.
+
+    Attributes:
+        filters, same, bn: of the convolution; the defaults are the paper's.
+    """
 
     operation: ClassVar[Operation] = Operation.ADD_LAYER
 
     position: int
     kernel: int
+    filters: int = ADDED_FILTERS
+    same: bool = False
+    bn: bool = False
 
     @classmethod
-    def candidates(cls, architecture: Architecture) -> Iterator[AddLayer]:
+    def candidates(cls, architecture: Architecture, shapes: tuple[Shape, ...], growth: Growth) -> Iterator[AddLayer]:
         """Both kernels after every layer, 3 before 1."""
-        return (cls(position, kernel) for position in positions(architecture) for kernel in ADDED_KERNELS)
+        for position in positions(architecture):
+            for kernel in ADDED_KERNELS:
+                if growth is Growth.FIXED:
+                    yield cls(position, kernel)
+                else:
+                    yield cls(position, kernel, filters=filters_like(shapes[position][0]), same=True, bn=True)
 
     def apply(self, architecture: Architecture, _block_type: BlockType) -> Architecture:
         """Insert a convolution and an identity pool, as Table I does."""
         if self.kernel not in ADDED_KERNELS:
             raise TransformationError(self, f"the kernel is 3 or 1, not {self.kernel}")
-        convolution = Conv(filters=ADDED_FILTERS, kernel=self.kernel)
-        return insert(architecture, self.position, convolution, Pool(step=1, size=1))
+        if self.filters < 1:
+            raise TransformationError(self, f"a convolution has at least 1 filter, not {self.filters}")
+        convolution = Conv(filters=self.filters, kernel=self.kernel, same=self.same, bn=self.bn)
+        pools = () if self.same else (Pool(step=1, size=1),)
+        return insert(architecture, self.position, convolution, *pools)
 
 
 @dataclass(frozen=True, slots=True)
 class AddBlock(Transformation):
-    """Insert the block of the search, at the paper's widths, after the layer at ``position``."""
+    """Insert the block of the search after the layer at ``position``.
+
+    Attributes:
+        widths, bn: of the block; the defaults are the paper's.
+    """
 
     operation: ClassVar[Operation] = Operation.ADD_BLOCK
 
     position: int
+    widths: tuple[int, ...] = PAPER_WIDTHS
+    bn: bool = False
 
     @classmethod
-    def candidates(cls, architecture: Architecture) -> Iterator[AddBlock]:
+    def candidates(cls, architecture: Architecture, shapes: tuple[Shape, ...], growth: Growth) -> Iterator[AddBlock]:
         """After every layer."""
-        return (cls(position) for position in positions(architecture))
+        for position in positions(architecture):
+            if growth is Growth.FIXED:
+                yield cls(position)
+            else:
+                yield cls(position, widths=widths_like(shapes[position][0]), bn=True)
 
     def apply(self, architecture: Architecture, block_type: BlockType) -> Architecture:
         """Insert the block."""
-        return insert(architecture, self.position, make_block(block_type))
+        if len(self.widths) != len(PAPER_WIDTHS) or min(self.widths) < 1:
+            raise TransformationError(self, f"a block has {len(PAPER_WIDTHS)} widths of at least 1")
+        return insert(architecture, self.position, make_block(block_type, self.widths, bn=self.bn))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +99,12 @@ class Widen(Transformation):
     by: int
 
     @classmethod
-    def candidates(cls, architecture: Architecture) -> Iterator[Widen]:
-        """Every layer that has a width, by 32."""
-        layers = enumerate(architecture.features, start=1)
-        return (cls(position, WIDEN_BY) for position, layer in layers if layer.output_widths)
+    def candidates(cls, architecture: Architecture, shapes: tuple[Shape, ...], growth: Growth) -> Iterator[Widen]:
+        """Every layer that has a width, by 32, or by half of its narrowest output."""
+        is_fixed = growth is Growth.FIXED
+        for position, layer in enumerate(architecture.features, start=1):
+            if widths := layer.output_widths:
+                yield cls(position, WIDEN_BY if is_fixed else filters_more(widths))
 
     def apply(self, architecture: Architecture, _block_type: BlockType) -> Architecture:
         """Replace the layer by a wider one."""
@@ -95,7 +125,7 @@ class AddConcat(Transformation):
     position: int
 
     @classmethod
-    def candidates(cls, architecture: Architecture) -> Iterator[AddConcat]:
+    def candidates(cls, architecture: Architecture, shapes: tuple[Shape, ...], growth: Growth) -> Iterator[AddConcat]:
         """After every layer but the first."""
         return (cls(position) for position in positions(architecture) if position >= 2)
 

@@ -10,7 +10,7 @@ from enum import Enum
 from nas.architecture import Architecture
 from nas.blocks import BlockType
 from nas.config import InputShape
-from nas.operations import Operation
+from nas.operations import Growth, Operation
 from nas.shapes import ShapeError, output_shapes
 from nas.transformations.base import Transformation, TransformationError
 from nas.transformations.table import TRANSFORMATIONS, transform
@@ -44,12 +44,21 @@ class Skipped:
 
 
 def valid_transformations(
-    architecture: Architecture, operation: Operation, input_shape: InputShape, block_type: BlockType
+    architecture: Architecture,
+    operation: Operation,
+    input_shape: InputShape,
+    block_type: BlockType,
+    growth: Growth = Growth.FIXED,
 ) -> tuple[Transformation, ...]:
-    """List every transformation of one kind whose result fits the input, by position, kernel 3 before 1."""
+    """List every transformation of one kind whose result fits the input, by position, kernel 3 before 1.
+
+    Raises:
+        ShapeError: the parent itself does not fit.
+    """
+    shapes = output_shapes(architecture, input_shape)
     return tuple(
         candidate
-        for candidate in TRANSFORMATIONS[operation].candidates(architecture)
+        for candidate in TRANSFORMATIONS[operation].candidates(architecture, shapes, growth)
         if _is_valid(architecture, candidate, input_shape, block_type)
     )
 
@@ -62,6 +71,7 @@ def propose(
     input_shape: InputShape,
     draw: Callable[[int, int], int],
     reject: Callable[[Architecture], SkipReason | None],
+    growth: Growth = Growth.FIXED,
 ) -> Proposal | Skipped:
     """Draw one of all valid transformations, each as likely; if it is rejected, again up to ``MAX_REDRAWS`` times.
 
@@ -72,8 +82,9 @@ def propose(
         input_shape: what the child must fit.
         draw: ``draw(index, below)`` gives an integer from ``range(below)``; ``index`` counts the draws from 0.
         reject: says why a child is not wanted, or None if it is.
+        growth: how much is added or taken.
     """
-    choices = valid_transformations(architecture, operation, input_shape, block_type)
+    choices = valid_transformations(architecture, operation, input_shape, block_type, growth)
     reason = SkipReason.NO_VALID_ARGUMENT
     for index in range(MAX_REDRAWS + 1 if choices else 0):
         transformation = choices[draw(index, len(choices))]

@@ -12,13 +12,11 @@ from typing import ClassVar
 
 from nas.architecture import Architecture, ArchitectureError
 from nas.blocks import BlockType
-from nas.layers import Conv, Pool
-from nas.operations import Operation
+from nas.layers import Conv, Pool, Shape
+from nas.operations import Growth, Operation
 from nas.transformations.base import Transformation, TransformationError, insert, positions, replace_layer
+from nas.transformations.growth import LEAST_WIDTH, filters_fewer
 from nas.transformations.paper import WIDEN_BY
-
-LEAST_WIDTH = 4
-"""Filters that narrowing leaves to a convolution and to each branch output of a block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +29,12 @@ class Narrow(Transformation):
     by: int
 
     @classmethod
-    def candidates(cls, architecture: Architecture) -> Iterator[Narrow]:
-        """Every layer, by as much as the policy widens."""
-        return (cls(position, WIDEN_BY) for position in positions(architecture))
+    def candidates(cls, architecture: Architecture, shapes: tuple[Shape, ...], growth: Growth) -> Iterator[Narrow]:
+        """Every layer that has a width, by 32, or by a third of its narrowest output."""
+        is_fixed = growth is Growth.FIXED
+        for position, layer in enumerate(architecture.features, start=1):
+            if widths := layer.output_widths:
+                yield cls(position, WIDEN_BY if is_fixed else filters_fewer(widths))
 
     def apply(self, architecture: Architecture, _block_type: BlockType) -> Architecture:
         """Replace the layer by a narrower one."""
@@ -66,7 +67,7 @@ class RemoveLayer(Transformation):
     position: int
 
     @classmethod
-    def candidates(cls, architecture: Architecture) -> Iterator[RemoveLayer]:
+    def candidates(cls, architecture: Architecture, shapes: tuple[Shape, ...], growth: Growth) -> Iterator[RemoveLayer]:
         """Every layer."""
         return (cls(position) for position in positions(architecture))
 
@@ -95,7 +96,7 @@ class AddPool(Transformation):
     position: int
 
     @classmethod
-    def candidates(cls, architecture: Architecture) -> Iterator[AddPool]:
+    def candidates(cls, architecture: Architecture, shapes: tuple[Shape, ...], growth: Growth) -> Iterator[AddPool]:
         """After every layer."""
         return (cls(position) for position in positions(architecture))
 

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import MISSING, fields
 
 from google.protobuf.duration_pb2 import Duration
 
 from nas.api.v1 import search_pb2 as pb
 from nas.architecture import Architecture
+from nas.canonical_json import set_fields
 from nas.child import EpochResult, Evaluation
 from nas.config import Device, InputShape, Precision
 from nas.notation import NotationError, format_layer, format_notation, parse_notation
@@ -158,8 +159,8 @@ def encode_architecture(
 
 
 def encode_transformation(transformation: Transformation) -> pb.Transformation:
-    """A transformation with its arguments, which have the names of the record's fields."""
-    return pb.Transformation(operation=enums.encode(transformation.operation), **asdict(transformation))  # type: ignore[call-overload]
+    """A transformation with its arguments, which have the names of the record's fields; without those at a default."""
+    return pb.Transformation(operation=enums.encode(transformation.operation), **set_fields(transformation))
 
 
 def decode_transformation(message: pb.Transformation) -> Transformation:
@@ -170,7 +171,10 @@ def decode_transformation(message: pb.Transformation) -> Transformation:
     """
     kind = TRANSFORMATIONS[enums.decode(Operation, message.operation)]
     build: Callable[..., Transformation] = kind
-    return build(**{field.name: getattr(message, field.name) for field in fields(kind)})  # type: ignore[arg-type]
+    given = {field.name for field, _ in message.ListFields()}
+    names = [field.name for field in fields(kind) if field.default is MISSING or field.name in given]  # type: ignore[arg-type]
+    found = {name: getattr(message, name) for name in names}
+    return build(**{name: value if isinstance(value, int) else tuple(value) for name, value in found.items()})
 
 
 EVALUATION = Codec(encode_evaluation, decode_evaluation)

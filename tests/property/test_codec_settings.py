@@ -29,7 +29,7 @@ from nas.config import (
     search_settings,
 )
 from nas.folders import PatientSource
-from nas.operations import Operation
+from nas.operations import Growth, Operation
 from nas.recipe import DecayScope, Finish, Schedule
 from nas.search.reasons import AttemptKind, FailureReason, LostReason, SearchFailure, StopReason
 from nas.search.state import ChildState, SearchState
@@ -51,6 +51,7 @@ WIRE: dict[type[Enum], Any] = {
     DecayScope: pb.DecayScope,
     Finish: pb.Finish,
     PatientSource: pb.PatientSource,
+    Growth: pb.Growth,
     Operation: pb.Operation,
     SkipReason: pb.SkipReason,
     AttemptKind: pb.AttemptKind,

@@ -16,7 +16,7 @@ from nas.blocks import BLOCKS, BlockType, InceptionLayer
 from nas.config import InputShape
 from nas.layers import Conv
 from nas.notation import format_notation, parse_notation
-from nas.operations import PAPER_OPERATIONS, Operation
+from nas.operations import PAPER_OPERATIONS, Growth, Operation
 from nas.shapes import ShapeError, output_shapes, param_count
 from nas.transformations import (
     LEAST_WIDTH,
@@ -39,8 +39,10 @@ _BLOCK_TYPES = st.sampled_from(BlockType)
 _STEPS = st.lists(st.tuples(st.sampled_from(Operation), st.integers(0, 10**9)), max_size=12)
 
 
-@given(_BLOCK_TYPES, st.integers(3, 12), _STEPS)
-def test_a_chain_stays_valid(block_type: BlockType, side: int, steps: list[tuple[Operation, int]]) -> None:
+@given(_BLOCK_TYPES, st.sampled_from(Growth), st.integers(3, 12), _STEPS)
+def test_a_chain_stays_valid(
+    block_type: BlockType, growth: Growth, side: int, steps: list[tuple[Operation, int]]
+) -> None:
     """However long the chain from the initial model, on however small an input, every net in it is valid."""
     shape = InputShape(channels=1, height=side, width=side)
     architecture = initial_architecture(block_type, 10)
@@ -53,6 +55,7 @@ def test_a_chain_stays_valid(block_type: BlockType, side: int, steps: list[tuple
             input_shape=shape,
             draw=functools.partial(_remainder, number),
             reject=lambda child: None,
+            growth=growth,
         )
 
         if operation in PAPER_OPERATIONS:
@@ -96,6 +99,30 @@ def test_nothing_else_changes(
         difference = tuple(b - a for a, b in zip(old.numbers, resized.numbers, strict=True))
         by = 32 if operation is Operation.WIDEN else -32
         assert difference == ((by, 0, by, 0, by, by) if isinstance(old, InceptionLayer) else (by, 0))
+
+
+@given(architectures(min_layers=1, max_layers=6), _BLOCK_TYPES)
+def test_proportional_growth_follows_the_map(architecture: Architecture, block_type: BlockType) -> None:
+    """What is inserted keeps height and width, and about the channels; narrowing by a third undoes widening by half."""
+    shapes = output_shapes(architecture, GREY_28)
+
+    def drawn(operation: Operation, parent: Architecture = architecture) -> tuple[Transformation, ...]:
+        return valid_transformations(parent, operation, GREY_28, block_type, Growth.PROPORTIONAL)
+
+    for added in (*drawn(Operation.ADD_LAYER), *drawn(Operation.ADD_BLOCK)):
+        child = transform(architecture, added, block_type)
+        before, after = shapes[added.position], output_shapes(child, GREY_28)[added.position + 1]
+        assert len(architecture.layers) + 1 == len(child.layers)
+        assert before[1:] == after[1:]
+        if before[0] >= 16:
+            assert before[0] - 6 <= after[0] <= before[0]
+        if any(layer.output_widths for layer in architecture.features):
+            assert architecture == transform(child, RemoveLayer(added.position + 1), block_type)
+    for widened in drawn(Operation.WIDEN):
+        wider = transform(architecture, widened, block_type)
+        if min(architecture.layers[widened.position - 1].output_widths) >= LEAST_WIDTH:
+            narrowed = next(t for t in drawn(Operation.NARROW, wider) if t.position == widened.position)
+            assert architecture == transform(wider, narrowed, block_type)
 
 
 @given(architectures(min_layers=1, max_layers=6), _BLOCK_TYPES, st.integers(1, 200), st.data())

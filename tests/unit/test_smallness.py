@@ -4,25 +4,36 @@
 from __future__ import annotations
 
 import pytest
+from search_driver import Driver, make_config
 
+from client.phrases import describe_transformation
+from nas.api.v1 import search_pb2 as pb
 from nas.blocks import BlockType
 from nas.config import InputShape
 from nas.notation import format_notation, parse_notation
-from nas.operations import PAPER_OPERATIONS, Operation
+from nas.operations import PAPER_OPERATIONS, Growth, Operation
 from nas.transformations import (
     LEAST_WIDTH,
+    AddBlock,
+    AddLayer,
     AddPool,
     Narrow,
     RemoveLayer,
     Transformation,
     TransformationError,
+    Widen,
+    format_transformation,
     transform,
     valid_transformations,
 )
+from nas.transformations.growth import widths_like
+from server.codec.records import decode_transformation, encode_transformation
 
 NET = "C(40,3) P(1,1) SEIB(36,2,37,4,38,39) P(2,2) Concat() C(8,1) F() FC(3)"
 ROOMY = InputShape(channels=1, height=9, width=9)
 BLOCK = BlockType.SE_INCEPTION
+WIDTHS = ((1, 40), (2, 4))
+"""Position and channels, at least 4, in a net of two convolutions."""
 
 
 @pytest.mark.parametrize(
@@ -109,6 +120,50 @@ def test_a_pool_only_where_it_fits() -> None:
 
     assert () == valid_transformations(net, Operation.ADD_POOL, three, BLOCK)
     assert (AddPool(1), AddPool(2)) == valid_transformations(net, Operation.ADD_POOL, four, BLOCK)
+
+
+@pytest.mark.parametrize(
+    ("operation", "expected"),
+    [
+        (Operation.ADD_LAYER, [AddLayer(p, k, filters=f, same=True, bn=True) for p, f in WIDTHS for k in (3, 1)]),
+        (Operation.ADD_BLOCK, [AddBlock(1, (10, 10, 20, 5, 5, 5), bn=True), AddBlock(2, (2, 2, 2, 2, 2, 2), bn=True)]),
+        (Operation.WIDEN, [Widen(1, by=20), Widen(2, by=1)]),
+        (Operation.NARROW, [Narrow(1, by=13)]),
+        (Operation.REMOVE_LAYER, [RemoveLayer(1), RemoveLayer(2)]),
+    ],
+)
+def test_proportional(operation: Operation, expected: list[Transformation]) -> None:
+    """What is added or taken follows the width of the net at that place; nothing gets narrower than 4 or 2."""
+    net = parse_notation("C(40,3) C(3,1) F() FC(3)")
+
+    assert tuple(expected) == valid_transformations(net, operation, ROOMY, BLOCK, Growth.PROPORTIONAL)
+
+
+@pytest.mark.parametrize(
+    ("channels", "widths"),
+    [(1, (2, 2, 2, 2, 2, 2)), (32, (8, 8, 16, 4, 4, 4)), (64, (16, 16, 32, 8, 8, 8)), (224, (56, 56, 112, 28, 28, 28))],
+)
+def test_a_block_like_its_map(channels: int, widths: tuple[int, ...]) -> None:
+    """As many channels come out as go in, where they can be divided."""
+    assert widths == widths_like(channels)
+
+
+def test_a_proportional_search_says_what_was_drawn() -> None:
+    """The arguments stand in its events, and a journal of the paper's holds none of them."""
+    operations = (Operation.ADD_LAYER, Operation.ADD_BLOCK, Operation.WIDEN, Operation.NARROW)
+    driver = Driver(make_config(operations=operations, growth=Growth.PROPORTIONAL, max_iterations=1))
+
+    layer, block, *_ = (child.transformation for child in driver.search.of_iteration(1))
+    assert isinstance(layer, AddLayer)
+    assert (True, True) == (layer.same, layer.bn)
+    assert isinstance(block, AddBlock)
+    assert block.bn
+    for transformation in (layer, block):
+        message = encode_transformation(transformation)
+        assert transformation == decode_transformation(message)
+        assert format_transformation(transformation) == describe_transformation(message)
+    papers = encode_transformation(AddBlock(3))
+    assert pb.Transformation(operation=pb.OPERATION_ADD_BLOCK, position=3) == papers
 
 
 def test_they_are_not_the_papers() -> None:

@@ -42,6 +42,14 @@ def _accept(_: Architecture) -> None:
     [
         (AddLayer(1, kernel=3), "C(8,3) C(64,3) P(1,1) P(1,1) SEIB(1,2,3,4,5,6) Concat() F() FC(3)"),
         (AddLayer(4, kernel=1), "C(8,3) P(1,1) SEIB(1,2,3,4,5,6) Concat() C(64,1) P(1,1) F() FC(3)"),
+        (
+            AddLayer(1, 3, filters=5, same=True, bn=True),
+            "C(8,3) C(5,3,same,bn) P(1,1) SEIB(1,2,3,4,5,6) Concat() F() FC(3)",
+        ),
+        (
+            AddBlock(2, (6, 5, 4, 3, 2, 1), bn=True),
+            "C(8,3) P(1,1) SEIB(6,5,4,3,2,1,bn) SEIB(1,2,3,4,5,6) Concat() F() FC(3)",
+        ),
         (AddBlock(2), "C(8,3) P(1,1) SEIB(32,64,128,16,32,32) SEIB(1,2,3,4,5,6) Concat() F() FC(3)"),
         (Widen(1, by=5), "C(13,3) P(1,1) SEIB(1,2,3,4,5,6) Concat() F() FC(3)"),
         (Widen(3, by=32), "C(8,3) P(1,1) SEIB(33,2,35,4,37,38) Concat() F() FC(3)"),
@@ -75,6 +83,21 @@ def test_block_type_decides_what_is_added() -> None:
             "add_layer(5, kernel=3): the position must lie between 1 and 4, the last layer before the head",
         ),
         (NET, AddLayer(1, kernel=5), "add_layer(1, kernel=5): the kernel is 3 or 1, not 5"),
+        (
+            NET,
+            AddLayer(1, 3, filters=0),
+            "add_layer(1, kernel=3, filters=0): a convolution has at least 1 filter, not 0",
+        ),
+        (
+            NET,
+            AddBlock(1, widths=(1, 2)),
+            "add_block(1, widths=(1,2)): a block has 6 widths of at least 1",
+        ),
+        (
+            NET,
+            AddBlock(1, widths=(1, 2, 3, 0, 5, 6)),
+            "add_block(1, widths=(1,2,3,0,5,6)): a block has 6 widths of at least 1",
+        ),
         (NET, AddBlock(-1), "add_block(-1): the position must lie between 1 and 4, the last layer before the head"),
         (
             NET,
@@ -103,6 +126,12 @@ def test_refused(architecture: Architecture, transformation: Transformation, mes
     [
         (AddLayer(4, kernel=3), Operation.ADD_LAYER, "add_layer(4, kernel=3)"),
         (AddBlock(3), Operation.ADD_BLOCK, "add_block(3)"),
+        (
+            AddLayer(4, 3, filters=32, same=True, bn=True),
+            Operation.ADD_LAYER,
+            "add_layer(4, kernel=3, filters=32, same, bn)",
+        ),
+        (AddBlock(3, (8, 8, 16, 4, 4, 4), bn=True), Operation.ADD_BLOCK, "add_block(3, widths=(8,8,16,4,4,4), bn)"),
         (Widen(3, by=32), Operation.WIDEN, "widen(3, by=32)"),
         (AddConcat(4), Operation.CONCAT, "concat(4)"),
     ],

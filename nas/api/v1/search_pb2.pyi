@@ -265,6 +265,30 @@ FINISH_FULL: Finish.ValueType  # 3
 """For five times as many."""
 Global___Finish: _TypeAlias = Finish  # noqa: Y015
 
+class _Growth:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _GrowthEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Growth.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    GROWTH_UNSPECIFIED: _Growth.ValueType  # 0
+    """Like FIXED."""
+    GROWTH_FIXED: _Growth.ValueType  # 1
+    """The paper's numbers, 64 filters for example."""
+    GROWTH_PROPORTIONAL: _Growth.ValueType  # 2
+    """What suits the width of the net at that place."""
+
+class Growth(_Growth, metaclass=_GrowthEnumTypeWrapper):
+    """How much an operation adds or takes. May grow."""
+
+GROWTH_UNSPECIFIED: Growth.ValueType  # 0
+"""Like FIXED."""
+GROWTH_FIXED: Growth.ValueType  # 1
+"""The paper's numbers, 64 filters for example."""
+GROWTH_PROPORTIONAL: Growth.ValueType  # 2
+"""What suits the width of the net at that place."""
+Global___Growth: _TypeAlias = Growth  # noqa: Y015
+
 class _Operation:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -828,6 +852,7 @@ class SearchConfig(_message.Message):
     STRATEGY_FIELD_NUMBER: _builtins.int
     OPERATIONS_FIELD_NUMBER: _builtins.int
     FINISH_FIELD_NUMBER: _builtins.int
+    GROWTH_FIELD_NUMBER: _builtins.int
     dataset: _builtins.str
     """Name of the data set."""
     block: Global___BlockType.ValueType
@@ -874,6 +899,8 @@ class SearchConfig(_message.Message):
     """Name of the rule by which children are proposed and selected; empty for "paper"."""
     finish: Global___Finish.ValueType
     """Whether the best and the smallest net are trained once more after the search, before the test evaluation."""
+    growth: Global___Growth.ValueType
+    """How much an operation adds or takes."""
     @_builtins.property
     def time_budget(self) -> _duration_pb2.Duration:
         """Most running time; zero for none."""
@@ -914,10 +941,11 @@ class SearchConfig(_message.Message):
         strategy: _builtins.str = ...,
         operations: _abc.Iterable[Global___Operation.ValueType] | None = ...,
         finish: Global___Finish.ValueType = ...,
+        growth: Global___Growth.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_fold", b"_fold", "_folds", b"_folds", "_input_size", b"_input_size", "_max_attempts", b"_max_attempts", "_max_bad_files", b"_max_bad_files", "_max_failed_children", b"_max_failed_children", "_max_iterations", b"_max_iterations", "_max_parameters", b"_max_parameters", "_threads", b"_threads", "_train_limit", b"_train_limit", "fold", b"fold", "folds", b"folds", "input_size", b"input_size", "max_attempts", b"max_attempts", "max_bad_files", b"max_bad_files", "max_failed_children", b"max_failed_children", "max_iterations", b"max_iterations", "max_parameters", b"max_parameters", "threads", b"threads", "time_budget", b"time_budget", "train_limit", b"train_limit", "training", b"training"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fold", b"_fold", "_folds", b"_folds", "_input_size", b"_input_size", "_max_attempts", b"_max_attempts", "_max_bad_files", b"_max_bad_files", "_max_failed_children", b"_max_failed_children", "_max_iterations", b"_max_iterations", "_max_parameters", b"_max_parameters", "_threads", b"_threads", "_train_limit", b"_train_limit", "block", b"block", "class_map", b"class_map", "dataset", b"dataset", "finish", b"finish", "fit", b"fit", "fold", b"fold", "folds", b"folds", "group_regex", b"group_regex", "initial", b"initial", "input_size", b"input_size", "max_attempts", b"max_attempts", "max_bad_files", b"max_bad_files", "max_failed_children", b"max_failed_children", "max_iterations", b"max_iterations", "max_parameters", b"max_parameters", "operations", b"operations", "preset", b"preset", "sample_bits", b"sample_bits", "seed", b"seed", "selection_metric", b"selection_metric", "strategy", b"strategy", "threads", b"threads", "time_budget", b"time_budget", "train_limit", b"train_limit", "training", b"training"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fold", b"_fold", "_folds", b"_folds", "_input_size", b"_input_size", "_max_attempts", b"_max_attempts", "_max_bad_files", b"_max_bad_files", "_max_failed_children", b"_max_failed_children", "_max_iterations", b"_max_iterations", "_max_parameters", b"_max_parameters", "_threads", b"_threads", "_train_limit", b"_train_limit", "block", b"block", "class_map", b"class_map", "dataset", b"dataset", "finish", b"finish", "fit", b"fit", "fold", b"fold", "folds", b"folds", "group_regex", b"group_regex", "growth", b"growth", "initial", b"initial", "input_size", b"input_size", "max_attempts", b"max_attempts", "max_bad_files", b"max_bad_files", "max_failed_children", b"max_failed_children", "max_iterations", b"max_iterations", "max_parameters", b"max_parameters", "operations", b"operations", "preset", b"preset", "sample_bits", b"sample_bits", "seed", b"seed", "selection_metric", b"selection_metric", "strategy", b"strategy", "threads", b"threads", "time_budget", b"time_budget", "train_limit", b"train_limit", "training", b"training"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__fold: _TypeAlias = _typing.Literal["fold"]  # noqa: Y015
     _WhichOneofArgType__fold: _TypeAlias = _typing.Literal["_fold", b"_fold"]  # noqa: Y015
@@ -1609,6 +1637,10 @@ class Transformation(_message.Message):
     POSITION_FIELD_NUMBER: _builtins.int
     KERNEL_FIELD_NUMBER: _builtins.int
     BY_FIELD_NUMBER: _builtins.int
+    FILTERS_FIELD_NUMBER: _builtins.int
+    SAME_FIELD_NUMBER: _builtins.int
+    BN_FIELD_NUMBER: _builtins.int
+    WIDTHS_FIELD_NUMBER: _builtins.int
     operation: Global___Operation.ValueType
     """Which one."""
     position: _builtins.int
@@ -1617,6 +1649,16 @@ class Transformation(_message.Message):
     """add_layer: side of the kernel."""
     by: _builtins.int
     """widen: additional channels. narrow: channels fewer."""
+    filters: _builtins.int
+    """add_layer: filters; left out for the paper's 64."""
+    same: _builtins.bool
+    """add_layer: whether height and width stay; no pooling layer is inserted then."""
+    bn: _builtins.bool
+    """add_layer, add_block: whether batch normalisation follows the convolutions."""
+    @_builtins.property
+    def widths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """add_block: the six widths; empty for the paper's."""
+
     def __init__(
         self,
         *,
@@ -1624,17 +1666,25 @@ class Transformation(_message.Message):
         position: _builtins.int = ...,
         kernel: _builtins.int | None = ...,
         by: _builtins.int | None = ...,
+        filters: _builtins.int | None = ...,
+        same: _builtins.bool = ...,
+        bn: _builtins.bool = ...,
+        widths: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_by", b"_by", "_kernel", b"_kernel", "by", b"by", "kernel", b"kernel"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_by", b"_by", "_filters", b"_filters", "_kernel", b"_kernel", "by", b"by", "filters", b"filters", "kernel", b"kernel"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_by", b"_by", "_kernel", b"_kernel", "by", b"by", "kernel", b"kernel", "operation", b"operation", "position", b"position"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_by", b"_by", "_filters", b"_filters", "_kernel", b"_kernel", "bn", b"bn", "by", b"by", "filters", b"filters", "kernel", b"kernel", "operation", b"operation", "position", b"position", "same", b"same", "widths", b"widths"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__by: _TypeAlias = _typing.Literal["by"]  # noqa: Y015
     _WhichOneofArgType__by: _TypeAlias = _typing.Literal["_by", b"_by"]  # noqa: Y015
+    _WhichOneofReturnType__filters: _TypeAlias = _typing.Literal["filters"]  # noqa: Y015
+    _WhichOneofArgType__filters: _TypeAlias = _typing.Literal["_filters", b"_filters"]  # noqa: Y015
     _WhichOneofReturnType__kernel: _TypeAlias = _typing.Literal["kernel"]  # noqa: Y015
     _WhichOneofArgType__kernel: _TypeAlias = _typing.Literal["_kernel", b"_kernel"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__by) -> _WhichOneofReturnType__by | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__filters) -> _WhichOneofReturnType__filters | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__kernel) -> _WhichOneofReturnType__kernel | None: ...
 
