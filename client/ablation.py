@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The paper's Table VI: the nets that a search found, each with and without squeeze and excitation.
 
-Every variant is a retraining on the division of the search that found the net.
+In a search around another block with attention, it is that block that is compared with the plain one. Every variant is
+a retraining on the division of the search that found the net.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from client.assessment import estimate_text
+from client.phrases import BLOCKS as WIRE_BLOCKS
 from client.retraining import Retraining, make_request_id, retraining_config, tested_net, tested_plain
 from client.text import table
 from nas.api.v1 import search_pb2
 from nas.architecture import Architecture
-from nas.blocks import Inception, SEInception
-from nas.layers import number_names
+from nas.blocks import BLOCKS, BlockType, Inception, InceptionLayer
+from nas.layers import Layer, number_names
 from nas.notation import format_notation, parse_notation
 
 
@@ -26,14 +28,21 @@ class Variant:
     Attributes:
         role: ``winner`` or ``smallest``.
         child_id: the child of the search that the variant comes from.
-        has_se: whether its blocks squeeze and excite.
+        attention: the block that is compared with plain Inception.
+        is_plain: whether the blocks of this variant are plain Inception.
         notation: of the net that is trained.
     """
 
     role: str
     child_id: str
-    has_se: bool
+    attention: BlockType
+    is_plain: bool
     notation: str
+
+    @property
+    def block(self) -> BlockType:
+        """The block of this variant."""
+        return BlockType.INCEPTION if self.is_plain else self.attention
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,35 +53,46 @@ class Row:
     search: search_pb2.Search
 
 
-def swap_blocks(notation: str, *, has_se: bool) -> str:
-    """Give every block squeeze and excitation, or take it from every one; widths and normalisation stay."""
-    block = SEInception if has_se else Inception
-    layers = tuple(
-        layer
-        if type(layer) is block
-        else block(**{name: getattr(layer, name) for name in number_names(block)}, bn=layer.bn)
-        if isinstance(layer, Inception | SEInception)
-        else layer
-        for layer in parse_notation(notation).layers
-    )
-    return format_notation(Architecture(layers))
+def compared_block(search: search_pb2.Search) -> BlockType:
+    """Say which block to compare with plain Inception: the first with attention in the winner's net, then the search's.
+
+    The paper's squeeze and excitation if there is neither.
+    """
+    winner = parse_notation(search.incumbent.architecture.notation).layers
+    in_net = [block for layer in winner for block, kind in BLOCKS.items() if type(layer) is kind]
+    of_search = [block for block in BlockType if WIRE_BLOCKS[block.value] == search.config.block]
+    return next((block for block in (*in_net, *of_search) if BLOCKS[block].attention), BlockType.SE_INCEPTION)
 
 
-def variants(children: dict[str, search_pb2.Child]) -> Iterator[Variant]:
-    """With and without squeeze and excitation, for each child by its role; a net without a block has one variant."""
+def swap_blocks(notation: str, block: BlockType) -> str:
+    """Give every plain block attention, or with ``ib`` take it from every one; widths and normalisation stay."""
+    layers = parse_notation(notation).layers
+    return format_notation(Architecture(tuple(_swap(layer, BLOCKS[block]) for layer in layers)))
+
+
+def _swap(layer: Layer, kind: type[InceptionLayer]) -> Layer:
+    if not isinstance(layer, InceptionLayer) or (kind.attention and layer.attention):
+        return layer
+    return kind(**{name: getattr(layer, name) for name in number_names(kind)}, bn=layer.bn)
+
+
+def variants(search: search_pb2.Search, children: dict[str, search_pb2.Child]) -> Iterator[Variant]:
+    """With and without attention, for each child by its role; a net without a block has one variant."""
+    attention = compared_block(search)
     for role, child in children.items():
-        found = {swap_blocks(child.architecture.notation, has_se=has_se): has_se for has_se in (True, False)}
-        for notation, has_se in found.items():
-            yield Variant(role=role, child_id=child.child_id, has_se=has_se, notation=notation)
+        found = {swap_blocks(child.architecture.notation, block): block for block in (attention, BlockType.INCEPTION)}
+        for notation, block in found.items():
+            is_plain = block is BlockType.INCEPTION
+            yield Variant(role=role, child_id=child.child_id, attention=attention, is_plain=is_plain, notation=notation)
 
 
 def variant_retraining(search: search_pb2.Search, variant: Variant) -> Retraining:
     """Make the retraining of a variant."""
     config = retraining_config(search, variant.notation)
-    config.block = search_pb2.BLOCK_TYPE_SE_INCEPTION if variant.has_se else search_pb2.BLOCK_TYPE_INCEPTION
-    squeezed = "with" if variant.has_se else "without"
+    config.block = WIRE_BLOCKS[variant.block.value]
+    has = "without" if variant.is_plain else "with"
     return Retraining(
-        what=f"{variant.role} {variant.child_id} {squeezed} squeeze and excitation",
+        what=f"{variant.role} {variant.child_id} {has} {BLOCKS[variant.attention].attention}",
         config=config,
         request_id=make_request_id(search.search_id, variant.child_id, variant.notation),
     )
@@ -80,7 +100,8 @@ def variant_retraining(search: search_pb2.Search, variant: Variant) -> Retrainin
 
 def ablation_table(rows: list[Row]) -> str:
     """Print one line per variant."""
-    headings = ("NET", "CHILD", "SE", "PARAMETERS", "ACCURACY", "BALANCED ACCURACY", "SEARCH", "NOTATION")
+    kind = BLOCKS[rows[0].variant.attention].name.removesuffix(Inception.name)
+    headings = ("NET", "CHILD", kind, "PARAMETERS", "ACCURACY", "BALANCED ACCURACY", "SEARCH", "NOTATION")
     return table(headings, [_cells(row) for row in rows], right=frozenset({"PARAMETERS"}))
 
 
@@ -91,8 +112,8 @@ def _cells(row: Row) -> tuple[str, ...]:
         found = tested.assessment
         figures = (estimate_text(found.accuracy), estimate_text(found.balanced_accuracy))
     parameters = str(search.incumbent.architecture.param_count) if search.HasField("incumbent") else "-"
-    has_se = "yes" if variant.has_se else "no"
-    return (variant.role, variant.child_id, has_se, parameters, *figures, search.search_id, variant.notation)
+    has_attention = "no" if variant.is_plain else "yes"
+    return (variant.role, variant.child_id, has_attention, parameters, *figures, search.search_id, variant.notation)
 
 
 def ablation_document(search: search_pb2.Search, rows: list[Row]) -> dict[str, object]:
@@ -105,7 +126,8 @@ def _plain(row: Row) -> dict[str, object]:
     return {
         "role": variant.role,
         "child_id": variant.child_id,
-        "has_se": variant.has_se,
+        "has_se": variant.block is BlockType.SE_INCEPTION,
+        "block": variant.block.value,
         "notation": variant.notation,
         "param_count": str(search.incumbent.architecture.param_count),
         "search_id": search.search_id,

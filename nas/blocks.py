@@ -2,7 +2,8 @@
 """The blocks that a search is built around (paper section III.A): each is a kind of layer of its own.
 
 Sources: Szegedy et al. 2015, Fig. 2(b) for the Inception block and its order of widths; Hu et al. 2018, Fig. 2 for
-squeeze and excitation. Inside a block convolutions are 'same': height and width stay.
+squeeze and excitation; Wang et al. 2020, Fig. 2 for efficient channel attention. Inside a block convolutions are
+'same': height and width stay.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class BlockType(Enum):
 
     INCEPTION = "ib"
     SE_INCEPTION = "seib"
+    ECA_INCEPTION = "eca"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,9 @@ class InceptionLayer(Layer):
     Attributes:
         bn: normalise every convolution over the batch before its ReLU, with a scale and a shift in place of the bias.
     """
+
+    attention: ClassVar[str] = ""
+    """What follows the joined branches, in words; empty if nothing does."""
 
     ch1x1: int
     ch3x3red: int
@@ -107,7 +112,18 @@ class Inception(InceptionLayer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SEInception(InceptionLayer):
+class RescaledInception(InceptionLayer):
+    """The Inception block whose output channels are each weighed by what their averages call for: no block either."""
+
+    def kept_values(self, *sources: Shape) -> int:
+        """Store the rescaled map and the channels' averages, too."""
+        # Spelled out, because a slotted dataclass is a new class that super() without arguments does not know.
+        stem = InceptionLayer.kept_values(self, *sources)
+        return stem + math.prod(self.output_shape(*sources)) + self.out_channels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SEInception(RescaledInception):
     """``SEIB(...)``: the Inception block followed by squeeze and excitation over its output channels.
 
     Attributes:
@@ -115,11 +131,12 @@ class SEInception(InceptionLayer):
     """
 
     name: ClassVar[str] = "SEIB"
+    attention: ClassVar[str] = "squeeze and excitation"
 
     ratio: int = DEFAULT_RATIO
 
     def __post_init__(self) -> None:
-        InceptionLayer.__post_init__(self)
+        RescaledInception.__post_init__(self)
         if self.ratio != DEFAULT_RATIO and self.ratio > self.out_channels:
             raise ValueError(f"the ratio {self.ratio} is larger than the {self.out_channels} channels of the block")
 
@@ -134,16 +151,32 @@ class SEInception(InceptionLayer):
         excite = Product(self.squeezed_channels, self.out_channels, 1)
         return (*self.branch_products(source), squeeze, excite)
 
-    def kept_values(self, *sources: Shape) -> int:
-        """Store the rescaled map and the channels' averages, too."""
-        # Spelled out, because a slotted dataclass is a new class that super() without arguments does not know.
-        stem = InceptionLayer.kept_values(self, *sources)
-        return stem + math.prod(self.output_shape(*sources)) + self.out_channels
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ECAInception(RescaledInception):
+    """``ECAIB(...)``: the Inception block followed by efficient channel attention over its output channels.
+
+    Each channel is weighed by its own average and those of its neighbours, in the order of the notation.
+    """
+
+    name: ClassVar[str] = "ECAIB"
+    attention: ClassVar[str] = "efficient channel attention"
+
+    @property
+    def channel_kernel(self) -> int:
+        """How many neighbouring channels have a say: with t = floor((log2 C + 1) / 2), t or the odd number above it."""
+        # bit_length() is floor(log2 C) + 1, without the rounding of a logarithm.
+        return self.out_channels.bit_length() // 2 | 1
+
+    def products(self, source: Shape) -> tuple[Product, ...]:
+        """The branches, and one convolution along the channels that all of them share."""
+        return (*self.branch_products(source), Product(self.channel_kernel, 1, self.out_channels, bias=False))
 
 
-BLOCKS: Mapping[BlockType, type[Layer]] = {
+BLOCKS: Mapping[BlockType, type[InceptionLayer]] = {
     BlockType.INCEPTION: Inception,
     BlockType.SE_INCEPTION: SEInception,
+    BlockType.ECA_INCEPTION: ECAInception,
 }
 """The kind of layer of each block."""
 

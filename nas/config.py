@@ -169,7 +169,9 @@ class SearchConfig(ImageSettings):
     """What a user asks for when starting a search; the same config always means the same search."""
 
     dataset: str = setting(REQUIRED, help="Data set of the server: mnist, kau, folder:PATH and others.", metavar="NAME")
-    block: BlockType = setting(REQUIRED, help="Inception, or SE-Inception.")
+    block: BlockType = setting(
+        REQUIRED, help="Inception, alone or with squeeze and excitation or efficient channel attention."
+    )
     preset: Preset = setting(Preset.PAPER, help="Named set of rules and defaults.")
     seed: int = setting(0, help="Seed of everything random.", low=0, high=2**63 - 1)
     initial: str = setting("", help="The initial model.", empty="the paper's", metavar="NOTATION")

@@ -33,17 +33,19 @@ class Product:
 
     Attributes:
         bn: whether batch normalisation follows; it has a scale and a shift per output, and makes the bias redundant.
+        bias: whether there is one, where nothing is normalised.
     """
 
     fan_in: int
     outputs: int
     sites: int
     bn: bool = False
+    bias: bool = True
 
     @property
     def param_count(self) -> int:
         """Weights and biases, or weights, scales and shifts."""
-        return self.outputs * (self.fan_in + (2 if self.bn else 1))
+        return self.outputs * (self.fan_in + (2 if self.bn else int(self.bias)))
 
     @property
     def statistics(self) -> int:

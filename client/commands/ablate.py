@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``ablate``: winner and smallest of a search, each with and without squeeze and excitation."""
+"""``ablate``: winner and smallest of a search, each with and without the attention of its block."""
 
 from __future__ import annotations
 
@@ -30,13 +30,14 @@ _HONEST = "The test part was read once for each line, after the search had ended
 def command(settings: Settings, search: str, reconnect: float) -> None:
     """Train winner and smallest of a search again, each with and without SE.
 
-    SE: squeeze and excitation. Each is trained once by a search of its own, under the same settings, seed and division,
+    SE: squeeze and excitation. Of a search around another block with attention, that block is compared with plain
+    Inception in the same way. Each is trained once by a search of its own, under the same settings, seed and division,
     and then measured on the test part: read once for each of them, after the search that found them had ended. Do not
     choose by it. Asking again, also after Ctrl-C, starts nothing twice.
     """
     with connect(settings) as connection:
         found = get_search(connection, search)
-        wanted = list(variants(find_nets(connection, found)))
+        wanted = list(variants(found, find_nets(connection, found)))
         retrainings = [variant_retraining(found, variant) for variant in wanted]
         require_same_data(connection, found, retrainings[0], same_division=True)
         trained = retrain(connection, retrainings, reconnect_seconds=reconnect)

@@ -3,7 +3,16 @@
 
 from __future__ import annotations
 
-from nas.models.blocks import BatchNorm, Concatenation, ConvReLU, InceptionBlock, SEInceptionBlock
+from nas.models.blocks import BatchNorm, Concatenation, ConvReLU, ECAInceptionBlock, InceptionBlock, SEInceptionBlock
 from nas.models.build import Network, build
 
-__all__ = ["BatchNorm", "Concatenation", "ConvReLU", "InceptionBlock", "Network", "SEInceptionBlock", "build"]
+__all__ = [
+    "BatchNorm",
+    "Concatenation",
+    "ConvReLU",
+    "ECAInceptionBlock",
+    "InceptionBlock",
+    "Network",
+    "SEInceptionBlock",
+    "build",
+]

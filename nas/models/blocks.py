@@ -2,7 +2,8 @@
 """The module of every kind of layer: convolution with ReLU, the blocks, the join of two maps; and the table of them.
 
 Legend: N = images, C = channels, H = height, W = width. Sources: Szegedy et al. 2015, Fig. 2(b) for the block and its
-order of widths; Hu et al. 2018, Fig. 2 for squeeze and excitation; paper section III.A for both as used here.
+order of widths; Hu et al. 2018, Fig. 2 for squeeze and excitation; paper section III.A for both as used here; Wang et
+al. 2020, Fig. 2 for efficient channel attention.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.blocks import Inception, InceptionLayer, SEInception
+from nas.blocks import ECAInception, Inception, InceptionLayer, SEInception
 from nas.layers import Concat, Conv, Flatten, GlobalAverage, Layer, Linear, Pool
 
 
@@ -113,6 +114,22 @@ class SEInceptionBlock(InceptionBlock):
         return joined_NCHW * scale_NC[:, :, None, None]  # N, out_channels, H, W
 
 
+class ECAInceptionBlock(InceptionBlock):
+    """The Inception block whose output channels are rescaled by efficient channel attention: shapes of its parent."""
+
+    def __init__(self, in_channels: int, block: ECAInception) -> None:
+        super().__init__(in_channels, block)
+        kernel = block.channel_kernel
+        self.attend = nn.Conv1d(1, 1, kernel, padding=kernel // 2, bias=False)
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """Run the block, then weigh each channel by the averages of itself and its neighbours."""
+        joined_NCHW = super().forward(x_NCHW)  # N, out_channels, H, W
+        average_NC = joined_NCHW.mean(dim=(2, 3))  # N, out_channels
+        scale_NC = torch.sigmoid(self.attend(average_NC[:, None, :])[:, 0])  # N, out_channels
+        return joined_NCHW * scale_NC[:, :, None, None]  # N, out_channels, H, W
+
+
 class Averaging(nn.Module):
     """``GAP()``: (N, C, H, W) to the average of each channel, (N, C)."""
 
@@ -143,6 +160,7 @@ MODULES: Mapping[type[Layer], Callable[[Any, int], nn.Module]] = {
     Pool: lambda layer, _: nn.Identity() if layer.is_identity else nn.MaxPool2d(layer.size, stride=layer.step),
     Inception: lambda layer, inputs: InceptionBlock(inputs, layer),
     SEInception: lambda layer, inputs: SEInceptionBlock(inputs, layer),
+    ECAInception: lambda layer, inputs: ECAInceptionBlock(inputs, layer),
     Concat: lambda _, __: Concatenation(),
     Flatten: lambda _, __: nn.Flatten(),
     GlobalAverage: lambda _, __: Averaging(),

@@ -16,6 +16,7 @@ _FRAGMENTS = st.sampled_from(
         "P",
         "IB",
         "SEIB",
+        "ECAIB",
         "Concat",
         "F",
         "GAP",

@@ -33,6 +33,14 @@ GRAPH_HASHES = (
         "0a3d30ef3aa18d777e6030fa489de7870d4943674585fa1177a5b7f9765af53d",
     ),
     pytest.param(
+        "C(64,3) P(1,1) ECAIB(32,64,128,16,32,32) P(1,1) F() FC(10)",
+        "6f9faa599985efaee812ab84bf33c4e6af1a1402a6c61dc318d4532c22c6a9c5",
+    ),
+    pytest.param(
+        "C(8,3) IB(1,2,3,4,5,6,bn) ECAIB(1,2,3,4,5,6,bn) GAP() FC(3)",
+        "31d151710987dec48144bf2a1bc29e4e77a53d4ff77d5fede65930b7b776284f",
+    ),
+    pytest.param(
         "F() FC(2)",
         "923dee55a6ac4f7f8bae361d4534f9d3f8c5af2804ed0c9486416d6d5a8d20f3",
     ),
@@ -68,7 +76,7 @@ def test_every_block_and_operation_has_its_record() -> None:
 
 @pytest.mark.parametrize(("notation", "expected"), GRAPH_HASHES)
 def test_hashes_of_nets_never_change(notation: str, expected: str) -> None:
-    """Journals hold these hashes: they are those of version 0.1.0."""
+    """Journals hold these hashes: for the paper's layers they are those of version 0.1.0."""
     assert expected == graph_hash(parse_notation(notation))
 
 

@@ -12,10 +12,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.architecture import Architecture, initial_architecture
-from nas.blocks import BlockType, Inception, SEInception, make_block
+from nas.blocks import BlockType, ECAInception, Inception, SEInception, make_block
 from nas.config import InputShape
 from nas.layers import Concat, Conv, Flatten, GlobalAverage, Layer, Linear, Pool
-from nas.models import BatchNorm, Concatenation, ConvReLU, InceptionBlock, Network, SEInceptionBlock, build
+from nas.models import (
+    BatchNorm,
+    Concatenation,
+    ConvReLU,
+    ECAInceptionBlock,
+    InceptionBlock,
+    Network,
+    SEInceptionBlock,
+    build,
+)
 from nas.shapes import ShapeError
 
 WIDTHS: dict[str, Any] = {"ch1x1": 2, "ch3x3red": 3, "ch3x3": 4, "ch5x5red": 5, "ch5x5": 6, "pool_proj": 20}
@@ -99,6 +108,21 @@ def test_se_hidden_width_is_a_sixteenth_and_at_least_one(pool_proj: int, hidden:
     assert block.excite.bias is not None
 
 
+def test_eca_block_rescales_by_neighbouring_channels() -> None:
+    """Each channel is weighed by its average and those beside it; beyond the first and last channel there is 0."""
+    block = ECAInceptionBlock(3, ECAInception(**WIDTHS))
+    x_NCHW = _images(2, 3, 5, 7)
+
+    output = block(x_NCHW)
+
+    joined = _join_branches(block, x_NCHW)
+    averages = functional.pad(joined.mean(dim=(2, 3)), (1, 1))
+    left, centre, right = block.attend.weight.flatten()
+    scale = (left * averages[:, :-2] + centre * averages[:, 1:-1] + right * averages[:, 2:]).sigmoid()
+    assert block.attend.bias is None
+    torch.testing.assert_close(joined * scale.reshape(2, 32, 1, 1), output)
+
+
 @pytest.mark.parametrize(
     ("near", "far", "rows", "columns"),
     [
@@ -175,9 +199,11 @@ def test_initial_model_has_the_papers_size() -> None:
     assert 1_610_938 == sum(parameter.numel() for parameter in net.parameters())
 
 
-def test_every_weight_has_a_part_in_the_answer() -> None:
+@pytest.mark.parametrize("block", BlockType)
+def test_every_weight_has_a_part_in_the_answer(block: BlockType) -> None:
     """No layer is left out of the forward pass: each weight gets a gradient."""
-    net = _net(Conv(filters=4, kernel=3), SEInception(**WIDTHS), Pool(step=2, size=2), Concat(), Inception(**WIDTHS))
+    first, second = make_block(block, (2, 3, 4, 5, 6, 20)), Inception(**WIDTHS)
+    net = _net(Conv(filters=4, kernel=3), first, Pool(step=2, size=2), Concat(), second)
 
     net(_images(2, 1, 12, 12)).sum().backward()
 

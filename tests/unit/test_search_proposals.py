@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from search_driver import DATASET, RESOURCES, Driver, Fails, ids, make_config, make_start, scripted
 
-from nas.blocks import BlockType, SEInception
+from nas.blocks import BLOCKS, BlockType
 from nas.canonical import graph_hash
 from nas.child import ChildId
 from nas.config import TrainingConfig
@@ -245,14 +245,15 @@ def test_arguments_come_from_the_draw() -> None:
     assert same.children != other.children
 
 
-def test_the_block_of_the_search_is_what_is_added() -> None:
-    """With ``seib`` the initial model and add_block have the block with squeeze and excitation."""
-    driver = Driver(config=make_config(block=BlockType.SE_INCEPTION))
+@pytest.mark.parametrize("block", BlockType)
+def test_the_block_of_the_search_is_what_is_added(block: BlockType) -> None:
+    """The initial model and add_block have the block that the search was started with."""
+    driver = Driver(config=make_config(block=block))
 
     initial, child = driver.children["0-1"], driver.children["1-2"]
 
     assert [1, 2] == [
-        sum(isinstance(layer, SEInception) for layer in each.architecture.layers) for each in (initial, child)
+        sum(type(layer) is BLOCKS[block] for layer in each.architecture.layers) for each in (initial, child)
     ]
 
 

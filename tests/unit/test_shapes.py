@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nas.architecture import Architecture, initial_architecture
-from nas.blocks import BlockType, Inception, SEInception
+from nas.blocks import BlockType, ECAInception, Inception, SEInception
 from nas.config import InputShape
 from nas.layers import Concat, Conv, Flatten, GlobalAverage, Layer, Linear, Pool
 from nas.shapes import ShapeError, flops, output_shapes, param_count, summarise, training_bytes, weights_bytes
@@ -86,6 +86,26 @@ def test_squeeze_is_never_empty() -> None:
     excited = param_count(_net(SEInception(**WIDTHS)), SMALL)
 
     assert 1 * (15 + 1) + 15 * (1 + 1) == excited - plain
+
+
+def test_efficient_channel_attention() -> None:
+    """ECA adds one convolution along the channels: its kernel in parameters, no bias, and nothing to the shape."""
+    wide = {**WIDTHS, "ch1x1": 242}  # 256 output channels: the kernel is (8 + 1) / 2, rounded down to 4, made odd
+    plain = summarise(_net(Inception(**wide)), SMALL)[0]
+
+    attentive = summarise(_net(ECAInception(**wide)), SMALL)[0]
+
+    assert plain.output_shape == attentive.output_shape
+    assert 5 == attentive.param_count - plain.param_count
+    assert 2 * 5 * 256 == attentive.flops - plain.flops
+
+
+@pytest.mark.parametrize(("channels", "kernel"), [(4, 1), (7, 1), (8, 3), (127, 3), (128, 5), (511, 5), (2048, 7)])
+def test_the_kernel_of_channel_attention_grows_with_the_channels(channels: int, kernel: int) -> None:
+    """It is that of Wang et al. 2020, section 3.2.3, with gamma 2 and b 1: the last odd number but one made larger."""
+    block = ECAInception(**{**WIDTHS, "ch1x1": channels - 3, "ch3x3": 1, "ch5x5": 1, "pool_proj": 1})
+
+    assert kernel == block.channel_kernel
 
 
 def test_concat_crops_to_the_smaller_map() -> None:
@@ -180,6 +200,7 @@ def test_an_identity_pool_is_free() -> None:
         Inception(**WIDTHS),
         SEInception(**WIDTHS),
         SEInception(**WIDTHS, bn=True),
+        ECAInception(**WIDTHS),
         Conv(filters=15, kernel=1),
         Conv(filters=15, kernel=3, same=True),
     ],

@@ -33,9 +33,11 @@ class _BlockTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BlockType.V
     """Inception with dimension reduction; "ib" in a terminal."""
     BLOCK_TYPE_SE_INCEPTION: _BlockType.ValueType  # 2
     """Inception followed by squeeze and excitation; "seib" in a terminal."""
+    BLOCK_TYPE_ECA_INCEPTION: _BlockType.ValueType  # 3
+    """Inception followed by efficient channel attention; "eca" in a terminal."""
 
 class BlockType(_BlockType, metaclass=_BlockTypeEnumTypeWrapper):
-    """The block that a search is built around."""
+    """The block that a search is built around. May grow."""
 
 BLOCK_TYPE_UNSPECIFIED: BlockType.ValueType  # 0
 """Not given."""
@@ -43,6 +45,8 @@ BLOCK_TYPE_INCEPTION: BlockType.ValueType  # 1
 """Inception with dimension reduction; "ib" in a terminal."""
 BLOCK_TYPE_SE_INCEPTION: BlockType.ValueType  # 2
 """Inception followed by squeeze and excitation; "seib" in a terminal."""
+BLOCK_TYPE_ECA_INCEPTION: BlockType.ValueType  # 3
+"""Inception followed by efficient channel attention; "eca" in a terminal."""
 Global___BlockType: _TypeAlias = BlockType  # noqa: Y015
 
 class _Preset:
