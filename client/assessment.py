@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from client.text import count, fields, percent, table
+from client.text import count, fields, lapse, percent, table
 from nas.api.v1 import search_pb2
+from nas.assessment import MAX_NEIGHBOUR_VALUES
 from nas.text import escape
 
+_BALANCED = search_pb2.SELECTION_METRIC_BALANCED_ACCURACY
 _WIDEST_CONFUSION = 12
 """Classes of which the confusion matrix is printed; a terminal has no room for more. JSON has all of them."""
 
@@ -25,6 +27,41 @@ def estimate_text(estimate: search_pb2.Estimate) -> str:
     if not estimate.HasField("low"):
         return percent(estimate.value)
     return f"{percent(estimate.value)} ({100 * estimate.low:.2f}-{100 * estimate.high:.2f})"
+
+
+def neighbours_text(search: search_pb2.Search) -> str:
+    """Print how nearest neighbours do on the same images, or why they were not asked; empty if neither is known."""
+    found, shape = _of_winner(search), search.dataset.shape
+    if found is None:
+        return ""
+    if found.HasField("neighbours"):
+        neighbours = found.neighbours
+        balanced = percent(neighbours.balanced_accuracy.value)
+        return f"{estimate_text(neighbours.accuracy)}, balanced accuracy {balanced}, k = {neighbours.k}"
+    values = shape.channels * shape.height * shape.width
+    is_left_out = values > MAX_NEIGHBOUR_VALUES
+    return f"left out: images have {values} values, more than {MAX_NEIGHBOUR_VALUES}" if is_left_out else ""
+
+
+def found_sentence(search: search_pb2.Search) -> str:
+    """Say in one sentence what a search that has succeeded found, beside what needs no net."""
+    assessment, is_balanced = _of_winner(search), search.config.selection_metric == _BALANCED
+    metric = "balanced accuracy" if is_balanced else "accuracy"
+    plain = search.test_evaluation.balanced_accuracy if is_balanced else search.test_evaluation.accuracy
+    share, beside = percent(plain), ""
+    if assessment is not None:
+        share = estimate_text(assessment.balanced_accuracy if is_balanced else assessment.accuracy)
+        if assessment.HasField("neighbours"):
+            neighbours = assessment.neighbours
+            their = neighbours.balanced_accuracy if is_balanced else neighbours.accuracy
+            beside = f"; nearest neighbours reach {percent(their.value)} on the same images"
+    parameters = f"{search.incumbent.architecture.param_count:,} parameters"
+    return f"Found a net of {parameters}: test {metric} {share} in {lapse(search.running_time)}{beside}."
+
+
+def _of_winner(search: search_pb2.Search) -> search_pb2.Assessment | None:
+    found = (one.assessment for one in search.assessed if one.child_id == search.incumbent.child_id)
+    return next((one for one in found if one.HasField("accuracy")), None)
 
 
 def _report(assessed: search_pb2.AssessedChild, search: search_pb2.Search) -> str:
@@ -49,14 +86,22 @@ def _part_text(assessed: search_pb2.AssessedChild) -> str:
 
 
 def _summary_table(found: search_pb2.Assessment, constant: str) -> str:
-    baseline = found.baseline
+    baseline, neighbours = found.baseline, found.neighbours
+    headings = ("FIGURE", "NET", f"ALWAYS {escape(constant)!r}", f"{neighbours.k} NEAREST")
+    accuracies = (percent(neighbours.accuracy.value), percent(neighbours.balanced_accuracy.value))
     rows = [
-        ("accuracy", estimate_text(found.accuracy), percent(baseline.accuracy)),
-        ("balanced accuracy", estimate_text(found.balanced_accuracy), percent(baseline.balanced_accuracy)),
-        ("macro F1", estimate_text(found.macro_f1), percent(baseline.macro_f1)),
-        ("mean AUC", _optional(found, "auc"), percent(0.5)),
+        ("accuracy", estimate_text(found.accuracy), percent(baseline.accuracy), accuracies[0]),
+        (
+            "balanced accuracy",
+            estimate_text(found.balanced_accuracy),
+            percent(baseline.balanced_accuracy),
+            accuracies[1],
+        ),
+        ("macro F1", estimate_text(found.macro_f1), percent(baseline.macro_f1), "-"),
+        ("mean AUC", _optional(found, "auc"), percent(0.5), "-"),
     ]
-    return table(("FIGURE", "NET", f"ALWAYS {escape(constant)!r}"), rows)
+    columns = 4 if found.HasField("neighbours") else 3
+    return table(headings[:columns], [row[:columns] for row in rows])
 
 
 def _summary_fields(found: search_pb2.Assessment) -> Iterator[tuple[str, str]]:
@@ -68,6 +113,8 @@ def _summary_fields(found: search_pb2.Assessment) -> Iterator[tuple[str, str]]:
     )
     yield "log loss", f"{found.log_loss:.4f} nats an image"
     yield "calibration", f"expected error {percent(found.calibration_error)}"
+    if found.HasField("neighbours"):
+        yield "neighbours", f"{found.neighbours.k} of {found.neighbours.train_count} training images, by pixels"
 
 
 def _class_table(found: search_pb2.Assessment, names: Sequence[str]) -> str:

@@ -43,6 +43,13 @@ def span(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}"
 
 
+def lapse(duration: Duration) -> str:
+    """Print a duration in a sentence: ``74 s``, ``12 min`` or ``5.2 h``."""
+    if duration.seconds < 120:
+        return f"{duration.seconds} s"
+    return f"{duration.seconds / 60:.0f} min" if duration.seconds < 7200 else f"{duration.seconds / 3600:.1f} h"
+
+
 def moment(timestamp: Timestamp) -> str:
     """Print a point in time to the minute, in the terminal's time zone."""
     return timestamp.ToDatetime(tzinfo=UTC).astimezone().strftime("%Y-%m-%d %H:%M")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from client.assessment import found_sentence, neighbours_text
 from client.phrases import (
     accuracy_text,
     baseline_text,
@@ -63,7 +64,10 @@ def closing_summary(search: search_pb2.Search, place: Place = _ANYWHERE) -> str:
     sentence = f"Search {search.search_id} {state} after {clock(search.running_time)}: {_why_over(search)}."
     opening = wrap(escape(sentence), place.columns)
     results = list(_result_fields(search, place.state_dir))
-    return f"{opening}\n{fields(results, place.columns)}" if results else opening
+    parts = [opening, *([fields(results, place.columns)] if results else [])]
+    if search.state == search_pb2.Search.STATE_SUCCEEDED and search.HasField("test_evaluation"):
+        parts.append(wrap(found_sentence(search), place.columns))
+    return "\n".join(parts)
 
 
 def search_table(searches: Iterable[search_pb2.Search]) -> str:
@@ -281,6 +285,8 @@ def _result_fields(search: search_pb2.Search, state_dir: Path | None) -> Iterato
     if search.HasField("test_evaluation"):
         yield "test accuracy", _accuracies(search.test_evaluation)
         yield "commonest class", f"{baseline_text(search.test_evaluation)} by always answering it"
+    if neighbours := neighbours_text(search):
+        yield "nearest neighbours", neighbours
     if child.weights_sha256:
         path = f"searches/{search.search_id}/weights/{child.child_id}.safetensors"
         yield "weights", f"in the server's state folder, {path}" if state_dir is None else str(state_dir / path)

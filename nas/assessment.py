@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the test part says about a net: figures with confidence intervals, beside a baseline that needs no net.
+"""What the test part says about a net: figures with confidence intervals, beside baselines that need no net.
 
 Figures are shares in [0, 1] unless stated otherwise. Intervals have 95 % confidence.
 """
@@ -11,6 +11,10 @@ from dataclasses import dataclass
 
 from nas.child import ChildId, Evaluation
 
+MAX_NEIGHBOUR_VALUES = 4096
+"""Images of more values (64x64 grey) are not compared with their neighbours, which would take too long."""
+MAX_NEIGHBOUR_IMAGES = 20_000
+"""Most training images that are compared with."""
 MAX_LISTED_CLASSES = 100
 """With more classes, figures per class and the confusion matrix are left out: they would not fit into an event."""
 
@@ -72,6 +76,22 @@ class Baseline:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbours:
+    """Nearest neighbours: the commonest class of the k training images whose pixels are closest (Euclidean distance).
+
+    Attributes:
+        k: number of neighbours, chosen by the accuracy on the validation part.
+        train_images: number of training images compared with.
+        accuracy, balanced_accuracy: on the same test part as the net's.
+    """
+
+    k: int
+    train_images: int
+    accuracy: Estimate
+    balanced_accuracy: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
     """All that is reported about one net on the test part.
 
@@ -84,6 +104,8 @@ class Assessment:
         classes: one per class; empty with more than ``MAX_LISTED_CLASSES`` classes.
         confusion: number of images by true class (row) and answer (column); as many rows as ``classes``.
         patients: number of patients, whose images were drawn together for the intervals; 0 if patients are not known.
+        neighbours: nearest neighbours; None in journals of older versions, for nets beside the winner, and for images
+            of more than ``MAX_NEIGHBOUR_VALUES`` values.
     """
 
     accuracy: Estimate
@@ -96,6 +118,7 @@ class Assessment:
     classes: tuple[ClassAssessment, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
     patients: int = 0
+    neighbours: Neighbours | None = None
 
     def __post_init__(self) -> None:
         shares = (self.calibration_error, self.baseline.accuracy, self.baseline.balanced_accuracy)

@@ -12,7 +12,7 @@ import setting_values
 from hypothesis import strategies as st
 from strategies import architectures
 
-from nas.assessment import Assessed, Assessment, Baseline, ClassAssessment, Estimate
+from nas.assessment import Assessed, Assessment, Baseline, ClassAssessment, Estimate, Neighbours
 from nas.child import ChildId, EpochResult, Evaluation
 from nas.config import (
     Device,
@@ -145,6 +145,10 @@ def assessments(draw: st.DrawFn) -> Assessment:
         classes=tuple(classes),
         confusion=tuple(draw(row) for _ in classes),
         patients=draw(sizes),
+        neighbours=draw(
+            st.none()
+            | st.builds(Neighbours, k=numbers, train_images=sizes, accuracy=estimates(), balanced_accuracy=estimates())
+        ),
     )
 
 

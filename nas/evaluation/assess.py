@@ -16,8 +16,8 @@ from nas.evaluation.intervals import (
     Ints,
     Mask,
     Resamples,
-    average,
     draw_resamples,
+    estimate_balanced,
     estimate_share,
     percentile_estimate,
 )
@@ -52,7 +52,7 @@ def assess(labels_N: Ints, probabilities_NK: Floats, *, groups_N: Ints | None, c
     assert accuracy is not None  # noqa: S101 - a part is not empty
     return Assessment(
         accuracy=accuracy,
-        balanced_accuracy=average([_sensitivity(k, labels_N, answers_N, resamples) for k in np.unique(labels_N)]),
+        balanced_accuracy=estimate_balanced(labels_N, answers_N, resamples),
         macro_f1=percentile_estimate(f1, resampled_macro_f1(labels_N, answers_N, resamples), is_enough=is_enough),
         auc=_mean_auc(aucs, is_enough=is_enough),
         log_loss=float(metrics.log_loss(labels_N, probabilities_NK, labels=list(classes))),
@@ -67,12 +67,6 @@ def assess(labels_N: Ints, probabilities_NK: Floats, *, groups_N: Ints | None, c
 def _count_confusions(labels_N: Ints, answers_N: Ints, classes: int) -> tuple[tuple[int, ...], ...]:
     counts_KK = metrics.confusion_matrix(labels_N, answers_N, labels=list(range(classes)))
     return tuple(tuple(int(count) for count in row) for row in counts_KK)
-
-
-def _sensitivity(label: int, labels_N: Ints, answers_N: Ints, resamples: Resamples) -> Estimate:
-    found = estimate_share(answers_N == label, labels_N == label, resamples)
-    assert found is not None  # noqa: S101 - asked only about classes that occur
-    return found
 
 
 def _assess_class(

@@ -95,6 +95,12 @@ def estimate_share(hits_N: Mask, among_N: Mask, resamples: Resamples) -> Estimat
     return Estimate(value=value, low=low, high=high)
 
 
+def estimate_balanced(labels_N: Ints, answers_N: Ints, resamples: Resamples) -> Estimate:
+    """Estimate the mean over the classes that occur of the share of their images that are answered rightly."""
+    shares = [estimate_share(answers_N == k, labels_N == k, resamples) for k in np.unique(labels_N)]
+    return average([share for share in shares if share is not None])
+
+
 def _count_trials(value: float, hits_N: Mask, among_N: Mask, resamples: Resamples) -> float:
     """Estimate how many independent trials some images are worth: at least their patients, at most all of them."""
     images, patients = int(among_N.sum()), len(np.unique(resamples.groups_N[among_N]))

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from nas.api.v1 import search_pb2 as pb
-from nas.assessment import Assessed, Assessment, Baseline, ClassAssessment, Estimate
+from nas.assessment import Assessed, Assessment, Baseline, ClassAssessment, Estimate, Neighbours
 from nas.child import Evaluation
 from server.codec.enums import CodecError
 from server.codec.mirror import Codec, Codecs, mirror
@@ -15,6 +15,7 @@ _CODECS: Codecs = {
     Estimate: _ESTIMATE,
     Baseline: mirror(Baseline, pb.Baseline, only_net="only_net_count", only_baseline="only_baseline_count"),
     ClassAssessment: mirror(ClassAssessment, pb.ClassAssessment, {Estimate: _ESTIMATE}, images="image_count"),
+    Neighbours: mirror(Neighbours, pb.Neighbours, {Estimate: _ESTIMATE}, train_images="train_count"),
     tuple[int, ...]: Codec(lambda row: pb.ConfusionRow(counts=row), lambda message: tuple(message.counts)),
 }
 _ASSESSMENT = mirror(Assessment, pb.Assessment, _CODECS, patients="patient_count")

@@ -77,6 +77,26 @@ def test_the_report() -> None:
     assert [REPORT] == list(assessment_reports(_search()))
 
 
+def test_neighbours_stand_beside_the_net() -> None:
+    """Where they were asked; they have no F1 and no AUC."""
+    search = _search()
+    search.assessed[0].assessment.neighbours.CopyFrom(
+        search_pb2.Neighbours(k=5, train_count=100, accuracy=_estimate(0.8, 0.6, 0.9), balanced_accuracy=_estimate(0.7))
+    )
+
+    (report,) = assessment_reports(search)
+
+    lines = report.splitlines()
+    assert [
+        "FIGURE             NET                    ALWAYS 'no'  5 NEAREST",
+        "accuracy           85.00 % (64.00-94.80)  60.00 %      80.00 %",
+        "balanced accuracy  85.42 % (63.10-95.00)  50.00 %      70.00 %",
+        "macro F1           84.65 %                37.50 %      -",
+        "mean AUC           -                      50.00 %      -",
+    ] == lines[2:7]
+    assert "neighbours   5 of 100 training images, by pixels" in lines
+
+
 def test_the_smallest_child_is_named_so() -> None:
     """Whoever is not the winner was evaluated as the smallest."""
     search = _search()

@@ -14,7 +14,7 @@ from google.protobuf.duration_pb2 import Duration
 from client.options import parse_net, parse_span, parse_whole
 from client.phrases import describe_state, settings_text, short_dataset
 from client.settings import parse_address, parse_seconds
-from client.text import binary_size, clock, count, table
+from client.text import binary_size, clock, count, lapse, table
 from client.views import Place, closing_summary, plan_view
 from nas.api.v1 import search_pb2
 
@@ -122,6 +122,49 @@ def test_summary_of_a_failure() -> None:
 
     expected = "failed after 0:01:05: nothing was trained successfully (all four diverged)."
     assert f"Search {records.SEARCH_ID} {expected}" == closing_summary(search)
+
+
+def test_the_summary_ends_with_what_was_found() -> None:
+    """One sentence: size, accuracy on the test part, time, beside what needs no net."""
+    search = records.search()
+    plain = closing_summary(search).splitlines()[-1]
+    share = search_pb2.Estimate(value=0.85, low=0.64, high=0.948)
+    neighbours = search_pb2.Neighbours(
+        k=5, train_count=100, accuracy=search_pb2.Estimate(value=0.8), balanced_accuracy=search_pb2.Estimate(value=0.7)
+    )
+    assessment = search_pb2.Assessment(accuracy=share, balanced_accuracy=share, neighbours=neighbours)
+    search.assessed.add(child_id="1-3", evaluation=records.TEST, assessment=assessment)
+    assessed = closing_summary(search).splitlines()
+    search.config.selection_metric = search_pb2.SELECTION_METRIC_BALANCED_ACCURACY
+    search.running_time.seconds = 720
+
+    found = "Found a net of 418,018 parameters: test"
+    assert f"{found} accuracy 85.00 % in 65 s." == plain
+    beside = "; nearest neighbours reach 80.00 % on the same images."
+    assert f"{found} accuracy 85.00 % (64.00-94.80) in 65 s{beside}" == assessed[-1]
+    assert "nearest neighbours   80.00 %, balanced accuracy 70.00 %, k = 5" in assessed
+    balanced = closing_summary(search).splitlines()[-1]
+    assert f"{found} balanced accuracy 85.00 % (64.00-94.80) in 12 min{beside.replace('80', '70')}" == balanced
+
+
+def test_the_summary_says_why_no_neighbours_were_asked() -> None:
+    """Images are too large for them; where a server is older, nothing is said."""
+    search = records.search()
+    assessment = search_pb2.Assessment(accuracy=search_pb2.Estimate(value=0.85))
+    search.assessed.add(child_id="1-3", evaluation=records.TEST, assessment=assessment)
+    older = closing_summary(search)
+    search.dataset.shape.height = 147
+
+    assert "neighbours" not in older
+    assert "nearest neighbours   left out: images have 4116 values, more than 4096" in closing_summary(search)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "120 min"), (7200, "2.0 h")]
+)
+def test_lapse(seconds: int, expected: str) -> None:
+    """As people say it in a sentence."""
+    assert expected == lapse(Duration(seconds=seconds))
 
 
 def test_summary_of_a_cancelled_search() -> None:

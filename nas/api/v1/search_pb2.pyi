@@ -1406,6 +1406,44 @@ class Baseline(_message.Message):
 Global___Baseline: _TypeAlias = Baseline  # noqa: Y015
 
 @_typing.final
+class Neighbours(_message.Message):
+    """Answering the commonest class of the k training images whose pixels are closest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    K_FIELD_NUMBER: _builtins.int
+    TRAIN_COUNT_FIELD_NUMBER: _builtins.int
+    ACCURACY_FIELD_NUMBER: _builtins.int
+    BALANCED_ACCURACY_FIELD_NUMBER: _builtins.int
+    k: _builtins.int
+    """Chosen by the accuracy on the validation part: 1 or 5."""
+    train_count: _builtins.int
+    """Training images compared with, at most 20,000."""
+    @_builtins.property
+    def accuracy(self) -> Global___Estimate:
+        """Share of test images that they are right for."""
+
+    @_builtins.property
+    def balanced_accuracy(self) -> Global___Estimate:
+        """Mean of the classes' shares."""
+
+    def __init__(
+        self,
+        *,
+        k: _builtins.int = ...,
+        train_count: _builtins.int = ...,
+        accuracy: Global___Estimate | None = ...,
+        balanced_accuracy: Global___Estimate | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "balanced_accuracy", b"balanced_accuracy"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "balanced_accuracy", b"balanced_accuracy", "k", b"k", "train_count", b"train_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Neighbours: _TypeAlias = Neighbours  # noqa: Y015
+
+@_typing.final
 class Assessment(_message.Message):
     """All that is reported about one net on the test part."""
 
@@ -1421,6 +1459,7 @@ class Assessment(_message.Message):
     CLASSES_FIELD_NUMBER: _builtins.int
     CONFUSION_FIELD_NUMBER: _builtins.int
     PATIENT_COUNT_FIELD_NUMBER: _builtins.int
+    NEIGHBOURS_FIELD_NUMBER: _builtins.int
     log_loss: _builtins.float
     """Mean of -log p of the right class, in nats."""
     calibration_error: _builtins.float
@@ -1455,6 +1494,10 @@ class Assessment(_message.Message):
     def confusion(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfusionRow]:
         """One row per true class."""
 
+    @_builtins.property
+    def neighbours(self) -> Global___Neighbours:
+        """Nearest neighbours on the same images; of the winner only, and left out for images of more than 4,096 values."""
+
     def __init__(
         self,
         *,
@@ -1468,10 +1511,11 @@ class Assessment(_message.Message):
         classes: _abc.Iterable[Global___ClassAssessment] | None = ...,
         confusion: _abc.Iterable[Global___ConfusionRow] | None = ...,
         patient_count: _builtins.int = ...,
+        neighbours: Global___Neighbours | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "auc", b"auc", "balanced_accuracy", b"balanced_accuracy", "baseline", b"baseline", "macro_f1", b"macro_f1"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "auc", b"auc", "balanced_accuracy", b"balanced_accuracy", "baseline", b"baseline", "macro_f1", b"macro_f1", "neighbours", b"neighbours"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "auc", b"auc", "balanced_accuracy", b"balanced_accuracy", "baseline", b"baseline", "calibration_error", b"calibration_error", "classes", b"classes", "confusion", b"confusion", "log_loss", b"log_loss", "macro_f1", b"macro_f1", "patient_count", b"patient_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "auc", b"auc", "balanced_accuracy", b"balanced_accuracy", "baseline", b"baseline", "calibration_error", b"calibration_error", "classes", b"classes", "confusion", b"confusion", "log_loss", b"log_loss", "macro_f1", b"macro_f1", "neighbours", b"neighbours", "patient_count", b"patient_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
