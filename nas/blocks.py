@@ -2,8 +2,9 @@
 """The blocks that a search is built around (paper section III.A): each is a kind of layer of its own.
 
 Sources: Szegedy et al. 2015, Fig. 2(b) for the Inception block and its order of widths; Hu et al. 2018, Fig. 2 for
-squeeze and excitation; Wang et al. 2020, Fig. 2 for efficient channel attention. Inside a block convolutions are
-'same': height and width stay.
+squeeze and excitation; Wang et al. 2020, Fig. 2 for efficient channel attention; Zhang et al. 2019, Fig. 2 for
+self-attention with an eighth of the channels and a scale that starts at 0. Inside a block convolutions are 'same':
+height and width stay.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from nas.layers import POOL_VALUES, Layer, Product, Shape, number_names
 PAPER_WIDTHS = (32, 64, 128, 16, 32, 32)
 """Widths of every block that the paper inserts (section IV.C)."""
 
-
 DEFAULT_RATIO = 16
 """Of squeeze and excitation (Hu et al. 2018); a block of fewer channels is squeezed to one."""
+
+SEEN_SIDE = 7
+"""Most rows and columns that a position of self-attention sees."""
 
 
 class BlockType(Enum):
@@ -31,6 +34,7 @@ class BlockType(Enum):
     INCEPTION = "ib"
     SE_INCEPTION = "seib"
     ECA_INCEPTION = "eca"
+    ATTENTION_INCEPTION = "attn"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,10 +177,55 @@ class ECAInception(RescaledInception):
         return (*self.branch_products(source), Product(self.channel_kernel, 1, self.out_channels, bias=False))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttentionInception(InceptionLayer):
+    """``ATTNIB(...)``: the Inception block, to which self-attention between the positions of its output is added.
+
+    One head. Positions look at an average-pooled copy of the map, so that their number times ``SEEN_SIDE`` squared, and
+    not their number squared, is what it costs. The scale of what is added starts at 0: first the block is Inception.
+    """
+
+    name: ClassVar[str] = "ATTNIB"
+    attention: ClassVar[str] = "self-attention"
+
+    @property
+    def head_channels(self) -> int:
+        """Channels of queries, keys and values, at least 4."""
+        return max(4, self.out_channels // 8)
+
+    def products(self, source: Shape) -> tuple[Product, ...]:
+        """The branches, the four projections, the two products of maps between them, and the scale."""
+        channels, head = self.out_channels, self.head_channels
+        sites, seen = math.prod(source[1:]), _seen_sites(source)
+        query, output = Product(channels, head, sites), Product(head, channels, sites)
+        key = value = Product(channels, head, seen)
+        scores, mixture = Product(head, seen, sites, learned=False), Product(seen, head, sites, learned=False)
+        scale = Product(0, 1, 1)
+        return (*self.branch_products(source), query, key, value, scores, mixture, output, scale)
+
+    def kept_values(self, *sources: Shape) -> int:
+        """Store the pooled map and the sum, too."""
+        stem = InceptionLayer.kept_values(self, *sources)
+        return stem + self.out_channels * _seen_sites(sources[0]) + math.prod(self.output_shape(*sources))
+
+
+def seen_window(height: int, width: int) -> tuple[int, int]:
+    """Return the sides of the windows whose averages attention sees: the smallest that leave at most 7 x 7 of them."""
+    return -(-height // SEEN_SIDE), -(-width // SEEN_SIDE)
+
+
+def _seen_sites(source: Shape) -> int:
+    """Return how many windows there are; those at the lower and right edge may be cut."""
+    _, height, width = source
+    rows, columns = seen_window(height, width)
+    return -(-height // rows) * -(-width // columns)
+
+
 BLOCKS: Mapping[BlockType, type[InceptionLayer]] = {
     BlockType.INCEPTION: Inception,
     BlockType.SE_INCEPTION: SEInception,
     BlockType.ECA_INCEPTION: ECAInception,
+    BlockType.ATTENTION_INCEPTION: AttentionInception,
 }
 """The kind of layer of each block."""
 

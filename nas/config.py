@@ -170,7 +170,7 @@ class SearchConfig(ImageSettings):
 
     dataset: str = setting(REQUIRED, help="Data set of the server: mnist, kau, folder:PATH and others.", metavar="NAME")
     block: BlockType = setting(
-        REQUIRED, help="Inception, alone or with squeeze and excitation or efficient channel attention."
+        REQUIRED, help="Inception, alone or with squeeze and excitation, efficient channel attention or self-attention."
     )
     preset: Preset = setting(Preset.PAPER, help="Named set of rules and defaults.")
     seed: int = setting(0, help="Seed of everything random.", low=0, high=2**63 - 1)

@@ -31,9 +31,12 @@ class LayerShapeError(ValueError):
 class Product:
     """A convolution or a linear layer: at each site every output is a weighted sum of ``fan_in`` inputs plus a bias.
 
+    Without inputs it is a learned number. In attention the weights of the sums are not learned but another map.
+
     Attributes:
         bn: whether batch normalisation follows; it has a scale and a shift per output, and makes the bias redundant.
         bias: whether there is one, where nothing is normalised.
+        learned: whether the weights are parameters; if not there is no bias, either.
     """
 
     fan_in: int
@@ -41,11 +44,12 @@ class Product:
     sites: int
     bn: bool = False
     bias: bool = True
+    learned: bool = True
 
     @property
     def param_count(self) -> int:
         """Weights and biases, or weights, scales and shifts."""
-        return self.outputs * (self.fan_in + (2 if self.bn else int(self.bias)))
+        return self.outputs * (self.fan_in + (2 if self.bn else int(self.bias))) if self.learned else 0
 
     @property
     def statistics(self) -> int:

@@ -3,10 +3,19 @@
 
 from __future__ import annotations
 
-from nas.models.blocks import BatchNorm, Concatenation, ConvReLU, ECAInceptionBlock, InceptionBlock, SEInceptionBlock
+from nas.models.blocks import (
+    AttentionInceptionBlock,
+    BatchNorm,
+    Concatenation,
+    ConvReLU,
+    ECAInceptionBlock,
+    InceptionBlock,
+    SEInceptionBlock,
+)
 from nas.models.build import Network, build
 
 __all__ = [
+    "AttentionInceptionBlock",
     "BatchNorm",
     "Concatenation",
     "ConvReLU",

@@ -3,11 +3,12 @@
 
 Legend: N = images, C = channels, H = height, W = width. Sources: Szegedy et al. 2015, Fig. 2(b) for the block and its
 order of widths; Hu et al. 2018, Fig. 2 for squeeze and excitation; paper section III.A for both as used here; Wang et
-al. 2020, Fig. 2 for efficient channel attention.
+al. 2020, Fig. 2 for efficient channel attention; Zhang et al. 2019, Fig. 2 for self-attention.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.blocks import ECAInception, Inception, InceptionLayer, SEInception
+from nas.blocks import AttentionInception, ECAInception, Inception, InceptionLayer, SEInception, seen_window
 from nas.layers import Concat, Conv, Flatten, GlobalAverage, Layer, Linear, Pool
 
 
@@ -130,6 +131,36 @@ class ECAInceptionBlock(InceptionBlock):
         return joined_NCHW * scale_NC[:, :, None, None]  # N, out_channels, H, W
 
 
+class AttentionInceptionBlock(InceptionBlock):
+    """The Inception block, to whose output self-attention between its positions is added: same shapes as its parent.
+
+    Legend: D = channels of the head, P = H x W positions, S = positions of the pooled map that are seen.
+    """
+
+    def __init__(self, in_channels: int, block: AttentionInception) -> None:
+        super().__init__(in_channels, block)
+        self.query = nn.Conv2d(block.out_channels, block.head_channels, 1)
+        self.key = nn.Conv2d(block.out_channels, block.head_channels, 1)
+        self.value = nn.Conv2d(block.out_channels, block.head_channels, 1)
+        self.output = nn.Conv2d(block.head_channels, block.out_channels, 1)
+        # No axis: a number times a map in half precision stays in half precision.
+        self.scale = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """Run the block, then add to each position a mixture of what it asks for, times the scale."""
+        joined_NCHW = super().forward(x_NCHW)  # N, out_channels, H, W
+        sides = joined_NCHW.shape[2:]
+        # Not adaptive pooling, whose backward pass on CUDA adds up in any order.
+        seen_NCHW = functional.avg_pool2d(joined_NCHW, seen_window(*sides), ceil_mode=True)
+        query_NPD = self.query(joined_NCHW).flatten(2).transpose(1, 2)
+        key_NDS, value_NDS = self.key(seen_NCHW).flatten(2), self.value(seen_NCHW).flatten(2)
+        # Plain products, not torch's fused attention: that is another one on every device, and not counted on the CPU.
+        scores_NPS = torch.bmm(query_NPD / math.sqrt(query_NPD.shape[2]), key_NDS)
+        mixture_NDP = torch.bmm(value_NDS, scores_NPS.softmax(dim=2).transpose(1, 2))
+        added_NCHW: Tensor = self.scale * self.output(mixture_NDP.reshape(*mixture_NDP.shape[:2], *sides))
+        return joined_NCHW + added_NCHW  # N, out_channels, H, W
+
+
 class Averaging(nn.Module):
     """``GAP()``: (N, C, H, W) to the average of each channel, (N, C)."""
 
@@ -161,6 +192,7 @@ MODULES: Mapping[type[Layer], Callable[[Any, int], nn.Module]] = {
     Inception: lambda layer, inputs: InceptionBlock(inputs, layer),
     SEInception: lambda layer, inputs: SEInceptionBlock(inputs, layer),
     ECAInception: lambda layer, inputs: ECAInceptionBlock(inputs, layer),
+    AttentionInception: lambda layer, inputs: AttentionInceptionBlock(inputs, layer),
     Concat: lambda _, __: Concatenation(),
     Flatten: lambda _, __: nn.Flatten(),
     GlobalAverage: lambda _, __: Averaging(),

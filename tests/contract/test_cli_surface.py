@@ -107,7 +107,7 @@ SURFACE = {
 CHOICES = {
     ("", "--output"): ["text", "json", "jsonl"],
     ("start", "--output"): ["text", "json", "jsonl"],
-    ("start", "--block"): ["ib", "seib", "eca"],
+    ("start", "--block"): ["ib", "seib", "eca", "attn"],
     ("start", "--preset"): ["paper"],
     ("start", "--device"): ["auto", "cpu", "cuda", "mps"],
     ("start", "--precision"): ["auto", "fp32", "bf16"],
@@ -119,7 +119,7 @@ CHOICES = {
     ("crossvalidate", "--net"): ["winner", "smallest"],
     ("datasets check", "--as"): ["mnist", "fashion-mnist", "folder", "manifest", "kau"],
     ("arch transform", "--op"): ["add_layer", "add_block", "widen", "concat", "narrow", "remove_layer", "add_pool"],
-    ("arch transform", "--block"): ["ib", "seib", "eca"],
+    ("arch transform", "--block"): ["ib", "seib", "eca", "attn"],
 }
 
 

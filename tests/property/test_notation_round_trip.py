@@ -17,6 +17,7 @@ _FRAGMENTS = st.sampled_from(
         "IB",
         "SEIB",
         "ECAIB",
+        "ATTNIB",
         "Concat",
         "F",
         "GAP",

@@ -82,6 +82,7 @@ def test_everything_else_counts() -> None:
         "IB(1,2,3,4,5,6)",
         "SEIB(1,2,3,4,5,6)",
         "ECAIB(1,2,3,4,5,6)",
+        "ATTNIB(1,2,3,4,5,6)",
         "IB(1,2,3,4,6,5)",
         "C(64,3) C(64,1) Concat()",
         "C(64,3) C(64,1) P(1,1) Concat()",

@@ -13,6 +13,7 @@ BLOCKS = {
     "IB": search_pb2.BLOCK_TYPE_INCEPTION,
     "SEIB": search_pb2.BLOCK_TYPE_SE_INCEPTION,
     "ECAIB": search_pb2.BLOCK_TYPE_ECA_INCEPTION,
+    "ATTNIB": search_pb2.BLOCK_TYPE_ATTENTION_INCEPTION,
 }
 
 
@@ -39,6 +40,7 @@ def _notations(block: str, winner: str) -> list[str]:
         ("ECAIB", f"ECAIB({WIDTHS},bn)", f"ECAIB({WIDTHS},bn)"),
         ("ECAIB", f"IB({WIDTHS},bn)", f"ECAIB({WIDTHS},bn)"),
         ("IB", f"ECAIB({WIDTHS},bn)", f"ECAIB({WIDTHS},bn)"),
+        ("ATTNIB", f"ATTNIB({WIDTHS},bn)", f"ATTNIB({WIDTHS},bn)"),
     ],
 )
 def test_a_block_with_attention_and_the_plain_one(block: str, winner: str, attentive: str) -> None:
@@ -65,6 +67,7 @@ def test_a_net_without_a_block_is_trained_once() -> None:
     [
         ("SEIB", "seib", "SE", "squeeze and excitation"),
         ("ECAIB", "eca", "ECA", "efficient channel attention"),
+        ("ATTNIB", "attn", "ATTN", "self-attention"),
     ],
 )
 def test_what_is_trained_and_shown(block: str, option: str, heading: str, attention: str) -> None:

@@ -99,6 +99,10 @@ def test_input_shape(capsys: pytest.CaptureFixture[str], shape: str) -> None:
             ["--op", "add_block", "--position", "1", "--block", "eca"],
             "C(64,3) ECAIB(32,64,128,16,32,32) P(1,1) IB(32,64,128,16,32,32) P(1,1) F() FC(10)",
         ),
+        (
+            ["--op", "add_block", "--position", "1", "--block", "attn"],
+            "C(64,3) ATTNIB(32,64,128,16,32,32) P(1,1) IB(32,64,128,16,32,32) P(1,1) F() FC(10)",
+        ),
         (["--op", "widen", "--position", "3"], "C(64,3) P(1,1) IB(64,64,160,16,64,64) P(1,1) F() FC(10)"),
         (["--op", "widen", "--position", "1", "--by", "8"], INITIAL.replace("C(64,3)", "C(72,3)")),
         (["--op", "concat", "--position", "4"], f"{INITIAL[:-11]} Concat() F() FC(10)"),
@@ -171,4 +175,4 @@ def test_transform_asks_for_the_block(capsys: pytest.CaptureFixture[str]) -> Non
     status = run(["arch", "transform", "C(64,3) F() FC(10)", "--op", "add_block", "--position", "1"])
 
     assert 2 == status
-    assert "--block ib or --block seib or --block eca" in capsys.readouterr().err
+    assert "--block ib or --block seib or --block eca or --block attn" in capsys.readouterr().err

@@ -41,6 +41,14 @@ GRAPH_HASHES = (
         "31d151710987dec48144bf2a1bc29e4e77a53d4ff77d5fede65930b7b776284f",
     ),
     pytest.param(
+        "C(64,3) P(1,1) ATTNIB(32,64,128,16,32,32) P(1,1) F() FC(10)",
+        "1e259475aaf75428566babaafe27a6c63dc94055585cd98a9851ca282811b788",
+    ),
+    pytest.param(
+        "C(8,3) IB(1,2,3,4,5,6,bn) ATTNIB(1,2,3,4,5,6,bn) GAP() FC(3)",
+        "2337090dd7aff792228f3d3c80c3d51d148ec1c5163a501a1379d23a37b0b2c5",
+    ),
+    pytest.param(
         "F() FC(2)",
         "923dee55a6ac4f7f8bae361d4534f9d3f8c5af2804ed0c9486416d6d5a8d20f3",
     ),

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.architecture import Architecture, initial_architecture
-from nas.blocks import BlockType, ECAInception, Inception, SEInception, make_block
+from nas.blocks import AttentionInception, BlockType, ECAInception, Inception, SEInception, make_block
 from nas.config import InputShape
 from nas.layers import Concat, Conv, Flatten, GlobalAverage, Layer, Linear, Pool
 from nas.models import (
+    AttentionInceptionBlock,
     BatchNorm,
     Concatenation,
     ConvReLU,
@@ -25,6 +26,7 @@ from nas.models import (
     SEInceptionBlock,
     build,
 )
+from nas.models.blocks import MODULES
 from nas.shapes import ShapeError
 
 WIDTHS: dict[str, Any] = {"ch1x1": 2, "ch3x3red": 3, "ch3x3": 4, "ch5x5red": 5, "ch5x5": 6, "pool_proj": 20}
@@ -121,6 +123,65 @@ def test_eca_block_rescales_by_neighbouring_channels() -> None:
     scale = (left * averages[:, :-2] + centre * averages[:, 1:-1] + right * averages[:, 2:]).sigmoid()
     assert block.attend.bias is None
     torch.testing.assert_close(joined * scale.reshape(2, 32, 1, 1), output)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 5, 7), (2, 3, 8, 16)])
+def test_attention_block_starts_as_inception(shape: tuple[int, ...]) -> None:
+    """The scale of what attention adds is 0 at first, and learns at once."""
+    block = AttentionInceptionBlock(3, AttentionInception(**WIDTHS))
+    x_NCHW = _images(*shape)
+
+    output = block(x_NCHW)
+    output.square().sum().backward()
+
+    torch.testing.assert_close(_join_branches(block, x_NCHW), output)
+    assert block.scale.grad is not None
+    assert 0 != block.scale.grad
+
+
+def test_attention_block_adds_what_each_position_asks_for() -> None:
+    """Position by position: a softmax over windows of 2 x 3, cut at the edges, weighs their values."""
+    block = AttentionInceptionBlock(3, AttentionInception(**WIDTHS))
+    with torch.no_grad():
+        block.scale.fill_(0.5)
+    x_NCHW = _images(1, 3, 9, 16)
+
+    output = block(x_NCHW)
+
+    joined = _join_branches(block, x_NCHW)[0]  # 32 channels: a head of 4
+    windows = [joined[:, y : y + 2, x : x + 3].mean(dim=(1, 2)) for y in range(0, 9, 2) for x in range(0, 16, 3)]
+    keys = [_project(block.key, window) for window in windows]
+    values = torch.stack([_project(block.value, window) for window in windows])
+    for y, x in ((0, 0), (3, 5), (8, 15)):
+        query = _project(block.query, joined[:, y, x])
+        weights = torch.stack([query @ key / 2 for key in keys]).softmax(dim=0)
+        expected = joined[:, y, x] + 0.5 * _project(block.output, weights @ values)
+        torch.testing.assert_close(expected, output[0, :, y, x])
+
+
+def _project(conv: nn.Conv2d, x_C: Tensor) -> Tensor:
+    return functional.linear(x_C, conv.weight[:, :, 0, 0], conv.bias)
+
+
+@pytest.mark.parametrize("block", BlockType)
+@pytest.mark.parametrize("bn", [False, True])
+@pytest.mark.parametrize("side", [5, 26])
+def test_what_a_block_stores_is_estimated_from_above(block: BlockType, bn: bool, side: int) -> None:
+    """What torch stores of two images for the backward pass, without weights and input, is at most the closed form."""
+    layer = make_block(block, (8, 2, 8, 2, 8, 8), bn=bn)
+    module, x_NCHW = MODULES[type(layer)](layer, 3), _images(2, 3, side, side)
+    known = {tensor.untyped_storage().data_ptr() for tensor in (x_NCHW, *module.state_dict().values())}
+    stored: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        stored[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        output = module(x_NCHW)
+
+    values = sum(size for place, size in stored.items() if place not in known) / 4
+    assert values + output.numel() <= 2 * layer.kept_values((3, side, side)) <= 4 * values
 
 
 @pytest.mark.parametrize(

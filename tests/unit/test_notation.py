@@ -30,6 +30,8 @@ def test_every_layer_is_printed() -> None:
         make_block(BlockType.SE_INCEPTION, (1, 2, 3, 4, 5, 6), ratio=16),
         make_block(BlockType.ECA_INCEPTION),
         make_block(BlockType.ECA_INCEPTION, (1, 2, 3, 4, 5, 6), bn=True),
+        make_block(BlockType.ATTENTION_INCEPTION),
+        make_block(BlockType.ATTENTION_INCEPTION, (1, 2, 3, 4, 5, 6), bn=True),
         Flatten(),
         Linear(outputs=7),
     )
@@ -39,7 +41,8 @@ def test_every_layer_is_printed() -> None:
     assert (
         "C(64,3) P(2,3) IB(1,2,3,4,5,6) SEIB(32,64,128,16,32,32) Concat() C(8,3,same) C(8,3,bn) C(8,3,same,bn) "
         "IB(1,2,3,4,5,6,bn) SEIB(1,2,3,4,5,6,bn,ratio=8) SEIB(1,2,3,4,5,6) "
-        "ECAIB(32,64,128,16,32,32) ECAIB(1,2,3,4,5,6,bn) F() FC(7)"
+        "ECAIB(32,64,128,16,32,32) ECAIB(1,2,3,4,5,6,bn) ATTNIB(32,64,128,16,32,32) "
+        "ATTNIB(1,2,3,4,5,6,bn) F() FC(7)"
     ) == text
 
 
@@ -87,12 +90,20 @@ def test_blanks_and_semicolons(text: str) -> None:
         ("GAP() C(64,3) F() FC(10)", 1, "F(), GAP() and FC(n) stand only at the end"),
         ("C(64,3) GAP() F() FC(10)", 9, "F(), GAP() and FC(n) stand only at the end"),
         ("C(64,3) Concat() F() FC(10)", 9, "Concat() needs two layers before it"),
-        ("X(1) F() FC(10)", 1, "expected a layer, one of C, P, IB, SEIB, ECAIB, Concat, F, GAP, FC, not 'X'"),
-        ("c(64,3) F() FC(10)", 1, "expected a layer, one of C, P, IB, SEIB, ECAIB, Concat, F, GAP, FC, not 'c'"),
-        ("C(64,3) concat() F()", 9, "expected a layer, one of C, P, IB, SEIB, ECAIB, Concat, F, GAP, FC, not 'concat'"),
+        ("X(1) F() FC(10)", 1, "expected a layer, one of C, P, IB, SEIB, ECAIB, ATTNIB, Concat, F, GAP, FC, not 'X'"),
+        (
+            "c(64,3) F() FC(10)",
+            1,
+            "expected a layer, one of C, P, IB, SEIB, ECAIB, ATTNIB, Concat, F, GAP, FC, not 'c'",
+        ),
+        (
+            "C(64,3) concat() F()",
+            9,
+            "expected a layer, one of C, P, IB, SEIB, ECAIB, ATTNIB, Concat, F, GAP, FC, not 'concat'",
+        ),
         ("C(64,3), F() FC(10)", 8, "expected a blank or ';' between layers, not ','"),
         ("C(64,3)P(1,1) F() FC(10)", 8, "expected a blank or ';' between layers, not 'P'"),
-        ("C(64,3) -> F()", 9, "expected a layer, one of C, P, IB, SEIB, ECAIB, Concat, F, GAP, FC, not '-'"),
+        ("C(64,3) -> F()", 9, "expected a layer, one of C, P, IB, SEIB, ECAIB, ATTNIB, Concat, F, GAP, FC, not '-'"),
         ("C(64,3)\xa0F() FC(10)", 8, "expected a blank or ';' between layers, not '\\xa0'"),
         ("C 64,3) F()", 3, "expected '(' after C, not '64'"),
         ("C", 2, "expected '(' after C, not the end"),
@@ -113,6 +124,7 @@ def test_blanks_and_semicolons(text: str) -> None:
         ("SEIB(1,1,1,1,1,1,ratio=0)", 24, f"the ratio of SEIB must lie between 1 and {MAX_NUMBER}, not 0"),
         ("SEIB(1,1,1,1,1,1,ratio=5)", 1, "SEIB: the ratio 5 is larger than the 4 channels of the block"),
         ("IB(1,1,1,1,1,1,ratio=5)", 16, "expected an option of IB, one of bn, not 'ratio'"),
+        ("ATTNIB(1,1,1,1,1,1,heads=2)", 20, "expected an option of ATTNIB, one of bn, not 'heads'"),
         ("ECAIB(1,1,1,1,1,1,ratio=5)", 19, "expected an option of ECAIB, one of bn, not 'ratio'"),
         ("C(64,3", 7, "expected ')' to close C, not the end"),
         ("C(64,", 6, "expected a whole number for the kernel of C, not the end"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nas.architecture import Architecture, initial_architecture
-from nas.blocks import BlockType, ECAInception, Inception, SEInception
+from nas.blocks import AttentionInception, BlockType, ECAInception, Inception, SEInception, seen_window
 from nas.config import InputShape
 from nas.layers import Concat, Conv, Flatten, GlobalAverage, Layer, Linear, Pool
 from nas.shapes import ShapeError, flops, output_shapes, param_count, summarise, training_bytes, weights_bytes
@@ -108,6 +108,31 @@ def test_the_kernel_of_channel_attention_grows_with_the_channels(channels: int, 
     assert kernel == block.channel_kernel
 
 
+def test_self_attention() -> None:
+    """It adds four projections with bias, two products of maps, which have no parameters, and one scale."""
+    plain = summarise(_net(Inception(**WIDTHS)), SMALL)[0]
+
+    attentive = summarise(_net(AttentionInception(**WIDTHS)), SMALL)[0]
+
+    # 15 channels, a head of 4; each of 8 x 6 positions sees 4 x 6 windows of two rows and one column
+    projections = 15 * 4 * 48 + 2 * 15 * 4 * 24 + 4 * 15 * 48
+    assert plain.output_shape == attentive.output_shape
+    assert 3 * 4 * (15 + 1) + 15 * (4 + 1) + 1 == attentive.param_count - plain.param_count
+    assert 2 * (projections + 2 * 48 * 4 * 24) == attentive.flops - plain.flops
+
+
+@pytest.mark.parametrize(
+    ("side", "window", "seen"), [(1, 1, 1), (7, 1, 7), (8, 2, 4), (14, 2, 7), (15, 3, 5), (26, 4, 7), (512, 74, 7)]
+)
+def test_a_position_sees_at_most_seven_windows_in_a_row(side: int, window: int, seen: int) -> None:
+    """A window is as small as that allows, and the last one may be cut, so that the cost is linear in the positions."""
+    block = AttentionInception(**WIDTHS)
+    scores = next(product for product in block.products((2, side, side)) if not product.learned)
+
+    assert (window, window) == seen_window(side, side)
+    assert (4, seen**2, side**2) == (scores.fan_in, scores.outputs, scores.sites)
+
+
 def test_concat_crops_to_the_smaller_map() -> None:
     """Concat() joins the channels of the two layers before it; height and width are the smaller ones of the two."""
     features = (Conv(filters=4, kernel=1), Conv(filters=5, kernel=3), Concat())
@@ -201,6 +226,7 @@ def test_an_identity_pool_is_free() -> None:
         SEInception(**WIDTHS),
         SEInception(**WIDTHS, bn=True),
         ECAInception(**WIDTHS),
+        AttentionInception(**WIDTHS),
         Conv(filters=15, kernel=1),
         Conv(filters=15, kernel=3, same=True),
     ],

@@ -16,7 +16,7 @@ from nas.layers import Conv, Flatten, GlobalAverage, Linear, Pool
 from nas.training import Trained
 
 WIDTHS = (4, 2, 4, 2, 4, 4)
-BLOCKS = (BlockType.ECA_INCEPTION,)
+BLOCKS = (BlockType.ECA_INCEPTION, BlockType.ATTENTION_INCEPTION)
 
 
 def _net(block: BlockType) -> Architecture:

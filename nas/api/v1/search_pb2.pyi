@@ -35,6 +35,8 @@ class _BlockTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BlockType.V
     """Inception followed by squeeze and excitation; "seib" in a terminal."""
     BLOCK_TYPE_ECA_INCEPTION: _BlockType.ValueType  # 3
     """Inception followed by efficient channel attention; "eca" in a terminal."""
+    BLOCK_TYPE_ATTENTION_INCEPTION: _BlockType.ValueType  # 4
+    """Inception with self-attention added; "attn" in a terminal."""
 
 class BlockType(_BlockType, metaclass=_BlockTypeEnumTypeWrapper):
     """The block that a search is built around. May grow."""
@@ -47,6 +49,8 @@ BLOCK_TYPE_SE_INCEPTION: BlockType.ValueType  # 2
 """Inception followed by squeeze and excitation; "seib" in a terminal."""
 BLOCK_TYPE_ECA_INCEPTION: BlockType.ValueType  # 3
 """Inception followed by efficient channel attention; "eca" in a terminal."""
+BLOCK_TYPE_ATTENTION_INCEPTION: BlockType.ValueType  # 4
+"""Inception with self-attention added; "attn" in a terminal."""
 Global___BlockType: _TypeAlias = BlockType  # noqa: Y015
 
 class _Preset:
