@@ -85,7 +85,7 @@ class Attempt:
         if not self._restore() and request.inherited is not None:
             inherit_weights(self._learner.model, request.inherited)
             if self._learner.average is not None:
-                self._learner.average.restart(self._learner.model)
+                self._learner.average.restart()
         self._host_labels_N = data.train_labels
         self._training = _Part.move(data.train_images, data.train_labels, self._device)
         self._validation = _Part.move(data.validation_images, data.validation_labels, self._device)

@@ -17,25 +17,29 @@ class WeightAverage:
 
     Attributes:
         model: the net with the averaged weights, on the device of the trained one.
+        trained: the net whose weights are averaged; its tensors must stay the same ones.
     """
 
     def __init__(self, model: nn.Module, most_decay: float) -> None:
         self.model = copy.deepcopy(model).requires_grad_(False)
+        self.trained = model
         self._most_decay = most_decay
-
-    def restart(self, model: nn.Module) -> None:
-        """Begin again with the weights that a net has now."""
-        self.model.load_state_dict(model.state_dict())
-
-    def update(self, model: nn.Module, step: int) -> None:
-        """Take in the weights after a step, counted from 1 through the whole training."""
+        # Weights are changed in place, so the tensors are looked up once and not in every step.
         pairs = list(zip(self.model.state_dict().values(), model.state_dict().values(), strict=True))
         real = [pair for pair in pairs if pair[0].is_floating_point()]
+        self._averages, self._values = [average for average, _ in real], [value for _, value in real]
+        self._copied = [pair for pair in pairs if not pair[0].is_floating_point()]
+
+    def restart(self) -> None:
+        """Begin again with the weights that the trained net has now."""
+        self.model.load_state_dict(self.trained.state_dict())
+
+    def update(self, step: int) -> None:
+        """Take in the weights of the trained net after a step, counted from 1 through the whole training."""
         mix = get_ema_multi_avg_fn(compute_decay(self._most_decay, step))  # type: ignore[no-untyped-call]
-        mix([average for average, _ in real], [value for _, value in real], step)
-        for average, value in pairs:
-            if not average.is_floating_point():
-                average.copy_(value)
+        mix(self._averages, self._values, step)
+        for average, value in self._copied:
+            average.copy_(value)
 
 
 def compute_decay(most_decay: float, step: int) -> float:

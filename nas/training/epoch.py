@@ -121,7 +121,7 @@ def train_epoch(
             return loss.item()
         progress.loss_sums.append(loss * len(batch_B))
         if learner.average is not None:
-            learner.average.update(learner.model, plan.first_step + progress.steps)
+            learner.average.update(plan.first_step + progress.steps)
         on_step()
     return torch.stack(progress.loss_sums).cpu().double().sum().item() / len(plan.order_N)
 

@@ -51,7 +51,7 @@ def test_parameters_and_statistics_are_averaged() -> None:
         tensor.add_(1)
     after = copy.deepcopy(model.state_dict())
 
-    average.update(model, 100)
+    average.update(100)
 
     expected = {name: value + 0.5 if value.is_floating_point() else value + 1 for name, value in before.items()}
     for name, value in average.model.state_dict().items():
@@ -90,11 +90,11 @@ def test_the_kept_weights_are_the_mean_of_the_steps(tmp_path: Path, monkeypatch:
     seen: list[dict[str, torch.Tensor]] = []
     update = WeightAverage.update
 
-    def watch(average: WeightAverage, model: nn.Module, step: int) -> None:
+    def watch(average: WeightAverage, step: int) -> None:
         if not seen:
             seen.append(copy.deepcopy(average.model.state_dict()))
-        seen.append(copy.deepcopy(model.state_dict()))
-        update(average, model, step)
+        seen.append(copy.deepcopy(average.trained.state_dict()))
+        update(average, step)
 
     monkeypatch.setattr(WeightAverage, "update", watch)
     run_fit(make_request(folder=tmp_path, max_epochs=1, **EMA), make_data())
