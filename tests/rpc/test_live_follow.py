@@ -237,7 +237,7 @@ def test_being_suspended_gives_the_terminal_back(server: ScriptedServer) -> None
 
 
 def test_joining_late_is_quick(script: Script, server: ScriptedServer) -> None:
-    """Ten thousand events cost less than two seconds of processor time, from the start of the client to its end."""
+    """Ten thousand events cost less than five seconds of processor time, on a busy machine, too."""
     events = stream.long_search(10_000)
     script.streams = [[*events, stream.event(10_001, search_cancelled=event_pb2.SearchCancelled())]]
     search = records.search()
@@ -250,4 +250,4 @@ def test_joining_late_is_quick(script: Script, server: ScriptedServer) -> None:
     after = os.times()
 
     assert 4 == status
-    assert after.children_user + after.children_system - before.children_user - before.children_system < 2.0
+    assert after.children_user + after.children_system - before.children_user - before.children_system < 5.0
