@@ -17,6 +17,7 @@ from client.settings import Settings
 from nas.api.v1 import search_pb2
 from nas.config import search_settings
 from nas.notation import NotationError, format_notation, parse_notation
+from nas.presets import describe_setting
 from nas.settings import REQUIRED, ConfigError, Option, Setting
 from nas.settings import parse_span as seconds_of
 
@@ -94,7 +95,7 @@ def _give(command: Command, settings: tuple[Setting, ...]) -> Command:
             type=click.Choice(choices) if choices else _reader(setting),
             metavar=None if choices else setting.metavar,
             required=setting.default is REQUIRED,
-            help=setting.help,
+            help=describe_setting(setting),
         )(command)
     return command
 

@@ -6,7 +6,6 @@ A new setting needs its declaration here and a field of the same name in ``proto
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any
@@ -30,10 +29,15 @@ FEWEST_FOLDS, MOST_FOLDS = 3, 20
 _OPERATIONS = ", ".join(operation.value.replace("_", "-") for operation in Operation)
 
 
+NARROW = "narrow"
+"""In the place of an initial model: a small one, which is worked out when the size of the images is known."""
+
+
 class Preset(Enum):
     """A named set of rules and defaults."""
 
     PAPER = "paper"
+    EFFICIENT = "efficient"
 
 
 class Precision(Enum):
@@ -174,7 +178,13 @@ class SearchConfig(ImageSettings):
     )
     preset: Preset = setting(Preset.PAPER, help="Named set of rules and defaults.")
     seed: int = setting(0, help="Seed of everything random.", low=0, high=2**63 - 1)
-    initial: str = setting("", help="The initial model.", empty="the paper's", metavar="NOTATION")
+    initial: str = setting(
+        "",
+        help=f"The initial model; {NARROW} is a small one for the size of the images.",
+        empty="the paper's",
+        empty_word="paper",
+        metavar="NOTATION",
+    )
     strategy: str = setting(
         "paper", help="Rule by which children are proposed and selected, and the search stops.", option=Option.NONE
     )
@@ -207,7 +217,7 @@ class SearchConfig(ImageSettings):
     selection_metric: SelectionMetric | None = setting(
         None,
         help="What makes a child the best; auto is balanced accuracy on an imbalanced data set, else accuracy.",
-        empty="the preset's; auto if no preset is named",
+        empty="accuracy",
     )
     """Never AUTO in a search that has started."""
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -245,17 +255,6 @@ class SearchConfig(ImageSettings):
             raise ConfigError("fold", f"is missing: which of the {self.folds} folds is the test part, from 1")
         if self.folds and not 1 <= self.fold <= self.folds:
             raise ConfigError("fold", f"must lie between 1 and {self.folds}, the number of folds, not {self.fold}")
-
-
-PRESETS: Mapping[Preset | None, Mapping[str, Any]] = {
-    None: {"selection_metric": SelectionMetric.AUTO},
-    Preset.PAPER: {},
-}
-"""What a preset sets beside the declared defaults, which are the paper's; None stands for no preset named.
-
-A preset can only set what the wire can tell from not given: enums, ``optional`` fields, texts that cannot be empty or
-have a word for it.
-"""
 
 
 def search_settings() -> tuple[Setting, ...]:

@@ -179,22 +179,15 @@ class Setting:
             return f"[{'|'.join(choices)}]"
         return "SPAN" if self.is_span else {int: "N", float: "X"}.get(self.kind, "TEXT")
 
-    @property
-    def help(self) -> str:
-        """The sentence of the declaration and the default."""
-        default = self.default_text
-        return f"{self.declaration.help} [default: {default}]" if default else self.declaration.help
-
-    @property
-    def default_text(self) -> str:
-        """The default as people write it; empty if there is none."""
-        if self.default is REQUIRED:
+    def text_of(self, value: Any) -> str:
+        """Return a value as people write it; an empty text for ``REQUIRED``."""
+        if value is REQUIRED:
             return ""
-        if self.declaration.empty is not None and not self.default:
+        if self.declaration.empty is not None and not value:
             return self.declaration.empty
         if self.is_span:
-            return format_span(self.default)
-        return self.format_members(self.default if self.is_tuple else (self.default,))
+            return format_span(value)
+        return self.format_members(value if self.is_tuple else (value,))
 
     def require(self, value: Any) -> None:
         """Check a value against the declaration.

@@ -15,8 +15,8 @@ from pathlib import Path
 STATE_DIR = Path(__file__).resolve().parent.parent / ".demo"
 CLIENT = (str(Path(sys.executable).parent / "nas-client"), "--local")
 SEARCH = (
-    *("start", "--dataset", "digits", "--block", "seib", "--max-iterations", "2"),
-    *("--max-epochs", "3", "--train-limit", "500", "--seed", "7"),
+    *("start", "--dataset", "digits", "--block", "seib", "--max-iterations", "1"),
+    *("--min-steps", "300", "--finish", "short", "--seed", "7"),
 )
 IDLE_SECONDS = 5
 

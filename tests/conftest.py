@@ -34,6 +34,9 @@ structlog.configure(
 # As on a user's machine: what a failed write leaves in the buffer is written again when Python ends.
 os.environ.pop("PYTHONUNBUFFERED", None)
 
+# Most tests of searches were written for the paper's preset, and are about the machinery and not about what it finds.
+os.environ.update({f"NAS_{verb}_PRESET": "paper" for verb in ("START", "PLAN", "SUBMIT")})
+
 # A shell's background jobs ignore Ctrl-C, and so would every program that tests start to interrupt it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

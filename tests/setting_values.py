@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from nas.config import Imbalance, search_settings
+from nas.config import Imbalance, Preset, SelectionMetric, search_settings
 from nas.folders import CLASS_MAPS
 from nas.recipe import Schedule
 from nas.search.strategies import STRATEGIES
@@ -19,7 +19,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "group_regex": ("BC([0-9]+)", "^(p[0-9]+)"),
     "augment": ("all", "shift,flip", "auto"),
     "strategy": tuple(STRATEGIES),
-    "initial": ("C(64,3) F() FC(10)", "F() FC(3)"),
+    "initial": ("C(64,3) F() FC(10)", "F() FC(3)", "narrow"),
 }
 """Texts with a meaning, which no declaration can make up."""
 TIED = ("folds", "fold")
@@ -67,7 +67,10 @@ def _without_contradictions(values: dict[str, Any]) -> dict[str, Any]:
         forbidden.add("warmup")
     if values.get("imbalance") is Imbalance.FOCAL:
         forbidden.add("label_smoothing")
-    return {name: value for name, value in values.items() if name not in forbidden}
+    found = {name: value for name, value in values.items() if name not in forbidden}
+    if values.get("preset") is Preset.EFFICIENT and values["selection_metric"] is None:
+        found["selection_metric"] = SelectionMetric.ACCURACY  # only the paper's preset leaves it open
+    return found
 
 
 def another(setting: Setting, value: Any) -> Any:

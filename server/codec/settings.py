@@ -16,7 +16,8 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from nas.api.v1 import search_pb2 as pb
-from nas.config import PRESETS, Preset, SearchConfig, TrainingConfig
+from nas.config import Preset, SearchConfig, TrainingConfig
+from nas.presets import preset_values
 from nas.settings import REQUIRED, Setting, settings_of
 from server.codec import enums
 from server.codec.enums import CodecError
@@ -29,7 +30,7 @@ a journal that does not use it. These numbers never change."""
 
 def encode_config(config: SearchConfig) -> pb.SearchConfig:
     """Write all settings for a client, with the defaults filled in."""
-    message, preset = pb.SearchConfig(), PRESETS[config.preset]
+    message, preset = pb.SearchConfig(), preset_values(config.preset)
     _encode(message, config, settings_of(SearchConfig), preset)
     _encode(message.training, config.training, settings_of(TrainingConfig), preset)
     return message
@@ -42,7 +43,7 @@ def decode_config(message: pb.SearchConfig) -> SearchConfig:
         CodecError: an enum is missing or unknown.
         ConfigError: a setting is out of its range.
     """
-    preset = PRESETS[enums.decode(Preset, message.preset) if message.preset else None]
+    preset = preset_values(enums.decode(Preset, message.preset) if message.preset else None)
     training = TrainingConfig(**_decode(message.training, TrainingConfig, preset))
     return SearchConfig(**_decode(message, SearchConfig, preset), training=training)
 

@@ -16,6 +16,7 @@ import click
 import structlog
 
 from nas.config import SearchConfig, search_settings
+from nas.presets import describe_setting
 from nas.search.state import SearchState
 from nas.settings import Option
 from server.app import App
@@ -84,7 +85,7 @@ def _search_options(command: Command) -> Command:
             f"--{setting.wire_name.replace('_', '-')}",
             type=click.Choice(words) if words else click.STRING,
             metavar=None if words else setting.metavar,
-            help=setting.help,
+            help=describe_setting(setting),
         )(command)
     return command
 

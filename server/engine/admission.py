@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from nas.architecture import Architecture, initial_architecture
 from nas.augmentations import AUTO, parse_augmentations
 from nas.catalogue import CATALOGUE, DatasetInfo, find_dataset, known_datasets
-from nas.config import SearchConfig, SelectionMetric
+from nas.config import NARROW, SearchConfig, SelectionMetric
 from nas.notation import NotationError, parse_notation
 from nas.recipe import MOST_EPOCHS, planned_epochs
 from nas.search import commands
@@ -60,13 +60,13 @@ class Admission:
         _require_strategy(config)
         info = _require_dataset(config)
         _require_augmentations(config, info)
-        initial = _parse_initial(config)
+        _require_initial(config)
         prepared = await self.preparation.prepare(config, is_verifying=is_verifying)
         dataset = prepared.summary
         resources = Resources(threads=config.threads or self.threads, memory_limit_bytes=self.memory_limit_bytes)
         settled = settle(config, info, dataset)
         _require_length(settled, dataset)
-        _require_fit(initial or initial_architecture(config.block, dataset.classes), settled, dataset, resources)
+        _require_fit(_initial_model(settled, dataset), settled, dataset, resources)
         return commands.StartSearch(
             config=settled,
             request_id=request_id,
@@ -136,16 +136,20 @@ def _require_augmentations(config: SearchConfig, info: DatasetInfo) -> None:
         raise InvalidSettingError("augment", "INVALID_CONFIG", message)
 
 
-def _parse_initial(config: SearchConfig) -> Architecture | None:
-    if not config.initial:
-        return None
+def _initial_model(settled: SearchConfig, dataset: DatasetSummary) -> Architecture:
+    return parse_notation(settled.initial) if settled.initial else initial_architecture(settled.block, dataset.classes)
+
+
+def _require_initial(config: SearchConfig) -> None:
+    """Refuse, before data are read, what is no net and no word for one."""
+    if config.initial in ("", NARROW):
+        return
     try:
         initial = parse_notation(config.initial)
     except NotationError as error:
         raise InvalidSettingError("initial", "INVALID_NOTATION", f"the initial model is no net: {error}") from error
     if len(initial.layers) > MAX_INITIAL_LAYERS:
         raise _unfit(f"the initial model has {len(initial.layers)} layers, more than {MAX_INITIAL_LAYERS}")
-    return initial
 
 
 def _require_length(config: SearchConfig, dataset: DatasetSummary) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from nas.architecture import narrow_architecture
 from nas.augmentations import AUTO
 from nas.catalogue import DatasetInfo
-from nas.config import SearchConfig, SelectionMetric
+from nas.config import NARROW, Preset, SearchConfig, SelectionMetric
+from nas.notation import format_notation
 from nas.recipe import settled_batch_size
 from nas.search.conditions import DatasetSummary
 
@@ -19,15 +21,20 @@ _IMBALANCE = 2
 
 
 def settle(config: SearchConfig, info: DatasetInfo, dataset: DatasetSummary) -> SearchConfig:
-    """Choose by the data what is open: the metric, the kinds of augmentation and the batch size."""
+    """Choose by the data what is open: metric, kinds of augmentation, batch size and initial model."""
     if config.selection_metric is SelectionMetric.AUTO:
-        metric = SelectionMetric.BALANCED_ACCURACY if is_imbalanced(dataset) else None
+        plain = None if config.preset is Preset.PAPER else SelectionMetric.ACCURACY
+        metric = SelectionMetric.BALANCED_ACCURACY if is_imbalanced(dataset) else plain
         config = replace(config, selection_metric=metric)
     if config.training.augment == AUTO:
         config = replace(config, training=replace(config.training, augment=",".join(info.augmentations)))
     if not config.training.batch_size:
         batch_size = settled_batch_size(sum(dataset.counts.train))
         config = replace(config, training=replace(config.training, batch_size=batch_size))
+    if config.initial == NARROW:
+        side = min(dataset.shape.height, dataset.shape.width)
+        narrow = narrow_architecture(config.block, dataset.classes, side=side)
+        config = replace(config, initial=format_notation(narrow))
     return config
 
 
@@ -39,6 +46,8 @@ def is_answered_by(asked: SearchConfig, config: SearchConfig) -> bool:
         config = replace(config, training=replace(config.training, augment=AUTO))
     if not asked.training.batch_size:
         config = replace(config, training=replace(config.training, batch_size=0))
+    if asked.initial == NARROW:
+        config = replace(config, initial=NARROW)
     return asked == config
 
 

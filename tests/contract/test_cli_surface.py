@@ -108,7 +108,7 @@ CHOICES = {
     ("", "--output"): ["text", "json", "jsonl"],
     ("start", "--output"): ["text", "json", "jsonl"],
     ("start", "--block"): ["ib", "seib", "eca", "attn"],
-    ("start", "--preset"): ["paper"],
+    ("start", "--preset"): ["paper", "efficient"],
     ("start", "--device"): ["auto", "cpu", "cuda", "mps"],
     ("start", "--precision"): ["auto", "fp32", "bf16"],
     ("start", "--schedule"): ["constant", "one-cycle"],

@@ -11,6 +11,7 @@ import pytest
 
 from client.commands.start import command as start
 from nas.config import search_settings
+from nas.presets import describe_setting
 from server.cli import cli
 from server.commands.exits import EXIT_MEANINGS, Exit
 
@@ -70,12 +71,13 @@ def test_a_search_is_described_as_to_the_client() -> None:
 
 @pytest.mark.parametrize("command", [start, VERBS["run"]], ids=["start", "run"])
 def test_every_setting_says_its_default(command: click.Command) -> None:
-    """Help shows the default that is declared; only data set and block have none."""
+    """Help shows the default; only data set and block have none."""
     options = _options(command)
+    described = {setting.name: (setting.wire_name, describe_setting(setting)) for setting in search_settings()}
     shown = {
-        setting.name: setting.help.endswith(f"[default: {setting.default_text}]")
-        for setting in search_settings()
-        if (option := options.get(f"--{setting.wire_name.replace('_', '-')}")) and option.help == setting.help
+        name: "[default: " in help
+        for name, (wire_name, help) in described.items()
+        if (option := options.get(f"--{wire_name.replace('_', '-')}")) and option.help == help
     }
 
     assert {"dataset", "block"} == {name for name, is_shown in shown.items() if not is_shown}

@@ -18,7 +18,6 @@ from setting_values import TIED_IN_TRAINING
 from nas.api.v1 import search_pb2 as pb
 from nas.blocks import BlockType
 from nas.config import (
-    PRESETS,
     Device,
     Imbalance,
     Precision,
@@ -30,6 +29,7 @@ from nas.config import (
 )
 from nas.folders import PatientSource
 from nas.operations import Growth, Operation
+from nas.presets import DEFAULT_PRESET, PRESETS
 from nas.recipe import DecayScope, Finish, Schedule
 from nas.search.reasons import AttemptKind, FailureReason, LostReason, SearchFailure, StopReason
 from nas.search.state import ChildState, SearchState
@@ -129,14 +129,15 @@ def test_every_preset_says_what_it_sets() -> None:
     """By name, and nothing that the wire takes for not given: a journaled config would come back as another."""
     known = {setting.name: setting for setting in search_settings()}
 
-    assert {None, *Preset} == set(PRESETS)
+    assert set(Preset) == set(PRESETS)
+    assert DEFAULT_PRESET in Preset
     for changes in PRESETS.values():
         for name in changes:
             wire = {**pb.SearchConfig.DESCRIPTOR.fields_by_name, **pb.TrainingConfig.DESCRIPTOR.fields_by_name}
             field = wire[known[name].wire_name]
             declared = known[name].declaration
             can_tell = field.has_presence or field.enum_type is not None or declared.empty is None
-            assert can_tell or declared.empty_word is not None
+            assert can_tell or declared.empty_word is not None or name == "batch_size"  # 0 is asked for by presets only
 
 
 @settings(max_examples=200)
@@ -185,17 +186,20 @@ def test_a_preset_can_leave_the_batch_size_to_the_data(given: int | None, read: 
     message = pb.SearchConfig(dataset="digits", block=pb.BLOCK_TYPE_INCEPTION, training=training)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(PRESETS, None, {"batch_size": 0})
+        patch.setitem(PRESETS, DEFAULT_PRESET, {"batch_size": 0})
         assert read == decode_config(message).training.batch_size
 
 
 @pytest.mark.parametrize("block", BlockType)
 def test_what_is_left_out_takes_the_preset_value(block: BlockType) -> None:
-    """Data set, block and preset alone mean the defaults of the domain; without a preset the data choose the metric."""
+    """Data set and block alone mean the default preset; with the paper's they mean the declared defaults."""
     message = pb.SearchConfig(dataset="digits", block=enums.encode(block))
     defaults = SearchConfig(dataset="digits", block=block)
 
-    assert replace(defaults, selection_metric=SelectionMetric.AUTO) == decode_config(message)
+    chosen = dict(PRESETS[DEFAULT_PRESET])
+    own = {name: chosen.pop(name) for name in list(chosen) if name in _names(defaults)}
+    training = TrainingConfig(**chosen)
+    assert replace(defaults, preset=DEFAULT_PRESET, training=training, **own) == decode_config(message)
     message.preset = pb.PRESET_PAPER
     assert defaults == decode_config(message)
 
@@ -203,10 +207,11 @@ def test_what_is_left_out_takes_the_preset_value(block: BlockType) -> None:
 @settings(max_examples=200)
 @given(config=configs, data=st.data())
 def test_a_partial_request_takes_defaults_for_the_rest(config: SearchConfig, data: st.DataObject) -> None:
-    """Whichever fields are left out, those that are given count and the others have their defaults."""
+    """Whichever fields are left out, those that are given count and the others have the paper's defaults."""
+    config = replace(config, preset=Preset.PAPER)
     message = encode_config(config)
     default = SearchConfig(dataset=config.dataset, block=config.block)
-    names = [name for name in _names(config) if name not in ("dataset", "block", "training")]
+    names = [name for name in _names(config) if name not in ("dataset", "block", "preset", "training")]
     left_out = data.draw(st.sets(st.sampled_from(names)))
     if left_out & {"folds", "fold"}:  # one means nothing without the other
         left_out |= {"folds", "fold"}
@@ -219,9 +224,6 @@ def test_a_partial_request_takes_defaults_for_the_rest(config: SearchConfig, dat
 
     decoded = decode_config(message)
 
-    if not (message.preset or message.selection_metric):
-        default = replace(default, selection_metric=SelectionMetric.AUTO)
-        left_out.add("selection_metric")
     training = replace(config.training, **{name: getattr(TrainingConfig(), name) for name in training_left_out})
     assert replace(config, **{name: getattr(default, name) for name in left_out}, training=training) == decoded
 

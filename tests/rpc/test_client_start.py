@@ -74,6 +74,13 @@ def server(script: Script) -> Iterator[ScriptedServer]:
         yield server
 
 
+@pytest.fixture(autouse=True)
+def _no_preset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests look at what is sent, so nothing may come from the environment of the suite."""
+    monkeypatch.delenv("NAS_START_PRESET")
+    monkeypatch.delenv("NAS_PLAN_PRESET")
+
+
 def start(server: ScriptedServer, *options: str, verb: str = "start") -> int:
     """Run ``start`` in this process."""
     return run(["--server", server.address, verb, *REQUIRED, *options])

@@ -14,7 +14,10 @@ from real_server import RealServer, wait_for
 
 from server.__main__ import main
 
-SMALL = ("--dataset", "digits", "--block", "ib", "--max-iterations", "1", "--max-epochs", "2", "--seed", "5")
+SMALL = (
+    *("--preset", "paper", "--dataset", "digits", "--block", "ib"),
+    *("--max-iterations", "1", "--max-epochs", "2", "--seed", "5"),
+)
 FAKE = ("--executor", "fake")
 QUICK, SLOW = {"NAS_FAKE_EPOCH_SECONDS": "0"}, {"NAS_FAKE_EPOCH_SECONDS": "60"}
 DIVERGING = {f"1-{index}": [["nan", 1]] for index in range(1, 5)}

@@ -63,6 +63,8 @@ class _PresetEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Preset.ValueTy
     """The server's default."""
     PRESET_PAPER: _Preset.ValueType  # 1
     """Faithful to the paper."""
+    PRESET_EFFICIENT: _Preset.ValueType  # 2
+    """Small nets with batch normalisation, trained in one cycle."""
 
 class Preset(_Preset, metaclass=_PresetEnumTypeWrapper):
     """A named set of rules and defaults. May grow."""
@@ -71,6 +73,8 @@ PRESET_UNSPECIFIED: Preset.ValueType  # 0
 """The server's default."""
 PRESET_PAPER: Preset.ValueType  # 1
 """Faithful to the paper."""
+PRESET_EFFICIENT: Preset.ValueType  # 2
+"""Small nets with batch normalisation, trained in one cycle."""
 Global___Preset: _TypeAlias = Preset  # noqa: Y015
 
 class _Device:
@@ -870,7 +874,7 @@ class SearchConfig(_message.Message):
     seed: _builtins.int
     """Seed of everything random; default 0."""
     initial: _builtins.str
-    """Notation of the initial model; empty for the paper's."""
+    """Notation of the initial model; "paper" for the paper's, "narrow" for a small one that suits the size of the images."""
     input_size: _builtins.int
     """Side of the square input in pixels."""
     train_limit: _builtins.int
