@@ -17,6 +17,7 @@ from client.errors import ClientError, Exit
 from client.follow import Follower
 from client.lines import Lines
 from client.output import note
+from client.phrases import finishing_length
 from client.settings import Output
 from nas.api.v1 import search_pb2, search_service_pb2
 
@@ -45,12 +46,19 @@ def make_request_id(*parts: str) -> str:
 
 
 def retraining_config(search: search_pb2.Search, notation: str) -> search_pb2.SearchConfig:
-    """Make the settings of a retraining: those of the search, for this net and nothing derived from it."""
+    """Make the settings of a retraining: those of the search, for this net and nothing derived from it.
+
+    It is trained once, as long as the search finished its nets.
+    """
     config = search_pb2.SearchConfig()
     config.CopyFrom(search.config)
     config.initial = notation
     config.max_iterations = 0
     config.threads = search.resources.threads
+    epochs = finishing_length(search.config, sum(search.dataset.train_counts))
+    if epochs:
+        config.training.max_epochs, config.training.min_steps = epochs, 0
+        config.finish = search_pb2.FINISH_NONE
     return config
 
 

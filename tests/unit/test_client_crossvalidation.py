@@ -132,3 +132,17 @@ def test_a_fold_is_the_search_on_another_division() -> None:
     again, others = fold_retrainings(search, search.incumbent, 5), fold_retrainings(search, search.incumbent, 4)
     assert made == list(again)
     assert {one.request_id for one in made}.isdisjoint(one.request_id for one in others)
+
+
+def test_a_fold_is_trained_once_and_as_long_as_the_search_finished_its_net() -> None:
+    """90 images in batches of 10 are 9 steps; 40 steps are 5 epochs, and FULL takes five times as many."""
+    search = records.search()
+    search.config.finish = search_pb2.FINISH_FULL
+    search.config.training.CopyFrom(search_pb2.TrainingConfig(max_epochs=2, min_steps=40, batch_size=10))
+    search.dataset.train_counts[:] = [50, 40]
+
+    config = next(fold_retrainings(search, search.incumbent, 5)).config
+
+    assert search_pb2.FINISH_NONE == config.finish
+    assert (25, 0) == (config.training.max_epochs, config.training.min_steps)
+    assert config.training.HasField("min_steps")
