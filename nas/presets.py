@@ -24,6 +24,7 @@ PRESETS: Mapping[Preset, Mapping[str, Any]] = {
         "growth": Growth.PROPORTIONAL,
         "max_iterations": 2,
         "finish": Finish.FULL,
+        "threads": 1,
         "learning_rate": 0.015,
         "batch_size": 0,
         "max_epochs": 4,

@@ -16,7 +16,7 @@ STATE_DIR = Path(__file__).resolve().parent.parent / ".demo"
 CLIENT = (str(Path(sys.executable).parent / "nas-client"), "--local")
 SEARCH = (
     *("start", "--dataset", "digits", "--block", "seib", "--max-iterations", "1"),
-    *("--min-steps", "300", "--finish", "short", "--seed", "7"),
+    *("--min-steps", "200", "--finish", "none", "--seed", "7"),
 )
 IDLE_SECONDS = 5
 

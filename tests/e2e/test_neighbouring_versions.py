@@ -76,7 +76,13 @@ class OldClient:
 def test_a_client_of_the_last_release(server: RealServer) -> None:
     """It calls every method that it knows, and understands every answer and every event."""
     schema = released()
-    config = {"dataset": "digits", "block": "BLOCK_TYPE_INCEPTION", "max_iterations": 1, "training": {"max_epochs": 2}}
+    config = {
+        "preset": "PRESET_PAPER",
+        "dataset": "digits",
+        "block": "BLOCK_TYPE_INCEPTION",
+        "max_iterations": 1,
+        "training": {"max_epochs": 2},
+    }
     with grpc.insecure_channel(server.address) as channel:
         old = OldClient(channel, schema)
         assert client_version() == old.call("GetServerInfo").version
