@@ -28,6 +28,7 @@ def make_config(
     config = search_pb2.SearchConfig(
         dataset="digits",
         block=search_pb2.BLOCK_TYPE_SE_INCEPTION,
+        preset=search_pb2.PRESET_PAPER,
         seed=seed,
         max_iterations=iterations,
         max_attempts=max_attempts,
